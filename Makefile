@@ -1,0 +1,40 @@
+# Everything runs in .venv, which the first target that needs it makes. Only Python 3.11+ and make are needed.
+PYTHON ?= python3
+PROFILE ?= quick
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install check test quickstart reproduce-all bench clean
+
+help:  ## Show this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: .venv/.installed  ## Make .venv and install metarl with the tested versions
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+check: install  ## Lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: install  ## All tests, on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+quickstart: install  ## Train ProMP on HalfCheetahFwdBack for 25 iterations and draw what it learned (3 minutes)
+	$(BIN)/metarl train --algo promp --env HalfCheetahFwdBack --iterations 25 --threads 2 \
+		--out results/local/quickstart/promp --overwrite
+	$(BIN)/metarl plot adaptation --results results/local/quickstart --out results/local/quickstart
+
+reproduce-all: install  ## Draw every figure from the committed results
+	$(BIN)/metarl plot promp-fig2
+
+bench: install  ## Speed, as ratios to the simulator's and to the matrix products' own
+	$(BIN)/python benchmarks/environments.py
+	$(BIN)/python benchmarks/iteration.py
+
+clean:  ## Remove .venv and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

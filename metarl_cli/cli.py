@@ -1,0 +1,124 @@
+"""The `metarl` command: parse, call one function, print. No maths, and nothing heavy at import."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metarl_cli import __version__
+from metarl_cli.errors import RunFailedError, UserError
+
+__all__ = ["app", "main"]
+
+OK, FAILED, USAGE, PARTIAL, CLAIM_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+app = typer.Typer(
+    name="metarl",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A laboratory for gradient-based meta-reinforcement learning.",
+    epilog="Exit codes: 0 ok, 1 run failed, 2 usage, 3 finished in part, 4 a claim check failed, 130 interrupted.",
+)
+
+
+def main() -> None:
+    """Run the command; a mistake of the user's is one message and exit code 2, never a traceback."""
+    try:
+        app()
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(USAGE)
+    except RunFailedError as error:
+        print(f"Error: the run failed at {error}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"metarl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def train(
+    algo: Annotated[str | None, typer.Option(help="Algorithm; see `metarl list algorithms`. [default: promp]")] = None,
+    env: Annotated[
+        str | None, typer.Option(help="Task distribution; see `metarl list envs`. [default: HalfCheetahFwdBack]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random stream. [default: 1]")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Meta-iterations. [default: the profile's]")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Size of the run: smoke, quick, overnight or paper. [default: paper]")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting: --set inner.lr=0.05.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory. [default: results/local/PROFILE/train/ALGO/ENV/seedN]")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one run; no number depends on them.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the directory.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again over a run in the directory.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Train an algorithm on a task distribution, at the paper's settings unless told otherwise.
+
+    Example: metarl train --algo promp --env HalfCheetahFwdBack --iterations 150 --threads 2
+    """
+    from metarl_cli.studies.launch import Request, launch
+
+    request = Request(
+        algorithm=algo, environment=env, seed=seed, iterations=iterations, profile=profile, overrides=tuple(set_ or ())
+    )
+    outcome = launch(request, out=out, threads=threads, resume=resume, overwrite=overwrite, quiet=quiet)
+    print(outcome.message)
+    raise typer.Exit(OK if outcome.finished else INTERRUPTED)
+
+
+@app.command()
+def plot(
+    figure: Annotated[str, typer.Argument(help="Figure; see `metarl list figures`. fig2, fig3, fig4 are ProMP's.")],
+    results: Annotated[Path, typer.Option(help="Where the CSV files are.")] = Path("results/published"),
+    out: Annotated[Path, typer.Option(help="Where PNG and PDF go.")] = Path("figures"),
+) -> None:
+    """Draw a figure from CSV files; never trains.
+
+    Example: metarl plot fig2
+    """
+    from metarl_cli.papers import find_figure
+    from metarl_cli.reporting.draw import plot as draw
+
+    for path in draw(find_figure(figure), results=results, out=out):
+        print(path)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="algorithms, envs, estimators or figures.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what there is.
+
+    Example: metarl list estimators
+    """
+    from metarl_cli.listing import listing
+    from metarl_cli.terminal import print_table
+
+    print_table(listing(what), as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()

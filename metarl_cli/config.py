@@ -1,0 +1,206 @@
+"""The settings of a run: frozen dataclasses, a JSON round trip, and `--set section.field=value`.
+
+Every value is checked against its type when it enters, from a flag or from a file; a wrong one is a `UserError` that
+names the field, what was given and what is allowed. Defaults are the released settings of ProMP.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le, MinLen
+
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.errors import UserError, unknown_name
+
+__all__ = [
+    "EnvironmentConfig",
+    "InnerConfig",
+    "OuterConfig",
+    "PolicyConfig",
+    "ReturnConfig",
+    "RunConfig",
+    "SamplingConfig",
+    "load_config",
+    "save_config",
+    "settable_keys",
+    "with_overrides",
+]
+
+Count = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentConfig:
+    """Which task distribution; an empty variant is the environment's default one."""
+
+    name: str = "HalfCheetahFwdBack"
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingConfig:
+    """How much is sampled in each stage of a meta-iteration."""
+
+    tasks: Count = 40
+    trajectories: Count = 20
+    horizon: Count = 100
+    action_scale: Positive = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyConfig:
+    """The Gaussian MLP: sizes of its tanh hidden layers."""
+
+    hidden: Annotated[tuple[Count, ...], MinLen(1)] = (64, 64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnConfig:
+    """Returns and advantages: γ and GAE's λ."""
+
+    discount: Fraction = 0.99
+    gae_lambda: Fraction = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InnerConfig:
+    """The adaptation: estimator, step size α, number of steps K, first order or not."""
+
+    estimator: str = "lvc"
+    lr: Positive = 0.1
+    steps: Count = 1
+    first_order: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OuterConfig:
+    """The meta-update: objective, optimiser and their constants.
+
+    `clip` and `kl_coefficient` belong to the clipped objective; `gradient_steps` are Adam steps on the same data.
+    """
+
+    objective: str = "clipped"
+    optimizer: str = "adam"
+    exploration: str = "none"
+    lr: Positive = 1e-3
+    gradient_steps: Count = 5
+    clip: Positive = 0.3
+    kl_coefficient: NonNegative = 5e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything that decides the numbers of a run. Threads and directories do not, and are not here."""
+
+    algorithm: str = "promp"
+    profile: str = "paper"
+    seed: Annotated[int, Ge(0)] = 1
+    iterations: Count = 1001
+    environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    returns: ReturnConfig = field(default_factory=ReturnConfig)
+    inner: InnerConfig = field(default_factory=InnerConfig)
+    outer: OuterConfig = field(default_factory=OuterConfig)
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise unknown_name("algorithm", self.algorithm, ALGORITHMS)
+
+
+def with_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """The settings with each `section.field=value` (or `field=value`) put in.
+
+    Raises:
+        UserError: for a malformed override, an unknown key (with the nearest match), or a value of the wrong type.
+    """
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {override!r}: expected section.field=value, for instance inner.lr=0.05.")
+        config = _with_value(config, key.strip(), text.strip())
+    return config
+
+
+def settable_keys(config: RunConfig | None = None) -> dict[str, Any]:
+    """Every `section.field` that `--set` takes, with its current value."""
+    keys: dict[str, Any] = {}
+    for entry in dataclasses.fields(RunConfig):
+        value = getattr(config or RunConfig(), entry.name)
+        if dataclasses.is_dataclass(value):
+            keys.update({f"{entry.name}.{f.name}": getattr(value, f.name) for f in dataclasses.fields(value)})
+        else:
+            keys[entry.name] = value
+    return keys
+
+
+def _with_value(config: RunConfig, key: str, text: str) -> RunConfig:
+    if key not in settable_keys():
+        raise unknown_name("setting", key, settable_keys())
+    section, _, name = key.rpartition(".")
+    if not section:
+        return replace(config, **{name: _parse(RunConfig, key, name, text)})
+    inner = getattr(config, section)
+    return replace(config, **{section: replace(inner, **{name: _parse(type(inner), key, name, text)})})
+
+
+def _parse(owner: type, key: str, name: str, text: str) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    hint = typing.get_type_hints(owner, include_extras=True)[name]
+    is_tuple = "tuple" in str(hint)
+    given: Any = [part for part in text.replace(" ", "").split(",") if part] if is_tuple else text
+    try:
+        return TypeAdapter(hint).validate_strings(given)
+    except ValidationError as error:
+        reason = "; ".join(str(entry["msg"]) for entry in error.errors())
+        raise UserError(f"{key}={text}: {reason}. The default is {_shown(settable_keys()[key])}.") from None
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def save_config(config: RunConfig, path: Path) -> None:
+    """Write the settings as JSON."""
+    path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n", encoding="utf-8")
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read settings that `save_config` wrote, checking every value.
+
+    Raises:
+        UserError: if the file cannot be read, is no JSON, or holds an unknown key or a value of the wrong type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        _refuse_unknown_keys(json.loads(text), path)
+        return TypeAdapter(RunConfig).validate_json(text)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not valid JSON: {error}.") from None
+    except ValidationError as error:
+        reasons = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
+        raise UserError(f"{path}: {reasons}.") from None
+
+
+def _refuse_unknown_keys(document: Any, path: Path) -> None:
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: expected a JSON object of settings.")
+    given = {f"{k}.{name}" for k, v in document.items() if isinstance(v, dict) for name in v}
+    given |= {k for k, v in document.items() if not isinstance(v, dict)}
+    for key in sorted(given - set(settable_keys())):
+        raise unknown_name(f"setting in {path}", key, settable_keys())

@@ -1,0 +1,163 @@
+"""Task distributions over MuJoCo bodies: run in a direction, at a velocity, to a goal, or with another physics.
+
+Rewards, observations and constants are those of the papers' released code (Rothfuss et al., 2018; Liu et al., 2019;
+Fallah et al., 2021). A task is a number or a vector per sub-environment; it is never observed. The `paper` variants are
+the papers' texts where these differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+
+from metarl_cli.envs import bodies
+from metarl_cli.envs.distributions import box, direction, disc, factors, interval, sign
+from metarl_cli.envs.physics import Locomotion, ModelField, Motion
+from metarl_cli.envs.vector import FloatArray
+
+__all__ = ["PROBLEMS"]
+
+
+def _along(motion: Motion, signs: FloatArray) -> FloatArray:
+    """d · vₓ."""
+    return signs * motion.velocity[:, 0]
+
+
+def _along_2d(motion: Motion, directions: FloatArray) -> FloatArray:
+    """d · v."""
+    return np.vecdot(directions, motion.velocity)
+
+
+def _forwards(motion: Motion, tasks: FloatArray) -> FloatArray:
+    """vₓ, whatever the task."""
+    return motion.velocity[:, 0]
+
+
+def _at_velocity(motion: Motion, velocities: FloatArray) -> FloatArray:
+    """−|vₓ − v*|."""
+    return -abs(motion.velocity[:, 0] - velocities)
+
+
+def _away_from_velocity(motion: Motion, velocities: FloatArray) -> FloatArray:
+    """+|vₓ − v*|: the sign of the released Swimmer, which pays for missing the velocity."""
+    return abs(motion.velocity[:, 0] - velocities)
+
+
+def _to_goal(motion: Motion, goals: FloatArray) -> FloatArray:
+    """−‖xy − g‖₁."""
+    distance: FloatArray = abs(motion.position - goals).sum(axis=1)
+    return -distance
+
+
+# 0.25 · Δ / timestep in the released code, where Δ is the way of all five physics steps.
+HUMANOID_SPEED_WEIGHT = 1.25
+
+
+def _humanoid_along(motion: Motion, signs: FloatArray) -> FloatArray:
+    """1.25 · d · vₓ."""
+    return HUMANOID_SPEED_WEIGHT * _along(motion, signs)
+
+
+def _humanoid_along_2d(motion: Motion, directions: FloatArray) -> FloatArray:
+    """1.25 · d · v."""
+    return HUMANOID_SPEED_WEIGHT * _along_2d(motion, directions)
+
+
+CHEETAH_DIRECTION = Locomotion(body=bodies.HALF_CHEETAH, draw=sign, progress=_along, control_cost=0.05)
+CHEETAH_VELOCITY = replace(CHEETAH_DIRECTION, draw=partial(interval, low=0.0, high=3.0), progress=_at_velocity)
+ANT_DIRECTION = Locomotion(
+    body=bodies.ANT,
+    draw=sign,
+    progress=_along,
+    control_cost=0.5,
+    contact_cost=bodies.ant_contact_cost,
+    alive_bonus=1.0,
+    healthy=bodies.ant_healthy,
+)
+ANT_GOAL = Locomotion(
+    body=bodies.ANT_WITH_POSITION,
+    draw=partial(disc, radius=3.0),
+    progress=_to_goal,
+    control_cost=0.1,
+    contact_cost=bodies.ant_contact_cost,
+)
+HUMANOID_DIRECTION = Locomotion(
+    body=bodies.HUMANOID,
+    draw=sign,
+    progress=_humanoid_along,
+    control_cost=0.1,
+    contact_cost=bodies.humanoid_contact_cost,
+    alive_bonus=5.0,
+    healthy=bodies.humanoid_healthy,
+)
+WALKER_DIRECTION = Locomotion(
+    body=bodies.WALKER,
+    draw=sign,
+    progress=_along,
+    control_cost=1e-3,
+    alive_bonus=1.0,
+    healthy=bodies.walker_healthy,
+)
+WALKER_VELOCITY = replace(
+    WALKER_DIRECTION, draw=partial(interval, low=0.0, high=10.0), progress=_at_velocity, alive_bonus=15.0
+)
+SWIMMER_VELOCITY = Locomotion(
+    body=bodies.SWIMMER, draw=partial(interval, low=0.1, high=0.2), progress=_away_from_velocity, control_cost=1e-4
+)
+TEXT_VELOCITY = partial(interval, low=0.0, high=2.0)
+# The first body is the world and the first geom the floor; the undamped root stays undamped under any factor.
+WALKER_FIELDS = (
+    ModelField("body_mass", (8,)),
+    ModelField("body_inertia", (8, 3)),
+    ModelField("dof_damping", (9,)),
+    ModelField("geom_friction", (8, 3)),
+)
+HOPPER_FIELDS = (
+    ModelField("body_mass", (5,)),
+    ModelField("body_inertia", (5, 3)),
+    ModelField("dof_damping", (6,)),
+    ModelField("geom_friction", (5, 3)),
+)
+random_physics = partial(factors, bases=(1.5, 1.5, 1.3, 1.5))
+WALKER_PARAMS = replace(
+    WALKER_DIRECTION,
+    body=bodies.WALKER_SLOW,
+    draw=partial(random_physics, sizes=(8, 24, 9, 24)),
+    progress=_forwards,
+    physics=WALKER_FIELDS,
+)
+HOPPER_PARAMS = replace(
+    WALKER_PARAMS,
+    body=bodies.HOPPER,
+    draw=partial(random_physics, sizes=(5, 15, 6, 15)),
+    healthy=bodies.hopper_healthy,
+    physics=HOPPER_FIELDS,
+)
+
+PROBLEMS: Mapping[str, Mapping[str, Locomotion]] = MappingProxyType(
+    {
+        "HalfCheetahFwdBack": {"released": CHEETAH_DIRECTION},
+        "HalfCheetahRandVel": {"released": CHEETAH_VELOCITY, "paper": replace(CHEETAH_VELOCITY, draw=TEXT_VELOCITY)},
+        "AntFwdBack": {"released": ANT_DIRECTION},
+        "AntRandDir": {"released": replace(ANT_DIRECTION, draw=direction, progress=_along_2d)},
+        "AntRandGoal": {"released": ANT_GOAL, "paper": replace(ANT_GOAL, draw=partial(box, limit=3.0))},
+        "HumanoidFwdBack": {"released": HUMANOID_DIRECTION},
+        "HumanoidRandDir": {"released": replace(HUMANOID_DIRECTION, draw=direction, progress=_humanoid_along_2d)},
+        "WalkerFwdBack": {"released": WALKER_DIRECTION},
+        "WalkerRandVel": {
+            "released": WALKER_VELOCITY,
+            "paper": replace(WALKER_VELOCITY, draw=TEXT_VELOCITY, alive_bonus=0.0),
+        },
+        "WalkerRandParams": {"released": WALKER_PARAMS},
+        "HopperRandParams": {"released": HOPPER_PARAMS},
+        "SwimmerRandVel": {
+            "released": SWIMMER_VELOCITY,
+            "paper": replace(SWIMMER_VELOCITY, draw=TEXT_VELOCITY, progress=_at_velocity),
+            "corrected": replace(SWIMMER_VELOCITY, progress=_at_velocity),
+        },
+    }
+)

@@ -1,0 +1,24 @@
+"""The two ways a command can go wrong that are no bug: a mistake of the user's, and a run that cannot go on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["RunFailedError", "UserError", "unknown_name"]
+
+
+class UserError(Exception):
+    """A mistake of the user's. The message says what was given, what is allowed and what to do; exit code 2."""
+
+
+class RunFailedError(Exception):
+    """A run whose numbers are no longer finite; exit code 1."""
+
+
+def unknown_name(kind: str, given: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is in no registry, with the nearest match and all the names there are."""
+    names = sorted(known)
+    matches = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {matches[0]!r}?" if matches else ""
+    return UserError(f"Unknown {kind} {given!r}.{hint} Known: {', '.join(names)}.")

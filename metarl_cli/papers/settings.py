@@ -1,0 +1,100 @@
+"""The papers' training settings as data: per environment, per algorithm, per profile.
+
+Sources: the sweeps of the released ProMP code for the locomotion tasks (`all_envs_eval`), its exploration comparison
+for the point tasks, Fallah et al. 2021, App. H for the navigation task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.config import EnvironmentConfig, InnerConfig, OuterConfig, PolicyConfig, RunConfig, SamplingConfig
+from metarl_cli.envs.registry import ENVIRONMENTS
+from metarl_cli.errors import unknown_name
+
+__all__ = ["PROFILES", "TRAINING", "EnvironmentSettings", "Profile", "run_config"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """Adaptation steps K, inner step size α, hidden layers; the horizon is the environment's."""
+
+    inner_steps: int = 1
+    inner_lr: float = 0.1
+    hidden: tuple[int, ...] = (64, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How large a run is: tasks M, trajectories N, meta-iterations; a shorter horizon, or 0."""
+
+    tasks: int
+    trajectories: int
+    iterations: int
+    horizon: int = 0
+
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        "smoke": Profile(tasks=2, trajectories=4, iterations=2, horizon=10),
+        "quick": Profile(tasks=20, trajectories=10, iterations=20),
+        "overnight": Profile(tasks=40, trajectories=20, iterations=150),
+        "paper": Profile(tasks=40, trajectories=20, iterations=1001),
+    }
+)
+
+TRAINING: Mapping[str, EnvironmentSettings] = MappingProxyType(
+    {
+        "HalfCheetahFwdBack": EnvironmentSettings(),
+        "HalfCheetahRandVel": EnvironmentSettings(),
+        "AntFwdBack": EnvironmentSettings(),
+        "AntRandDir": EnvironmentSettings(),
+        "AntRandGoal": EnvironmentSettings(inner_steps=2),
+        "HumanoidFwdBack": EnvironmentSettings(hidden=(128, 128)),
+        "HumanoidRandDir": EnvironmentSettings(hidden=(128, 128)),
+        "WalkerFwdBack": EnvironmentSettings(),
+        "WalkerRandVel": EnvironmentSettings(),
+        "WalkerRandParams": EnvironmentSettings(inner_lr=0.05),
+        "HopperRandParams": EnvironmentSettings(inner_lr=0.05),
+        "SwimmerRandVel": EnvironmentSettings(),
+        "PointMomentum": EnvironmentSettings(inner_steps=3),
+        "PointCorner": EnvironmentSettings(),
+        "PointWalls": EnvironmentSettings(),
+        "Navigation": EnvironmentSettings(hidden=(100, 100)),
+        "Toy1D": EnvironmentSettings(hidden=(18, 18)),
+    }
+)
+
+
+def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
+    """The settings of an algorithm on an environment, at the size of a profile.
+
+    Raises:
+        UserError: for a name that does not exist, with the nearest match.
+    """
+    if algorithm not in ALGORITHMS:
+        raise unknown_name("algorithm", algorithm, ALGORITHMS)
+    if environment not in TRAINING:
+        raise unknown_name("environment", environment, TRAINING)
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    named, settings, size = ALGORITHMS[algorithm], TRAINING[environment], PROFILES[profile]
+    base = RunConfig(algorithm=algorithm, profile=profile, iterations=size.iterations)
+    return replace(
+        base,
+        environment=EnvironmentConfig(name=environment),
+        sampling=SamplingConfig(
+            tasks=size.tasks, trajectories=size.trajectories, horizon=size.horizon or ENVIRONMENTS[environment].horizon
+        ),
+        policy=PolicyConfig(hidden=settings.hidden),
+        inner=InnerConfig(estimator=named.inner, lr=settings.inner_lr, steps=settings.inner_steps),
+        outer=OuterConfig(
+            objective=named.outer,
+            optimizer=named.optimizer,
+            exploration=named.exploration,
+            gradient_steps=5 if named.outer == "clipped" else 1,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""From CSV to figure: statistics, plots, claims."""

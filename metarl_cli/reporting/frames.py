@@ -1,0 +1,90 @@
+"""From files to tidy frames: the runs of a figure, and what is drawn of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from metarl_cli.config import load_config
+from metarl_cli.errors import UserError
+from metarl_cli.reporting.statistics import mean_interval
+
+__all__ = ["CURVE_COLUMNS", "curves", "load_runs", "read_table", "write_table"]
+
+KEYS = ("algorithm", "environment", "profile", "seed")
+CURVE_COLUMNS = ("algorithm", "environment", "profile", "seeds", "quantity", "iteration", "env_steps")
+
+
+def load_runs(directory: Path) -> pd.DataFrame:
+    """Every `progress.csv` below a directory as one frame, settings joined on: algorithm, environment, profile, seed.
+
+    Settings come from each run's `config.json`, never from a path. No run gives an empty frame.
+    """
+    frames = []
+    for path in sorted(directory.rglob("progress.csv")):
+        config = load_config(path.with_name("config.json"))
+        frame = pd.read_csv(path)
+        frames.append(
+            frame.assign(
+                algorithm=config.algorithm,
+                environment=config.environment.name,
+                profile=config.profile,
+                seed=config.seed,
+            )
+        )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*KEYS, "iteration", "env_steps"])
+
+
+def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
+    """Mean and 95 % Student t band over seeds, at the iterations that all seeds of a group have.
+
+    Args:
+        runs: as `load_runs` gives them.
+        quantities: columns to summarise, for instance `return/post`.
+
+    Returns:
+        One row per algorithm, environment, profile, quantity and iteration: `mean`, `low`, `high`, and `seeds`, the
+        seeds that went in.
+    """
+    rows = []
+    for (algorithm, environment, profile), frame in runs.groupby(list(KEYS[:-1]), sort=True):
+        seeds = sorted(frame["seed"].unique())
+        common = frame.groupby("iteration").filter(lambda at: len(at) == len(seeds))  # noqa: B023  used at once
+        for quantity in quantities:
+            table = common.pivot(index="iteration", columns="seed", values=quantity)
+            band = mean_interval(table.to_numpy().T)
+            steps = common.groupby("iteration")["env_steps"].first()
+            summary = pd.DataFrame({"iteration": table.index, "env_steps": steps.to_numpy(), **band._asdict()})
+            rows.append(
+                summary.assign(
+                    algorithm=str(algorithm),
+                    environment=str(environment),
+                    profile=str(profile),
+                    seeds=" ".join(map(str, seeds)),
+                    quantity=quantity,
+                )
+            )
+    columns = [*CURVE_COLUMNS, "mean", "low", "high"]
+    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A study's table.
+
+    Raises:
+        UserError: if there is none, or it is no table.
+    """
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise UserError(f"There is no {path}. A study writes it; --results DIR reads another place.") from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise UserError(f"{path} is no CSV table: {error}.") from None
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table; the same frame gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, lineterminator="\n", float_format="%.10g")

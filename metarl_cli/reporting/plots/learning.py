@@ -1,0 +1,83 @@
+"""Learning curves: one panel per task distribution, one line per algorithm, a band over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
+
+__all__ = ["REQUIRED", "adaptation", "learning_curves"]
+
+REQUIRED = frozenset({"algorithm", "environment", "profile", "seeds", "quantity", "env_steps", "mean", "low", "high"})
+BAND = "Line: mean over seeds; band: 95 % Student t interval of the mean."
+
+
+def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], algorithms: Sequence[str]) -> Figure:
+    """Post-update return against environment steps, a panel for each environment, also where nothing was run yet.
+
+    Args:
+        curves: as `reporting.frames.curves` gives them.
+        environments: the panels, in order.
+        algorithms: the lines, in the order of the legend.
+    """
+    drawn = curves[curves["quantity"] == "return/post"]
+    figure, panels = _panels(len(environments))
+    for panel, environment in zip(panels, environments, strict=False):
+        lines = drawn[(drawn["environment"] == environment) & drawn["algorithm"].isin(algorithms)]
+        _panel(panel, environment, lines, by="algorithm", order=algorithms)
+    _finish(figure, drawn)
+    return figure
+
+
+def adaptation(curves: pd.DataFrame) -> Figure:
+    """Return before and after adaptation: the distance between the lines is what adaptation gains."""
+    drawn = curves.assign(stage=curves["quantity"].str.removeprefix("return/"))
+    groups = [group for _, group in drawn.groupby(["algorithm", "environment"], sort=True)]
+    figure, panels = _panels(len(groups))
+    for panel, lines in zip(panels, groups, strict=False):
+        title = f"{label(lines['algorithm'].iloc[0])} on {lines['environment'].iloc[0]}"
+        _panel(panel, title, lines, by="stage", order=("post", "pre"))
+    _finish(figure, drawn)
+    return figure
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    columns = min(count, 3)
+    figure, panels = new_figure(math.ceil(count / columns), columns, size=(3.4, 2.7) if count > 1 else (5.2, 3.4))
+    for panel in panels[count:]:
+        panel.set_visible(False)
+    return figure, panels
+
+
+def _panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, order: Sequence[str]) -> None:
+    panel.set_title(title, fontsize=9)
+    if curves.empty:
+        mark_missing(panel)
+        return
+    for name in order:
+        line = curves[curves[by] == name].sort_values("env_steps")
+        if line.empty:
+            continue
+        n = len(str(line["seeds"].iloc[0]).split())
+        panel.plot(line["env_steps"], line["mean"], color=colour(name), linewidth=1.4, label=f"{label(name)} (n={n})")
+        panel.fill_between(line["env_steps"], line["low"], line["high"], color=colour(name), alpha=0.2, linewidth=0)
+    panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+    panel.xaxis.set_major_locator(MaxNLocator(5))
+    panel.set_xlabel("environment steps", fontsize=8)
+    panel.set_ylabel("undiscounted return", fontsize=8)
+    panel.legend(fontsize=7, frameon=False)
+
+
+def _finish(figure: Figure, drawn: pd.DataFrame) -> None:
+    if drawn.empty:
+        caption(figure, "No runs yet.")
+        return
+    profiles = ", ".join(sorted(drawn["profile"].unique()))
+    seeds = sorted({int(seed) for seeds in drawn["seeds"].unique() for seed in str(seeds).split()})
+    caption(figure, f"Profile: {profiles}. Seeds: {', '.join(map(str, seeds))}. {BAND}")

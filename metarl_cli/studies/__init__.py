@@ -1,0 +1,1 @@
+"""What is done with the trainer and the estimators: runs, evaluation, and the comparisons with exact answers."""

@@ -1,0 +1,182 @@
+"""The run directory: `config.json`, `meta.json`, `progress.csv`, `checkpoint.pt`, `DONE`.
+
+`progress.csv` has a fixed header and is flushed row by row; the checkpoint of an iteration follows its row. A resumed
+run drops the rows that its checkpoint does not know, so that a killed run, continued, writes the same file as one that
+was never stopped. A lock tells a running directory from an abandoned one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from metarl_cli import __version__
+from metarl_cli.config import RunConfig, save_config
+from metarl_cli.errors import UserError
+from metarl_cli.training.trainer import TrainState
+
+__all__ = [
+    "checkpoint_iteration",
+    "exclusive",
+    "is_finished",
+    "load_checkpoint",
+    "prepare_new",
+    "save_checkpoint",
+    "truncate_progress",
+    "write_meta",
+]
+
+SCHEMA_VERSION = 1
+CONFIG, META, PROGRESS, CHECKPOINT, DONE = "config.json", "meta.json", "progress.csv", "checkpoint.pt", "DONE"
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether the run has written its last row."""
+    return (directory / DONE).exists()
+
+
+@contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock; the system releases it when the process ends, however it ends.
+
+    Raises:
+        UserError: if another process holds it, or the directory cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / ".lock", timeout=0)
+        with lock:
+            yield
+    except Timeout:
+        raise UserError(
+            f"{directory} belongs to a run that is still going. Choose another --out, or stop it."
+        ) from None
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"Cannot write to {directory}: {error.strerror}. Choose another --out.") from None
+
+
+def prepare_new(directory: Path, config: RunConfig, *, overwrite: bool) -> None:
+    """Make the directory ready for a run from the start.
+
+    Raises:
+        UserError: if it already holds a run and `overwrite` was not asked for.
+    """
+    if (directory / CONFIG).exists() and not overwrite:
+        state = "a finished run" if is_finished(directory) else "an unfinished run"
+        advice = "" if is_finished(directory) else "--resume continues it, "
+        raise UserError(f"{directory} already holds {state}: {advice}--overwrite starts again, --out goes elsewhere.")
+    for name in (META, PROGRESS, CHECKPOINT, DONE):
+        (directory / name).unlink(missing_ok=True)
+    save_config(config, directory / CONFIG)
+
+
+def write_meta(directory: Path, *, threads: int, status: str) -> None:
+    """Write where the numbers come from: versions, machine, command, times; the first start is kept on resume."""
+    path = directory / META
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    previous = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    meta = {
+        "schema_version": SCHEMA_VERSION,
+        "metarl": __version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in ("torch", "gymnasium", "mujoco", "numpy")},
+        "host": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "threads": threads,
+        "argv": ["metarl", *sys.argv[1:]],
+        "start": previous.get("start", now),
+        "end": None if status == "running" else now,
+        "status": status,
+    }
+    _write_atomically(path, (json.dumps(meta, indent=2) + "\n").encode())
+
+
+def save_checkpoint(directory: Path, state: TrainState) -> None:
+    """Write θ, the optimiser's state and the iteration; the file is whole or it is the previous one."""
+    temporary = directory / f"{CHECKPOINT}.tmp"
+    torch.save(asdict(state), temporary)
+    os.replace(temporary, directory / CHECKPOINT)
+
+
+def load_checkpoint(directory: Path) -> TrainState | None:
+    """The state after the last iteration that was completed, or None if there is none."""
+    path = directory / CHECKPOINT
+    if not path.exists():
+        return None
+    return TrainState(**torch.load(path, weights_only=True))
+
+
+def checkpoint_iteration(directory: Path) -> int:
+    """How many iterations are done."""
+    state = load_checkpoint(directory)
+    return state.iteration if state else 0
+
+
+def truncate_progress(directory: Path, iterations: int) -> list[dict[str, str]]:
+    """Keep the first rows of `progress.csv`, as many as the checkpoint has iterations, and return them."""
+    path = directory / PROGRESS
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        # A row that was cut short by a kill has no value in its last column.
+        rows = [row for row in reader if None not in row.values()][:iterations]
+        header = list(reader.fieldnames or [])
+    lines = [header, *([row[name] for name in header] for row in rows)]
+    _write_atomically(path, "".join(",".join(line) + "\n" for line in lines).encode())
+    return rows
+
+
+@contextmanager
+def progress_writer(directory: Path, header: Sequence[str]) -> Iterator[Any]:
+    """A function that appends one row to `progress.csv` and flushes it."""
+    path = directory / PROGRESS
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, header, lineterminator="\n")
+        if file.tell() == 0:
+            writer.writeheader()
+
+        def write(row: Mapping[str, float]) -> None:
+            writer.writerow(row)
+            file.flush()
+
+        yield write
+
+
+def finish(directory: Path) -> None:
+    """Mark the run as finished."""
+    (directory / DONE).touch()
+
+
+def remove(directory: Path) -> None:
+    """Delete a run directory and all that is in it."""
+    shutil.rmtree(directory)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def _git_commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

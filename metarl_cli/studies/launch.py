@@ -1,0 +1,146 @@
+"""From what was asked on the command line to a run in a directory: new, resumed, or refused."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+
+from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
+from metarl_cli.errors import UserError
+from metarl_cli.papers.settings import run_config
+from metarl_cli.studies import directory as runs
+from metarl_cli.studies.train import train
+from metarl_cli.terminal import training_display
+
+__all__ = ["Outcome", "Request", "default_directory", "graceful_stop", "launch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The settings that were asked for; None is the default, or with `--resume` the run's own."""
+
+    algorithm: str | None = None
+    environment: str | None = None
+    seed: int | None = None
+    iterations: int | None = None
+    profile: str | None = None
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: finished, or stopped on request."""
+
+    directory: Path
+    finished: bool
+    message: str
+
+
+def launch(
+    request: Request,
+    *,
+    out: Path | None,
+    threads: int,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> Outcome:
+    """Train as requested.
+
+    Args:
+        request: the settings.
+        out: the run directory; None for one named after the settings.
+        threads: of the run.
+        resume: continue the run in the directory.
+        overwrite: start again over a run in the directory.
+        quiet: show no progress.
+
+    Raises:
+        UserError: for settings that do not exist, and for a directory that must not be written.
+        RunFailedError: if the run's numbers stop being finite.
+    """
+    if resume and overwrite:
+        raise UserError("--resume continues a run and --overwrite starts it again: give one of them.")
+    wanted = _new_config(request)
+    directory = out or default_directory(wanted)
+    with runs.exclusive(directory):
+        if resume:
+            config = _resumed_config(directory, request)
+        else:
+            config = wanted
+            runs.prepare_new(directory, config, overwrite=overwrite)
+        if runs.is_finished(directory):
+            return Outcome(directory, True, f"Already finished: {directory}")
+        done = runs.checkpoint_iteration(directory)
+        with graceful_stop() as should_stop, training_display(config, done=done, quiet=quiet) as show:
+            finished = train(directory, config, threads=threads, on_row=show, should_stop=should_stop)
+    if finished:
+        return Outcome(directory, True, f"Finished: {directory}")
+    return Outcome(directory, False, f"Stopped. To continue: metarl train --resume --out {directory}")
+
+
+def default_directory(config: RunConfig) -> Path:
+    """`results/local/<profile>/train/<algorithm>/<environment>/seed<k>`."""
+    where = Path("results") / "local" / config.profile / "train"
+    return where / config.algorithm / config.environment.name / f"seed{config.seed}"
+
+
+def _new_config(request: Request) -> RunConfig:
+    config = run_config(
+        request.algorithm or "promp",
+        request.environment or "HalfCheetahFwdBack",
+        profile=request.profile or "paper",
+    )
+    return with_overrides(config, _overrides(request))
+
+
+def _overrides(request: Request) -> list[str]:
+    flags = {"seed": request.seed, "iterations": request.iterations}
+    return [f"{key}={value}" for key, value in flags.items() if value is not None] + list(request.overrides)
+
+
+def _resumed_config(directory: Path, request: Request) -> RunConfig:
+    if not (directory / runs.CONFIG).exists():
+        raise UserError(f"{directory} holds no run to resume. Without --resume a new one begins there.")
+    saved = load_config(directory / runs.CONFIG)
+    named = {
+        "algorithm": request.algorithm,
+        "environment.name": request.environment,
+        "profile": request.profile,
+    }
+    asked = with_overrides(saved, _overrides(request))
+    before, after = settable_keys(saved), settable_keys(asked) | {k: v for k, v in named.items() if v is not None}
+    changed = [key for key in before if before[key] != after[key] and key != "iterations"]
+    if changed:
+        pairs = ", ".join(f"{key} is {before[key]} there, not {after[key]}" for key in changed)
+        raise UserError(f"A resumed run keeps its settings, all but iterations: {pairs}. Choose another --out.")
+    if asked.iterations < runs.checkpoint_iteration(directory):
+        done = runs.checkpoint_iteration(directory)
+        raise UserError(f"--iterations {asked.iterations}: {directory} has done {done} already.")
+    if asked.iterations > saved.iterations:
+        (directory / runs.DONE).unlink(missing_ok=True)
+    if asdict(asked) != asdict(saved):
+        save_config(asked, directory / runs.CONFIG)
+    return asked
+
+
+@contextmanager
+def graceful_stop() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: the first lets the iteration end, a second one ends it at once."""
+    pressed = False
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)

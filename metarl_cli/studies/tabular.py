@@ -1,0 +1,221 @@
+"""Fig. 1a–c of Tang et al. (2021): accuracy of gradient and Hessian estimates of V^π(s₀) from trajectories of μ ≠ π.
+
+Random MDPs with nearly deterministic transitions, a uniform behaviour policy μ, and π = (1 − ε) μ + ε π_d for a
+deterministic π_d. Each seed draws MDP, π_d, critic noise and trajectories once: all estimators, all ε and all sample
+sizes N (the first N trajectories) see the same data. The truth is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.estimators.oracles import TabularMDP, gradient, hessian, state_values
+from metarl_cli.seeding import numpy_generator
+from metarl_cli.studies.tabular_derivatives import COEFFICIENTS, Array, OffPolicyBatch, derivatives
+
+__all__ = ["COLUMNS", "PROFILES", "STATES", "Problem", "TabularSettings", "draw_problem", "run", "tabular_rows"]
+
+Row = dict[str, str | int | float]
+
+COLUMNS = (
+    "study",
+    "variant",
+    "seed",
+    "sweep",
+    "epsilon",
+    "samples",
+    "estimator",
+    "order",
+    "pearson",
+    "relative_error",
+)
+
+STATES: Mapping[str, int] = MappingProxyType({"released": 20, "paper": 10})
+"""Where the two differ: the released code has 20 states, the paper's text says 10. Both are written 5 actions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabularSettings:
+    """Settings of the study; the defaults are those of the released code, at the paper's sizes.
+
+    Attributes:
+        variant: a key of `STATES`.
+        seeds: how many seeds, 0 … seeds − 1.
+        epsilons: the off-policyness of Fig. 1a and 1b, each in [0, 1); ‖π − μ‖₁ is 2 (1 − 1/|A|) times that.
+        epsilon_samples: N of Fig. 1a and 1b.
+        samples: the N of Fig. 1c.
+        samples_epsilon: ε of Fig. 1c.
+        actions: |A|.
+        concentration: Dirichlet parameter of each row P(·|s, a).
+        discount: γ.
+        horizon: steps per trajectory.
+        critic_noise: Ṽ(s) = V^μ(s) + 𝒩(0, 1) · critic_noise · ‖V^μ‖₂ / |S|.
+    """
+
+    variant: str = "released"
+    seeds: int = 10
+    epsilons: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    epsilon_samples: int = 1000
+    samples: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+    samples_epsilon: float = 0.5
+    actions: int = 5
+    concentration: float = 0.001
+    discount: float = 0.8
+    horizon: int = 20
+    critic_noise: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.variant not in STATES:
+            raise unknown_name("variant", self.variant, STATES)
+        outside = [epsilon for epsilon in (*self.epsilons, self.samples_epsilon) if not 0.0 <= epsilon < 1.0]
+        if outside:
+            raise UserError(
+                f"epsilon {outside[0]} is outside [0, 1): at 1 the softmax logits are infinite. Choose less."
+            )
+
+    @property
+    def states(self) -> int:
+        """|S| of the variant."""
+        return STATES[self.variant]
+
+    @property
+    def points(self) -> tuple[tuple[str, float, int], ...]:
+        """Every (sweep, ε, N) of the study."""
+        by_epsilon = (("epsilon", epsilon, self.epsilon_samples) for epsilon in self.epsilons)
+        by_samples = (("samples", self.samples_epsilon, samples) for samples in self.samples)
+        return (*by_epsilon, *by_samples)
+
+
+PROFILES: Mapping[str, TabularSettings] = MappingProxyType(
+    {
+        "smoke": TabularSettings(seeds=2, epsilons=(0.0, 0.5), epsilon_samples=100, samples=(10, 100)),
+        "quick": TabularSettings(),
+        "overnight": TabularSettings(),
+        "paper": TabularSettings(),
+    }
+)
+"""The paper's size takes seconds, so only `smoke` is smaller."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What one seed draws: an MDP, a deterministic policy, a critic and trajectories of the uniform policy μ.
+
+    Attributes:
+        mdp: the MDP, with infinite horizon.
+        targets: the action of π_d in each state, [S].
+        critic: Ṽ, [S].
+        states: sₜ, [N, T + 1].
+        actions: aₜ, [N, T].
+    """
+
+    mdp: TabularMDP
+    targets: NDArray[np.int64]
+    critic: Array
+    states: NDArray[np.int64]
+    actions: NDArray[np.int64]
+
+
+def run(settings: TabularSettings, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
+    """All rows of the study, with the columns `COLUMNS`; `progress(done, total)` is called after each seed."""
+    return pd.DataFrame(tabular_rows(settings, progress), columns=list(COLUMNS))
+
+
+def tabular_rows(settings: TabularSettings, progress: Callable[[int, int], None] | None = None) -> Iterator[Row]:
+    """One row per seed, point of the two sweeps, estimator and order of the derivative."""
+    for seed in range(settings.seeds):
+        problem = draw_problem(settings, seed)
+        for sweep, epsilon, samples in settings.points:
+            fixed: Row = {"study": "tabular", "variant": settings.variant, "seed": seed, "sweep": sweep}
+            for scores in accuracy_rows(problem, settings, epsilon, samples):
+                yield {**fixed, "epsilon": epsilon, "samples": samples, **scores}
+        if progress is not None:
+            progress(seed + 1, settings.seeds)
+
+
+def accuracy_rows(problem: Problem, settings: TabularSettings, epsilon: float, samples: int) -> Iterator[Row]:
+    """Accuracy of every estimator in both orders, at one ε and from the first `samples` trajectories."""
+    policy = mixed_policy(problem.targets, settings.actions, epsilon)
+    logits = torch.from_numpy(np.log(policy))
+    truths = (gradient(logits, problem.mdp).numpy().ravel(), hessian(logits, problem.mdp).numpy().ravel())
+    batch = off_policy_batch(problem, policy, samples)
+    for name, coefficients in COEFFICIENTS.items():
+        estimates = derivatives(coefficients(batch), batch.cells, policy)
+        for order, (estimate, truth) in enumerate(zip(estimates, truths, strict=True), start=1):
+            yield {"estimator": name, "order": order, **accuracy(estimate.ravel(), truth)}
+
+
+def accuracy(estimate: Array, truth: Array) -> dict[str, float]:
+    """Pearson correlation over components, the paper's measure; ‖estimate − truth‖₂ / ‖truth‖₂, which sees scale."""
+    error = np.linalg.norm(estimate - truth) / np.linalg.norm(truth)
+    return {"pearson": float(np.corrcoef(estimate, truth)[0, 1]), "relative_error": float(error)}
+
+
+def mixed_policy(targets: NDArray[np.int64], actions: int, epsilon: float) -> Array:
+    """π = (1 − ε) μ + ε π_d with the uniform μ, [S, A]."""
+    return (1.0 - epsilon) / actions + epsilon * np.eye(actions)[targets]
+
+
+def off_policy_batch(problem: Problem, policy: Array, samples: int) -> OffPolicyBatch:
+    """The first trajectories of the problem, seen from a target policy."""
+    states, actions = problem.states[:samples], problem.actions[:samples]
+    visited = states[:, :-1]
+    return OffPolicyBatch(
+        cells=visited * policy.shape[1] + actions,
+        ratios=policy[visited, actions] * policy.shape[1],
+        rewards=problem.mdp.rewards.numpy()[visited, actions],
+        values=problem.critic[states],
+        discount=problem.mdp.discount,
+    )
+
+
+def draw_problem(settings: TabularSettings, seed: int) -> Problem:
+    """Everything random of one seed, in float64; more trajectories extend the same ones."""
+    for_mdp, for_policy, for_critic, for_data = (
+        numpy_generator(seed, f"tabular/{name}") for name in ("mdp", "policy", "critic", "trajectories")
+    )
+    size = (settings.states, settings.actions)
+    transitions = for_mdp.dirichlet(np.full(settings.states, settings.concentration), size)
+    transitions /= transitions.sum(-1, keepdims=True)
+    mdp = TabularMDP(
+        transitions=torch.from_numpy(transitions),
+        rewards=torch.from_numpy(for_mdp.random(size)),
+        horizon=None,
+        discount=settings.discount,
+    )
+    samples = max((settings.epsilon_samples, *settings.samples))
+    states, actions = _uniform_trajectories(transitions, for_data.random((samples, settings.horizon, 2)))
+    return Problem(
+        mdp=mdp,
+        targets=for_policy.integers(settings.actions, size=settings.states),
+        critic=_noisy_critic(mdp, settings.critic_noise * for_critic.standard_normal(settings.states)),
+        states=states,
+        actions=actions,
+    )
+
+
+def _noisy_critic(mdp: TabularMDP, noise: Array) -> Array:
+    """Ṽ = V^μ + noise ‖V^μ‖₂ / |S|."""
+    exact: Array = state_values(torch.zeros_like(mdp.rewards), mdp)[0].numpy()
+    return exact + noise * np.linalg.norm(exact) / len(exact)
+
+
+def _uniform_trajectories(transitions: Array, uniforms: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """States [N, T + 1] and actions [N, T] of the uniform policy from s₀ = 0, by inverse transform of [N, T, 2]."""
+    samples, steps, _ = uniforms.shape
+    actions = (uniforms[..., 0] * transitions.shape[1]).astype(np.int64)
+    states = np.zeros((samples, steps + 1), dtype=np.int64)
+    cumulative = transitions.cumsum(-1)
+    for t in range(steps):
+        rows = cumulative[states[:, t], actions[:, t]]
+        # the last cumulative probability may be rounded to just below one
+        states[:, t + 1] = np.minimum((rows <= uniforms[:, t, 1:]).sum(-1), transitions.shape[0] - 1)
+    return states, actions

@@ -1,0 +1,135 @@
+"""One training run in its directory: iterate the trainer, write a row and a checkpoint each time, stop when asked."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+
+from metarl_cli.config import RunConfig
+from metarl_cli.errors import RunFailedError
+from metarl_cli.studies import directory as runs
+from metarl_cli.training.build import build
+from metarl_cli.training.trainer import Trainer, TrainState
+from metarl_cli.types import Round
+
+__all__ = ["Row", "progress_columns", "train"]
+
+Row: TypeAlias = dict[str, float]
+
+
+def progress_columns(config: RunConfig) -> list[str]:
+    """The header of `progress.csv`, known before the first row.
+
+    `return/*` are undiscounted and averaged over all tasks and trajectories; `return/step_k` are those after k of
+    several adaptation steps. `env_steps` counts full horizons, as the papers' axes do, `env_steps_actual` the steps
+    before the episodes' ends; both include the row's own sampling. Only `wall_seconds` and `time/*` differ between
+    two runs of one seed.
+    """
+    between = [f"return/step_{k}" for k in range(1, config.inner.steps)]
+    return [
+        *("iteration", "env_steps", "env_steps_actual", "wall_seconds"),
+        *("return/pre", *between, "return/post", "return/post_std", "policy/std"),
+        *("loss/before", "loss/after", "kl/pre", "kl/post", "time/sampling", "time/update"),
+    ]
+
+
+def train(
+    directory: Path,
+    config: RunConfig,
+    *,
+    threads: int,
+    on_row: Callable[[Row], None],
+    should_stop: Callable[[], bool],
+) -> bool:
+    """Run, or go on with, the training in a directory that was made ready for it.
+
+    Args:
+        directory: holds `config.json`, and a checkpoint if the run was begun before.
+        config: the settings, as in `config.json`.
+        threads: of the simulation and of the meta-update; no number depends on it.
+        on_row: told of every row as it is written.
+        should_stop: asked after every iteration.
+
+    Returns:
+        Whether the run is finished; it is not if it was asked to stop before.
+
+    Raises:
+        RunFailedError: if a return or a parameter stops being finite. The last good checkpoint stays.
+    """
+    torch.set_num_threads(1)  # products of one task are small; and the sums keep one order, whatever the machine
+    trainer, state = build(config, threads=threads)
+    state = runs.load_checkpoint(directory) or state
+    rows = runs.truncate_progress(directory, state.iteration)
+    previous = {name: float(value) for name, value in rows[-1].items()} if rows else {}
+    runs.write_meta(directory, threads=threads, status="running")
+    status = "failed"
+    try:
+        with runs.progress_writer(directory, progress_columns(config)) as write:
+            while state.iteration < config.iterations and not should_stop():
+                state, previous = _iterate(trainer, state, previous)
+                write(previous)
+                runs.save_checkpoint(directory, state)
+                on_row(previous)
+        status = "finished" if state.iteration == config.iterations else "interrupted"
+    finally:
+        runs.write_meta(directory, threads=threads, status=status)
+    if status == "finished":
+        runs.finish(directory)
+    return status == "finished"
+
+
+def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
+    start = time.perf_counter()
+    rounds = trainer.sample(state.theta, state.iteration)
+    sampled = time.perf_counter()
+    before = trainer.diagnose(state.theta, rounds)
+    following = trainer.step(state, rounds)
+    after = trainer.diagnose(following.theta, rounds)
+    updated = time.perf_counter()
+    row = {
+        "iteration": state.iteration,
+        **_env_steps(rounds, previous),
+        "wall_seconds": round(previous.get("wall_seconds", 0.0) + updated - start, 3),
+        **_returns(rounds),
+        "policy/std": following.theta["log_std"].exp().mean().item(),
+        "loss/before": before["loss"],
+        "loss/after": after["loss"],
+        "kl/pre": after["kl/pre"],
+        "kl/post": after["kl/post"],
+        "time/sampling": round(sampled - start, 3),
+        "time/update": round(updated - sampled, 3),
+    }
+    _check_finite(row, following)
+    return following, row
+
+
+def _env_steps(rounds: Sequence[Round], previous: Mapping[str, float]) -> Row:
+    nominal = sum(round_.sample.mask.numel() for round_ in rounds)
+    actual = sum(int(round_.sample.mask.sum()) for round_ in rounds)
+    return {
+        "env_steps": int(previous.get("env_steps", 0)) + nominal,
+        "env_steps_actual": int(previous.get("env_steps_actual", 0)) + actual,
+    }
+
+
+def _returns(rounds: Sequence[Round]) -> Row:
+    returns = [round_.trajectories.rewards.double().sum(-1) for round_ in rounds]
+    between = {f"return/step_{k}": value.mean().item() for k, value in enumerate(returns[1:-1], start=1)}
+    return {
+        "return/pre": returns[0].mean().item(),
+        **between,
+        "return/post": returns[-1].mean().item(),
+        "return/post_std": returns[-1].std().item(),
+    }
+
+
+def _check_finite(row: Row, state: TrainState) -> None:
+    bad = [name for name, value in row.items() if not math.isfinite(value)]
+    bad += [f"parameter {name}" for name, value in state.theta.items() if not bool(torch.isfinite(value).all())]
+    if bad:
+        raise RunFailedError(f"iteration {row['iteration']}: {', '.join(bad)} is not finite.")

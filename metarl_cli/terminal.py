@@ -1,0 +1,105 @@
+"""What the terminal shows: tables of results, and a run while it goes on.
+
+Results go to standard output; progress, which is no result, goes to standard error: a live table in a terminal, plain
+lines elsewhere, nothing with `--quiet`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from metarl_cli.config import RunConfig
+
+__all__ = ["print_table", "training_display"]
+
+Show = Callable[[Mapping[str, float]], None]
+
+
+def print_table(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
+    """Print rows of equal keys as a table, or as one JSON document and nothing else."""
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    Console().print(table, markup=False)
+
+
+@contextmanager
+def training_display(config: RunConfig, *, done: int, quiet: bool) -> Iterator[Show]:
+    """A function to call with each row of `progress.csv`.
+
+    Args:
+        config: of the run.
+        done: iterations that were completed before, when a run is resumed.
+        quiet: show nothing.
+    """
+    console = Console(stderr=True)
+    pace = _Pace(total=config.iterations, done=done)
+    if quiet:
+        yield lambda row: None
+    elif console.is_terminal:
+        with Live(console=console, auto_refresh=False) as live:
+            yield lambda row: live.update(_table(config, row, pace.measure(row)), refresh=True)
+    else:
+        yield lambda row: print(_line(config, row, pace.measure(row)), file=sys.stderr, flush=True)
+
+
+class _Pace:
+    """Steps per second and time to go, from the clock of this process alone."""
+
+    def __init__(self, *, total: int, done: int) -> None:
+        self._total, self._done = total, done
+        self._start = self._last = time.perf_counter()
+        self._steps = 0.0
+
+    def measure(self, row: Mapping[str, float]) -> tuple[float, float]:
+        """Environment steps per second of the last iteration, and seconds until the last one is done."""
+        now, iteration = time.perf_counter(), int(row["iteration"]) + 1
+        previous, self._steps = self._steps, row["env_steps"]
+        steps = row["env_steps"] - previous if previous else row["env_steps"] / iteration
+        rate, self._last = steps / (now - self._last), now
+        return rate, (now - self._start) / (iteration - self._done) * (self._total - iteration)
+
+
+def _table(config: RunConfig, row: Mapping[str, float], pace: tuple[float, float]) -> Table:
+    rate, left = pace
+    title = f"{config.algorithm} on {config.environment.name}, seed {config.seed}"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in ("iteration", "env steps", "return before", "return after", "steps/s", "time left"):
+        table.add_column(name, justify="right")
+    table.add_row(
+        f"{int(row['iteration']) + 1}/{config.iterations}",
+        f"{int(row['env_steps']):,}",
+        f"{row['return/pre']:.1f}",
+        f"[bold]{row['return/post']:.1f}[/bold]",
+        f"{rate:,.0f}",
+        duration(left),
+    )
+    return table
+
+
+def _line(config: RunConfig, row: Mapping[str, float], pace: tuple[float, float]) -> str:
+    rate, left = pace
+    return (
+        f"iteration {int(row['iteration']) + 1}/{config.iterations}  env steps {int(row['env_steps']):,}  "
+        f"return {row['return/pre']:.1f} -> {row['return/post']:.1f}  {rate:,.0f} steps/s  {duration(left)} left"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `h:mm:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,0 +1,1 @@
+"""The algorithm box, one noun per file: policies, rollouts, returns, baselines, adaptation, objectives, optimisers."""

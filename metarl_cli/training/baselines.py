@@ -1,0 +1,48 @@
+"""Linear baselines, fitted by ridge regression to the batch that they then predict, task by task.
+
+That they are fitted in-sample is the released code's choice (Duan et al. 2016 features); it makes the advantages
+slightly biased. The cross-fitted control variates of TMAML are in `control_variates.py`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["linear_features", "ridge_predictions", "time_features"]
+
+RIDGE = 1e-5
+OBSERVATION_LIMIT = 10.0
+TIME_SCALE = 100.0
+
+
+def time_features(like: Tensor) -> Tensor:
+    """[τ, τ², τ³, 1] with τ = t/100, for `like[..., T]`: [..., T, 4]."""
+    tau = torch.arange(like.shape[-1], dtype=torch.float64) / TIME_SCALE
+    features = torch.stack([tau, tau**2, tau**3, torch.ones_like(tau)], dim=-1)
+    return features.expand(*like.shape, 4)
+
+
+def linear_features(observations: Tensor) -> Tensor:
+    """[ō, ō², τ, τ², τ³, 1] with ō = clip(o, ±10) and τ = t/100: [..., T, S] to [..., T, 2S + 4], in float64."""
+    clipped = observations.double().clamp(-OBSERVATION_LIMIT, OBSERVATION_LIMIT)
+    return torch.cat([clipped, clipped**2, time_features(observations[..., 0])], dim=-1)
+
+
+def ridge_predictions(features: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Xw with w = (XᵀX + λI)⁻¹ Xᵀy over the unmasked steps of each task, λ = 1e-5.
+
+    Args:
+        features: X, [..., N, T, F], float64.
+        targets: y, [..., N, T].
+        mask: [..., N, T].
+
+    Returns:
+        Predictions in the type of `targets`, zero where masked, [..., N, T].
+    """
+    weighted = (features * mask.unsqueeze(-1)).flatten(-3, -2)
+    outcomes = (targets * mask).double().flatten(-2).unsqueeze(-1)
+    gram = weighted.transpose(-1, -2) @ weighted
+    gram = gram + RIDGE * torch.eye(gram.shape[-1], dtype=gram.dtype)
+    weights: Tensor = torch.linalg.solve(gram, weighted.transpose(-1, -2) @ outcomes)
+    return (weighted @ weights).reshape(targets.shape).to(targets.dtype)

@@ -1,0 +1,87 @@
+"""Cross-fitting: fit to one half of a task's trajectories, predict the other half, so that none predicts itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from metarl_cli.types import check_shape
+
+__all__ = [
+    "FitQuality",
+    "Predictor",
+    "Regression",
+    "cross_fitted",
+    "fit_quality",
+    "halves",
+    "masked_mean",
+    "masked_moments",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """A regression problem per task: features [M, n, T, F], targets [M, n, T] and their mask [M, n, T]."""
+
+    features: Tensor
+    targets: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        check_shape("targets", self.targets, self.features.shape[:-1])
+        check_shape("mask", self.mask, self.features.shape[:-1])
+
+
+Predictor: TypeAlias = Callable[[Regression, Tensor], Tensor]
+"""`predict(fitted, features) -> b`: fit to one half, predict at the features of the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitQuality:
+    """How well b predicts the returns G of a batch: mean (G − b)², and 1 − that / the variance within tasks."""
+
+    loss: float
+    explained_variance: float
+
+
+def fit_quality(predictions: Tensor, returns: Tensor, mask: Tensor) -> FitQuality:
+    """How well b[M, N, T] predicts Gₜ[M, N, T] over the unmasked steps of all tasks."""
+    location, _ = masked_moments(returns, mask)
+    variance = masked_mean(((returns - location) * mask) ** 2, mask).mean()
+    loss = masked_mean(((returns - predictions) * mask) ** 2, mask).mean()
+    return FitQuality(loss.item(), 1.0 - (loss / variance).item())
+
+
+def cross_fitted(data: Regression, predict: Predictor) -> Tensor:
+    """Fit to each half of the trajectories, predict the other."""
+    first, second = halves(data)
+    predictions = torch.cat([predict(second, first.features), predict(first, second.features)], dim=1)
+    return predictions * data.mask.reshape(*data.mask.shape, *[1] * (predictions.dim() - data.mask.dim()))
+
+
+def halves(data: Regression) -> tuple[Regression, Regression]:
+    """The first N // 2 trajectories of every task, and the others."""
+    trajectories = data.mask.shape[1]
+    if trajectories < 2:
+        raise ValueError(f"data: expected at least 2 trajectories per task to cross-fit, got {trajectories}.")
+    middle = trajectories // 2
+    first, second = (
+        replace(data, features=data.features[:, part], targets=data.targets[:, part], mask=data.mask[:, part])
+        for part in (slice(middle), slice(middle, None))
+    )
+    return first, second
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean over the unmasked steps of each task, [M, 1, 1] for values [M, n, T]."""
+    return (values * mask).sum((1, 2), keepdim=True) / mask.sum((1, 2), keepdim=True)
+
+
+def masked_moments(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over the unmasked steps of each task, [M, 1, 1] each; the latter above zero."""
+    location = masked_mean(values, mask)
+    return location, masked_mean((values - location) ** 2, mask).sqrt() + 1e-8

@@ -1,0 +1,74 @@
+"""Outer optimisers, as `init`/`update` pairs of pure functions.
+
+An update sees the meta-problem as functions of θ on one stored set of rounds, so that it may evaluate it many times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from metarl_cli.types import Params
+
+__all__ = ["MetaProblem", "Optimizer", "OptimizerState", "adam"]
+
+OptimizerState: TypeAlias = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetaProblem:
+    """The meta-objective on stored rounds, a value to ascend."""
+
+    gradient: Callable[[Params], Params]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimizer:
+    """`init(theta) -> state`, and `update(theta, state, problem) -> (theta, state)`; neither changes its arguments."""
+
+    init: Callable[[Params], OptimizerState]
+    update: Callable[[Params, OptimizerState, MetaProblem], tuple[Params, OptimizerState]]
+
+
+def adam(*, lr: float, steps: int) -> Optimizer:
+    """Adam (Kingma and Ba 2015), `steps` full-batch steps on the same rounds; its moments live for the whole run.
+
+        m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  θ ← θ + lr · √(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v + ε)
+
+    with ε outside the bias correction, as in the papers' TensorFlow code; β = (0.9, 0.999), ε = 1e-8.
+    """
+    return Optimizer(init=_adam_init, update=partial(_adam_update, lr=lr, steps=steps))
+
+
+def _adam_init(theta: Params) -> OptimizerState:
+    moments = {f"{moment}.{name}": torch.zeros_like(value) for moment in ("m", "v") for name, value in theta.items()}
+    return {"t": torch.zeros((), dtype=torch.int64), **moments}
+
+
+def _adam_update(
+    theta: Params, state: OptimizerState, problem: MetaProblem, *, lr: float, steps: int
+) -> tuple[Params, OptimizerState]:
+    for _ in range(steps):
+        theta, state = _adam_step(theta, state, problem.gradient(theta), lr)
+    return theta, state
+
+
+def _adam_step(
+    theta: Params, state: OptimizerState, gradient: Mapping[str, Tensor], lr: float
+) -> tuple[Params, OptimizerState]:
+    beta1, beta2, epsilon = 0.9, 0.999, 1e-8
+    t = int(state["t"]) + 1
+    rate = lr * (1.0 - beta2**t) ** 0.5 / (1.0 - beta1**t)
+    stepped: Params = {}
+    moved: OptimizerState = {"t": torch.tensor(t)}
+    for name, value in theta.items():
+        m = beta1 * state[f"m.{name}"] + (1.0 - beta1) * gradient[name]
+        v = beta2 * state[f"v.{name}"] + (1.0 - beta2) * gradient[name] ** 2
+        moved[f"m.{name}"], moved[f"v.{name}"] = m, v
+        stepped[name] = value + rate * m / (v.sqrt() + epsilon)
+    return stepped, moved

@@ -1,0 +1,128 @@
+"""Sampling: the only module that steps an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias, cast
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import metarl_cli.envs  # noqa: F401  registers the environments with Gymnasium
+from metarl_cli.training import policies
+from metarl_cli.types import Gaussian, Params, Trajectories
+
+__all__ = ["Workers", "collect", "make_workers", "scale_actions"]
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+class Workers(Protocol):
+    """A Gymnasium vector environment with a task distribution, as the trainer sees it."""
+
+    num_envs: int
+    single_observation_space: gymnasium.spaces.Box
+    single_action_space: gymnasium.spaces.Box
+
+    def sample_tasks(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n tasks, [n, …]."""
+
+    def set_tasks(self, tasks: Array) -> None:
+        """Give each sub-environment its task, [num_envs, …]."""
+
+    def reset(self, *, seed: int) -> tuple[Array, dict[str, Any]]:
+        """Begin an episode in every sub-environment."""
+
+    def step(self, actions: Array) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """One step of every sub-environment."""
+
+
+def make_workers(env: str, *, num_envs: int, env_options: Mapping[str, Any]) -> Workers:
+    """The vector environment `metarl/<env>-v0` with one sub-environment per trajectory that is sampled at once."""
+    return cast(Workers, gymnasium.make_vec(f"metarl/{env}-v0", num_envs=num_envs, **env_options))
+
+
+def scale_actions(actions: Tensor, space: gymnasium.spaces.Box, scale: float) -> Array:
+    """u = clip(low + (a + c)(high − low)/(2c), low, high) with c = `scale`.
+
+    The released code of all four papers wraps every environment so, with c = 10: a policy of unit standard deviation
+    begins with a tenth of the control range.
+
+    Args:
+        actions: the policy's own, [num_envs, A].
+        space: one sub-environment's action space.
+        scale: c.
+    """
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    raw = actions.numpy().astype(np.float64)
+    return np.clip(low + (raw + scale) * (high - low) / (2.0 * scale), low, high)
+
+
+def collect(
+    workers: Workers,
+    tasks: Array,
+    params: Params,
+    *,
+    horizon: int,
+    action_scale: float,
+    generator: torch.Generator,
+    seed: int,
+) -> Trajectories:
+    """N trajectories of each of M tasks, T steps each, with one policy call per step for all of them.
+
+    Args:
+        workers: M·N sub-environments; sub-environment m·N + n runs trajectory n of task m.
+        tasks: [M, …].
+        params: one policy per task, `[M, …]`.
+        horizon: T. An episode that ends earlier is masked from there on.
+        action_scale: see `scale_actions`.
+        generator: the source of the action noise.
+        seed: of the environments' reset noise.
+    """
+    shape = (len(tasks), workers.num_envs // len(tasks))
+    noise = torch.randn((horizon, *shape, params["log_std"].shape[-1]), generator=generator)
+    std = params["log_std"].exp().unsqueeze(1)
+
+    observations, means, actions, rewards, mask = [], [], [], [], []
+    workers.set_tasks(np.repeat(tasks, shape[1], axis=0))
+    state, _ = workers.reset(seed=seed)
+    alive = np.ones(workers.num_envs, dtype=bool)
+    with torch.no_grad():
+        for t in range(horizon):
+            observation = torch.from_numpy(state.astype(np.float32)).reshape(*shape, -1)
+            mean = policies.distribution(params, observation).mean
+            action = mean + std * noise[t]
+            scaled = scale_actions(action.flatten(0, 1), workers.single_action_space, action_scale)
+            state, reward, terminated, _, _ = workers.step(scaled)
+            observations.append(observation)
+            means.append(mean)
+            actions.append(action)
+            rewards.append(np.where(alive, reward, 0.0))
+            mask.append(alive)
+            alive = alive & ~terminated
+    return _stack(params, observations, means, actions, np.stack(rewards, axis=1), np.stack(mask, axis=1))
+
+
+def _stack(
+    params: Params,
+    observations: list[Tensor],
+    means: list[Tensor],
+    actions: list[Tensor],
+    rewards: Array,
+    mask: NDArray[np.bool_],
+) -> Trajectories:
+    # The policy that acted is data from here on: the ratios of every estimator are taken against it.
+    behaviour = Gaussian(torch.stack(means, dim=2), params["log_std"].detach()[:, None, None, :].clone())
+    drawn = torch.stack(actions, dim=2)
+    shape = drawn.shape[:3]
+    return Trajectories(
+        observations=torch.stack(observations, dim=2),
+        actions=drawn,
+        rewards=torch.from_numpy(rewards.astype(np.float32)).reshape(shape),
+        mask=torch.from_numpy(mask.astype(np.float32)).reshape(shape),
+        behaviour=behaviour,
+        behaviour_logp=policies.log_prob(behaviour, drawn),
+    )

@@ -1,0 +1,111 @@
+"""The vocabulary of the project: parameters, trajectories, samples, and the letters of their shapes.
+
+    M  tasks                 S  observation size
+    N  trajectories per task A  action size
+    T  steps                 K  adaptation steps
+
+A shape is written `[M, N, T]`; `[..., N, T]` means any leading dimensions. Parameters are dicts of tensors; adapted
+ones carry a leading M. `mask[..., N, T]` is 1 until the episode has ended and 0 after: a trajectory always has T steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeAlias, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+__all__ = ["Gaussian", "Params", "Round", "Sample", "Surrogate", "Trajectories", "check_shape", "for_task"]
+
+Params: TypeAlias = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What an inner surrogate may see besides log π_θ: data, never part of the graph of θ.
+
+    Attributes:
+        behaviour_logp: log μ(aₜ|sₜ) of the policy that acted, [..., N, T].
+        rewards: rₜ, zero after the end of an episode, [..., N, T].
+        advantages: Aₜ = Gₜ − bₜ or an estimate of it, zero after the end, [..., N, T].
+        control_variate: bₜ, a baseline that does not depend on aₜ, zero after the end, [..., N, T]; estimators that
+            work per action dimension take [..., N, T, A].
+        mask: 1 until the episode has ended, [..., N, T].
+        discount: γ in the weights γᵗ. Training with the released normalisation sets 1: the discount is then already
+            in the advantages or in the rewards.
+        action_values: Q(sₜ, aₜ) of a critic, [..., N, T]; only `doubly_robust` and its truncated form look at it.
+        policy_values: Q(sₜ, π_θ) = Σₐ π_θ(a|sₜ) Q(sₜ, a), [..., N, T]; the one entry that carries the graph of θ.
+    """
+
+    behaviour_logp: Tensor
+    rewards: Tensor
+    advantages: Tensor
+    control_variate: Tensor
+    mask: Tensor
+    discount: float = 1.0
+    action_values: Tensor | None = None
+    policy_values: Tensor | None = None
+
+
+Surrogate: TypeAlias = Callable[[Tensor, Sample], Tensor]
+"""`surrogate(logp, sample)`: a value to ascend, [...], whose derivatives in θ are the estimates; `logp[..., N, T]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian:
+    """A diagonal Gaussian: `mean[..., A]` and `log_std`, which broadcasts against it."""
+
+    mean: Tensor
+    log_std: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectories:
+    """What `collect` returns, before any return or advantage is computed.
+
+    Attributes:
+        observations: sₜ, [M, N, T, S].
+        actions: aₜ as the policy drew them, before scaling to the environment's range, [M, N, T, A].
+        rewards: rₜ, zero after the end, [M, N, T].
+        mask: 1 until the episode has ended, [M, N, T].
+        behaviour: the policy that acted at each step, mean [M, N, T, A] and log_std [M, 1, 1, A].
+        behaviour_logp: log μ(aₜ|sₜ), [M, N, T].
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    mask: Tensor
+    behaviour: Gaussian
+    behaviour_logp: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One adaptation stage: the trajectories of all tasks and what the objectives see of them."""
+
+    trajectories: Trajectories
+    sample: Sample
+
+
+Record = TypeVar("Record", Trajectories, Sample, Gaussian, Round)
+
+
+def for_task(record: Record, task: int) -> Record:
+    """The record of one task: every tensor indexed along its leading M, recursively; other entries as they are."""
+    entries: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(record)}
+    return type(record)(**{name: _index(value, task) for name, value in entries.items()})
+
+
+def _index(value: Any, task: int) -> Any:
+    if isinstance(value, Tensor):
+        return value[task]
+    return for_task(cast(Any, value), task) if is_dataclass(value) else value
+
+
+def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...] | torch.Size) -> None:
+    """Raise `ValueError` unless the tensor has exactly the expected shape."""
+    if tuple(tensor.shape) != tuple(expected):
+        raise ValueError(f"{name}: expected shape {list(expected)}, got {list(tensor.shape)}.")
