@@ -1,4 +1,7 @@
-"""An algorithm is four names and a citation. Names only: this module imports nothing heavy."""
+"""An algorithm is four names and a citation: inner estimator, exploration term, outer objective, optimiser.
+
+Names only: this module imports nothing heavy. `training.build` resolves them.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,167 @@ from types import MappingProxyType
 __all__ = ["ALGORITHMS", "Algorithm"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
-    """Inner estimator, exploration term, outer objective, optimiser; and where they come from."""
+    """A named quadruple, where it comes from, and what else its inner step needs.
+
+    Attributes:
+        title: the name in figures.
+        inner, exploration, outer, optimizer: the quadruple.
+        source: paper and equation.
+        control_variate: what the inner estimator subtracts.
+        rewards: scaling of the rewards that reward-based inner estimators see, `controlled` or `released`.
+        first_order: the adaptation's Jacobian is taken for the identity.
+    """
 
     title: str
     inner: str
-    exploration: str
+    exploration: str = "none"
     outer: str
     optimizer: str
     source: str
+    control_variate: str = "none"
+    rewards: str = "controlled"
+    first_order: bool = False
 
 
-_PROMP = "Rothfuss et al. 2019"
+_PROMP, _TMAML = "Rothfuss et al. 2019", "Liu et al. 2019"
+_SGMRL, _TAYPO = "Fallah et al. 2021", "Tang et al. 2021"
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
-        "promp": Algorithm("ProMP", "lvc", "none", "clipped", "adam", f"{_PROMP}, Eq. 7, Alg. 1"),
-        "lvc-vpg": Algorithm("LVC-VPG", "lvc", "none", "vpg", "adam", f"{_PROMP}, Eq. 5"),
-        "vpg-maml": Algorithm("MAML-VPG", "reinforce", "none", "vpg", "adam", "Finn et al. 2017, Eq. 4"),
-        "dice-vpg": Algorithm("DiCE-VPG", "dice", "none", "vpg", "adam", "Foerster et al. 2018, Eq. 6"),
+        "promp": Algorithm(title="ProMP", inner="lvc", outer="clipped", optimizer="adam", source=f"{_PROMP}, Eq. 7"),
+        "promp-taypo2": Algorithm(
+            title="ProMP-TayPO-2", inner="taypo2", outer="clipped", optimizer="adam", source=f"{_TAYPO}, Sec. 5.2"
+        ),
+        "trpo-maml": Algorithm(
+            title="MAML-TRPO", inner="reinforce", outer="ratio", optimizer="trpo", source="Finn et al. 2017, Sec. 4.2"
+        ),
+        "trpo-fmaml": Algorithm(
+            title="FMAML-TRPO",
+            inner="reinforce",
+            outer="ratio",
+            optimizer="trpo",
+            first_order=True,
+            source=f"{_TAYPO}, Sec. 5.2",
+        ),
+        "trpo-emaml": Algorithm(
+            title="E-MAML-TRPO",
+            inner="reinforce",
+            exploration="emaml",
+            outer="ratio",
+            optimizer="trpo",
+            source=f"{_PROMP}, Eq. 2",
+        ),
+        "lvc-trpo": Algorithm(
+            title="LVC-TRPO", inner="lvc", outer="ratio", optimizer="trpo", source=f"{_PROMP}, Eq. 5"
+        ),
+        "trpo-dice": Algorithm(
+            title="TRPO-DiCE",
+            inner="doubly_robust",
+            outer="ratio",
+            optimizer="trpo",
+            control_variate="linear",
+            source=f"{_TAYPO}, Eq. 3",
+        ),
+        "vpg-maml": Algorithm(
+            title="MAML-VPG", inner="reinforce", outer="vpg", optimizer="adam", source="Finn et al. 2017, Eq. 4"
+        ),
+        "vpg-emaml": Algorithm(
+            title="E-MAML-VPG",
+            inner="reinforce",
+            exploration="emaml",
+            outer="vpg",
+            optimizer="adam",
+            source=f"{_PROMP}, Eq. 2",
+        ),
+        "lvc-vpg": Algorithm(title="LVC-VPG", inner="lvc", outer="vpg", optimizer="adam", source=f"{_PROMP}, Eq. 5"),
+        "dice-vpg": Algorithm(
+            title="DiCE-VPG",
+            inner="dice",
+            outer="vpg",
+            optimizer="adam",
+            rewards="released",
+            source="Foerster et al. 2018, Eq. 6",
+        ),
+        "dice": Algorithm(
+            title="DiCE",
+            inner="dice",
+            outer="dice",
+            optimizer="adam",
+            rewards="released",
+            source=f"{_PROMP}, Sec. 4",
+        ),
+        "tmaml": Algorithm(
+            title="TMAML",
+            inner="tmaml",
+            outer="vpg",
+            optimizer="adam",
+            control_variate="meta",
+            source=f"{_TMAML}, Alg. 2",
+        ),
+        "tmaml-ppo": Algorithm(
+            title="TMAML-PPO",
+            inner="tmaml",
+            outer="clipped",
+            optimizer="adam",
+            control_variate="meta",
+            source=f"{_TMAML}, Table 1",
+        ),
+        "tmaml-trpo": Algorithm(
+            title="TMAML-TRPO",
+            inner="tmaml",
+            outer="ratio",
+            optimizer="trpo",
+            control_variate="meta",
+            source=f"{_TMAML}, Fig. 2",
+        ),
+        "maml-ppo": Algorithm(
+            title="MAML-PPO", inner="reinforce", outer="clipped", optimizer="adam", source=f"{_TMAML}, Table 1"
+        ),
+        "lvc-ppo": Algorithm(
+            title="LVC-PPO", inner="lvc", outer="clipped", optimizer="adam", source=f"{_TMAML}, Table 1"
+        ),
+        "dice-ppo": Algorithm(
+            title="DiCE-PPO",
+            inner="dice",
+            outer="clipped",
+            optimizer="adam",
+            rewards="released",
+            source=f"{_TMAML}, Table 1",
+        ),
+        "sgmrl": Algorithm(
+            title="SG-MRL",
+            inner="reinforce",
+            exploration="sgmrl_loo",
+            outer="vpg",
+            optimizer="adam",
+            first_order=True,
+            source=f"{_SGMRL}, Eq. 13, Sec. 5",
+        ),
+        "sgmrl-loo": Algorithm(
+            title="SG-MRL (leave-one-out)",
+            inner="reinforce",
+            exploration="sgmrl_loo",
+            outer="vpg",
+            optimizer="adam",
+            source=f"{_SGMRL}, Eq. 13",
+        ),
+        "sgmrl-paper": Algorithm(
+            title="SG-MRL (as printed)",
+            inner="reinforce",
+            exploration="sgmrl_paper",
+            outer="vpg",
+            optimizer="adam",
+            source=f"{_SGMRL}, Eq. 13",
+        ),
+        "sgmrl-released": Algorithm(
+            title="SG-MRL (as released)",
+            inner="reinforce",
+            exploration="sgmrl_released",
+            outer="vpg",
+            optimizer="adam",
+            source=f"{_SGMRL}, released code",
+        ),
     }
 )

@@ -63,6 +63,10 @@ def train(
     profile: Annotated[
         str | None, typer.Option(help="Size of the run: smoke, quick, overnight or paper. [default: paper]")
     ] = None,
+    inner: Annotated[str | None, typer.Option(help="Inner estimator instead of the algorithm's.")] = None,
+    exploration: Annotated[str | None, typer.Option(help="Exploration term instead of the algorithm's.")] = None,
+    outer: Annotated[str | None, typer.Option(help="Outer objective instead of the algorithm's.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="Outer optimiser instead of the algorithm's.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting: --set inner.lr=0.05.")
     ] = None,
@@ -80,12 +84,42 @@ def train(
     """
     from metarl_cli.studies.launch import Request, launch
 
-    request = Request(
-        algorithm=algo, environment=env, seed=seed, iterations=iterations, profile=profile, overrides=tuple(set_ or ())
-    )
+    parts = {
+        "seed": seed,
+        "iterations": iterations,
+        "inner.estimator": inner,
+        "outer.exploration": exploration,
+        "outer.objective": outer,
+        "outer.optimizer": optimizer,
+    }
+    flags = [f"{key}={value}" for key, value in parts.items() if value is not None]
+    request = Request(algorithm=algo, environment=env, profile=profile, overrides=(*flags, *(set_ or ())))
     outcome = launch(request, out=out, threads=threads, resume=resume, overwrite=overwrite, quiet=quiet)
     print(outcome.message)
     raise typer.Exit(OK if outcome.finished else INTERRUPTED)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a trained run.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Adaptation steps. [default: the run's]")] = None,
+    tasks: Annotated[int, typer.Option(min=2, help="Held-out tasks.")] = 40,
+    trajectories: Annotated[
+        int | None, typer.Option(min=1, help="Trajectories per task and step. [default: the run's]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads; no number depends on them.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Adapt a trained policy to held-out tasks, with its training-time inner step, and print the returns.
+
+    Example: metarl evaluate results/local/quickstart/promp --steps 3
+    """
+    from metarl_cli.studies.evaluate import evaluate as measure
+    from metarl_cli.terminal import print_table
+
+    table = measure(run, steps=steps, tasks=tasks, trajectories=trajectories, seed=seed, threads=threads)
+    print_table(table.round(3).to_dict("records"), as_json=as_json)
 
 
 @app.command()

@@ -74,28 +74,37 @@ class ReturnConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InnerConfig:
-    """The adaptation: estimator, step size α, number of steps K, first order or not."""
+    """The adaptation: estimator, step size α, number of steps K, first order or not.
+
+    `control_variate` (none, linear, meta, per-task) is what the estimator subtracts, `rewards` the scaling of the
+    rewards that reward-based estimators see: see `training.processing`.
+    """
 
     estimator: str = "lvc"
     lr: Positive = 0.1
     steps: Count = 1
     first_order: bool = False
+    control_variate: str = "none"
+    rewards: str = "controlled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OuterConfig:
-    """The meta-update: objective, optimiser and their constants.
+    """The meta-update: objective, exploration term, optimiser, and their constants.
 
-    `clip` and `kl_coefficient` belong to the clipped objective; `gradient_steps` are Adam steps on the same data.
+    `gradient_steps` and `lr` belong to sgd and adam, `max_kl` to trpo; `clip`, `kl_coefficient` and `kl_target` (0: the
+    coefficient stays) to the clipped objective.
     """
 
     objective: str = "clipped"
-    optimizer: str = "adam"
     exploration: str = "none"
+    optimizer: str = "adam"
     lr: Positive = 1e-3
     gradient_steps: Count = 5
     clip: Positive = 0.3
     kl_coefficient: NonNegative = 5e-4
+    kl_target: NonNegative = 0.0
+    max_kl: Positive = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,10 +167,11 @@ def _parse(owner: type, key: str, name: str, text: str) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
     hint = typing.get_type_hints(owner, include_extras=True)[name]
-    is_tuple = "tuple" in str(hint)
-    given: Any = [part for part in text.replace(" ", "").split(",") if part] if is_tuple else text
+    adapter = TypeAdapter(hint)
     try:
-        return TypeAdapter(hint).validate_strings(given)
+        if "tuple" in str(hint):
+            return adapter.validate_python([part for part in text.replace(" ", "").split(",") if part])
+        return adapter.validate_strings(text)
     except ValidationError as error:
         reason = "; ".join(str(entry["msg"]) for entry in error.errors())
         raise UserError(f"{key}={text}: {reason}. The default is {_shown(settable_keys()[key])}.") from None
@@ -190,7 +200,7 @@ def load_config(path: Path) -> RunConfig:
         return TypeAdapter(RunConfig).validate_json(text)
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from None
     except ValidationError as error:
         reasons = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())

@@ -84,10 +84,17 @@ class Trajectories:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One adaptation stage: the trajectories of all tasks and what the objectives see of them."""
+    """One adaptation stage: the trajectories of all tasks and what the objectives see of them.
+
+    Attributes:
+        trajectories: what was sampled.
+        sample: what the surrogates see of it.
+        scale: σ, the deviation of the advantages of each task before they were normalised, [M].
+    """
 
     trajectories: Trajectories
     sample: Sample
+    scale: Tensor
 
 
 Record = TypeVar("Record", Trajectories, Sample, Gaussian, Round)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from math import prod
 from types import MappingProxyType
-
-import numpy as np
 
 from metarl_cli.envs import bodies
 from metarl_cli.envs.distributions import box, direction, disc, factors, interval, sign
@@ -29,7 +28,8 @@ def _along(motion: Motion, signs: FloatArray) -> FloatArray:
 
 def _along_2d(motion: Motion, directions: FloatArray) -> FloatArray:
     """d · v."""
-    return np.vecdot(directions, motion.velocity)
+    speeds: FloatArray = (directions * motion.velocity).sum(axis=1)
+    return speeds
 
 
 def _forwards(motion: Motion, tasks: FloatArray) -> FloatArray:
@@ -44,7 +44,7 @@ def _at_velocity(motion: Motion, velocities: FloatArray) -> FloatArray:
 
 def _away_from_velocity(motion: Motion, velocities: FloatArray) -> FloatArray:
     """+|vₓ − v*|: the sign of the released Swimmer, which pays for missing the velocity."""
-    return abs(motion.velocity[:, 0] - velocities)
+    return -_at_velocity(motion, velocities)
 
 
 def _to_goal(motion: Motion, goals: FloatArray) -> FloatArray:
@@ -65,6 +65,21 @@ def _humanoid_along(motion: Motion, signs: FloatArray) -> FloatArray:
 def _humanoid_along_2d(motion: Motion, directions: FloatArray) -> FloatArray:
     """1.25 · d · v."""
     return HUMANOID_SPEED_WEIGHT * _along_2d(motion, directions)
+
+
+def _with_random_physics(problem: Locomotion, bodies: int, joints: int, geoms: int) -> Locomotion:
+    """The problem whose tasks multiply every mass, inertia, damping and friction by its own factor.
+
+    The first body is the world and the first geom the floor; the undamped joints of the root stay undamped.
+    """
+    fields = (
+        ModelField("body_mass", (bodies,)),
+        ModelField("body_inertia", (bodies, 3)),
+        ModelField("dof_damping", (joints,)),
+        ModelField("geom_friction", (geoms, 3)),
+    )
+    sizes = tuple(prod(field.shape) for field in fields)
+    return replace(problem, draw=partial(factors, bases=(1.5, 1.5, 1.3, 1.5), sizes=sizes), physics=fields)
 
 
 CHEETAH_DIRECTION = Locomotion(body=bodies.HALF_CHEETAH, draw=sign, progress=_along, control_cost=0.05)
@@ -109,33 +124,11 @@ SWIMMER_VELOCITY = Locomotion(
     body=bodies.SWIMMER, draw=partial(interval, low=0.1, high=0.2), progress=_away_from_velocity, control_cost=1e-4
 )
 TEXT_VELOCITY = partial(interval, low=0.0, high=2.0)
-# The first body is the world and the first geom the floor; the undamped root stays undamped under any factor.
-WALKER_FIELDS = (
-    ModelField("body_mass", (8,)),
-    ModelField("body_inertia", (8, 3)),
-    ModelField("dof_damping", (9,)),
-    ModelField("geom_friction", (8, 3)),
+WALKER_PARAMS = _with_random_physics(
+    replace(WALKER_DIRECTION, body=bodies.WALKER_SLOW, progress=_forwards), bodies=8, joints=9, geoms=8
 )
-HOPPER_FIELDS = (
-    ModelField("body_mass", (5,)),
-    ModelField("body_inertia", (5, 3)),
-    ModelField("dof_damping", (6,)),
-    ModelField("geom_friction", (5, 3)),
-)
-random_physics = partial(factors, bases=(1.5, 1.5, 1.3, 1.5))
-WALKER_PARAMS = replace(
-    WALKER_DIRECTION,
-    body=bodies.WALKER_SLOW,
-    draw=partial(random_physics, sizes=(8, 24, 9, 24)),
-    progress=_forwards,
-    physics=WALKER_FIELDS,
-)
-HOPPER_PARAMS = replace(
-    WALKER_PARAMS,
-    body=bodies.HOPPER,
-    draw=partial(random_physics, sizes=(5, 15, 6, 15)),
-    healthy=bodies.hopper_healthy,
-    physics=HOPPER_FIELDS,
+HOPPER_PARAMS = _with_random_physics(
+    replace(WALKER_PARAMS, body=bodies.HOPPER, healthy=bodies.hopper_healthy), bodies=5, joints=6, geoms=5
 )
 
 PROBLEMS: Mapping[str, Mapping[str, Locomotion]] = MappingProxyType(

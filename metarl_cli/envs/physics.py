@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple, TypeAlias
 
 import mujoco
@@ -130,9 +131,9 @@ class BatchSimulator:
         """
         self._tasks, start = tasks, 0
         for name, shape in self._problem.physics:
-            factors = tasks[:, start : start + (size := int(np.prod(shape)))]
-            self._batch.expand(name)[...] = getattr(self._model, name) * factors.reshape(-1, *shape)
-            start += size
+            stop = start + prod(shape)
+            self._batch.expand(name)[...] = getattr(self._model, name) * tasks[:, start:stop].reshape(-1, *shape)
+            start = stop
 
     def restart(self, mask: BoolArray, rng: np.random.Generator) -> None:
         """Put the masked bodies at the model's initial state plus noise; clears their warm starts and warnings."""
@@ -141,7 +142,8 @@ class BatchSimulator:
         qpos_noise, qvel_noise = self._body.noise(rng, (n, model.nq), (n, model.nv))
         self._fields["qpos"][mask] += qpos_noise
         self._fields["qvel"][mask] += qvel_noise
-        self._batch.forward(mask)
+        with _quiet():
+            self._batch.forward(mask)
         self._sense_contacts(mask)
         self._position = self._body.position(self._fields)
 

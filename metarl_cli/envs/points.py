@@ -151,8 +151,8 @@ def _navigate_plain(states: FloatArray, actions: FloatArray, goals: FloatArray) 
 
 def _at_goal(states: FloatArray, goals: FloatArray) -> BoolArray:
     """Both |x − gₓ| and |y − g_y| below 0.01."""
-    near: BoolArray = (abs(states - goals) < 0.01).all(axis=1)
-    return near
+    away = abs(states - goals)
+    return (away[:, 0] < 0.01) & (away[:, 1] < 0.01)
 
 
 def _walk_on_line(states: FloatArray, actions: FloatArray, goals: FloatArray) -> Moved:

@@ -24,23 +24,23 @@ class EnvironmentSpec:
 
     Attributes:
         name: The papers' name, without namespace and version.
-        module: The module whose `PROBLEMS[name][variant]` defines it.
         horizon: H, the steps of one episode in the papers' runs.
         observation_size: S.
         action_size: A.
         task_distribution: How a task is drawn.
         papers: The papers that use it.
+        module: The module whose `PROBLEMS[name][variant]` defines it.
         variants: The definitions there are, the default first. Several where a paper's text and its code differ.
         description: One line.
     """
 
     name: str
-    module: str
     horizon: int
     observation_size: int
     action_size: int
     task_distribution: str
     papers: tuple[str, ...]
+    module: str = LOCOMOTION
     variants: tuple[str, ...] = ("released",)
     description: str
 
@@ -53,17 +53,15 @@ class EnvironmentSpec:
 _SPECS = (
     EnvironmentSpec(
         name="HalfCheetahFwdBack",
-        module=LOCOMOTION,
         horizon=100,
         observation_size=17,
         action_size=6,
         task_distribution="direction d ∈ {−1, +1}",
-        papers=("promp", "tmaml", "sgmrl", "taypo"),
+        papers=("promp", "tmaml", "sgmrl"),
         description="run forwards or backwards",
     ),
     EnvironmentSpec(
         name="HalfCheetahRandVel",
-        module=LOCOMOTION,
         horizon=100,
         observation_size=17,
         action_size=6,
@@ -74,7 +72,6 @@ _SPECS = (
     ),
     EnvironmentSpec(
         name="AntFwdBack",
-        module=LOCOMOTION,
         horizon=100,
         observation_size=111,
         action_size=8,
@@ -84,7 +81,6 @@ _SPECS = (
     ),
     EnvironmentSpec(
         name="AntRandDir",
-        module=LOCOMOTION,
         horizon=100,
         observation_size=111,
         action_size=8,
@@ -94,7 +90,6 @@ _SPECS = (
     ),
     EnvironmentSpec(
         name="AntRandGoal",
-        module=LOCOMOTION,
         horizon=200,
         observation_size=113,
         action_size=8,
@@ -105,7 +100,6 @@ _SPECS = (
     ),
     EnvironmentSpec(
         name="HumanoidFwdBack",
-        module=LOCOMOTION,
         horizon=200,
         observation_size=376,
         action_size=17,
@@ -115,7 +109,6 @@ _SPECS = (
     ),
     EnvironmentSpec(
         name="HumanoidRandDir",
-        module=LOCOMOTION,
         horizon=200,
         observation_size=376,
         action_size=17,
@@ -125,17 +118,15 @@ _SPECS = (
     ),
     EnvironmentSpec(
         name="WalkerFwdBack",
-        module=LOCOMOTION,
         horizon=200,
         observation_size=17,
         action_size=6,
         task_distribution="direction d ∈ {−1, +1}",
-        papers=("promp", "tmaml", "taypo"),
+        papers=("promp", "tmaml"),
         description="run forwards or backwards without falling",
     ),
     EnvironmentSpec(
         name="WalkerRandVel",
-        module=LOCOMOTION,
         horizon=100,
         observation_size=17,
         action_size=6,
@@ -146,7 +137,6 @@ _SPECS = (
     ),
     EnvironmentSpec(
         name="WalkerRandParams",
-        module=LOCOMOTION,
         horizon=200,
         observation_size=17,
         action_size=6,
@@ -156,7 +146,6 @@ _SPECS = (
     ),
     EnvironmentSpec(
         name="HopperRandParams",
-        module=LOCOMOTION,
         horizon=200,
         observation_size=11,
         action_size=3,
@@ -166,7 +155,6 @@ _SPECS = (
     ),
     EnvironmentSpec(
         name="SwimmerRandVel",
-        module=LOCOMOTION,
         horizon=200,
         observation_size=8,
         action_size=2,
@@ -182,7 +170,7 @@ _SPECS = (
         observation_size=4,
         action_size=2,
         task_distribution="goal ∈ {(±2, ±2)}",
-        papers=("promp", "taypo"),
+        papers=("promp",),
         description="accelerate to a corner that pays within a radius of 2",
     ),
     EnvironmentSpec(

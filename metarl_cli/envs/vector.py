@@ -180,7 +180,8 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
 
     def _clipped(self, actions: FloatArray) -> FloatArray:
         if np.shape(actions) != self.action_space.shape:
-            raise ValueError(f"actions: expected shape {self.action_space.shape}, got {np.shape(actions)}.")
+            expected = list(self.action_space.shape)
+            raise ValueError(f"actions: expected shape {expected}, got {list(np.shape(actions))}.")
         if not np.isfinite(actions).all():
             raise ValueError("actions: expected finite numbers, got NaN or infinity.")
         clipped: FloatArray = np.clip(actions, self._low, self._high, dtype=np.float64)

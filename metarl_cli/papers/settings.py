@@ -20,11 +20,17 @@ __all__ = ["PROFILES", "TRAINING", "EnvironmentSettings", "Profile", "run_config
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSettings:
-    """Adaptation steps K, inner step size α, hidden layers; the horizon is the environment's."""
+    """Adaptation steps K, step size α, hidden layers; and ProMP's Adam steps, η and the target that adapts η.
+
+    The horizon is the environment's own.
+    """
 
     inner_steps: int = 1
     inner_lr: float = 0.1
     hidden: tuple[int, ...] = (64, 64)
+    gradient_steps: int = 5
+    kl_coefficient: float = 5e-4
+    kl_target: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,8 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
     }
 )
 
+_RAND_PARAMS = EnvironmentSettings(inner_lr=0.05, gradient_steps=3, kl_coefficient=1e-3, kl_target=1e-2)
+
 TRAINING: Mapping[str, EnvironmentSettings] = MappingProxyType(
     {
         "HalfCheetahFwdBack": EnvironmentSettings(),
@@ -57,8 +65,8 @@ TRAINING: Mapping[str, EnvironmentSettings] = MappingProxyType(
         "HumanoidRandDir": EnvironmentSettings(hidden=(128, 128)),
         "WalkerFwdBack": EnvironmentSettings(),
         "WalkerRandVel": EnvironmentSettings(),
-        "WalkerRandParams": EnvironmentSettings(inner_lr=0.05),
-        "HopperRandParams": EnvironmentSettings(inner_lr=0.05),
+        "WalkerRandParams": _RAND_PARAMS,
+        "HopperRandParams": _RAND_PARAMS,
         "SwimmerRandVel": EnvironmentSettings(),
         "PointMomentum": EnvironmentSettings(inner_steps=3),
         "PointCorner": EnvironmentSettings(),
@@ -90,11 +98,20 @@ def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
             tasks=size.tasks, trajectories=size.trajectories, horizon=size.horizon or ENVIRONMENTS[environment].horizon
         ),
         policy=PolicyConfig(hidden=settings.hidden),
-        inner=InnerConfig(estimator=named.inner, lr=settings.inner_lr, steps=settings.inner_steps),
+        inner=InnerConfig(
+            estimator=named.inner,
+            lr=settings.inner_lr,
+            steps=settings.inner_steps,
+            first_order=named.first_order,
+            control_variate=named.control_variate,
+            rewards=named.rewards,
+        ),
         outer=OuterConfig(
             objective=named.outer,
-            optimizer=named.optimizer,
             exploration=named.exploration,
-            gradient_steps=5 if named.outer == "clipped" else 1,
+            optimizer=named.optimizer,
+            gradient_steps=settings.gradient_steps if named.outer == "clipped" else 1,
+            kl_coefficient=settings.kl_coefficient,
+            kl_target=settings.kl_target if named.outer == "clipped" else 0.0,
         ),
     )

@@ -147,7 +147,7 @@ def progress_writer(directory: Path, header: Sequence[str]) -> Iterator[Any]:
     """A function that appends one row to `progress.csv` and flushes it."""
     path = directory / PROGRESS
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, header, lineterminator="\n")
+        writer = csv.DictWriter(file, header, extrasaction="ignore", lineterminator="\n")
         if file.tell() == 0:
             writer.writeheader()
 

@@ -15,6 +15,7 @@ from metarl_cli.papers.settings import run_config
 from metarl_cli.studies import directory as runs
 from metarl_cli.studies.train import train
 from metarl_cli.terminal import training_display
+from metarl_cli.training.composition import check_composition
 
 __all__ = ["Outcome", "Request", "default_directory", "graceful_stop", "launch"]
 
@@ -25,8 +26,6 @@ class Request:
 
     algorithm: str | None = None
     environment: str | None = None
-    seed: int | None = None
-    iterations: int | None = None
     profile: str | None = None
     overrides: tuple[str, ...] = ()
 
@@ -66,7 +65,10 @@ def launch(
     if resume and overwrite:
         raise UserError("--resume continues a run and --overwrite starts it again: give one of them.")
     wanted = _new_config(request)
+    check_composition(wanted)
     directory = out or default_directory(wanted)
+    if resume and not (directory / runs.CONFIG).exists():
+        raise UserError(f"{directory} holds no run to resume. Without --resume a new one begins there.")
     with runs.exclusive(directory):
         if resume:
             config = _resumed_config(directory, request)
@@ -95,24 +97,17 @@ def _new_config(request: Request) -> RunConfig:
         request.environment or "HalfCheetahFwdBack",
         profile=request.profile or "paper",
     )
-    return with_overrides(config, _overrides(request))
-
-
-def _overrides(request: Request) -> list[str]:
-    flags = {"seed": request.seed, "iterations": request.iterations}
-    return [f"{key}={value}" for key, value in flags.items() if value is not None] + list(request.overrides)
+    return with_overrides(config, request.overrides)
 
 
 def _resumed_config(directory: Path, request: Request) -> RunConfig:
-    if not (directory / runs.CONFIG).exists():
-        raise UserError(f"{directory} holds no run to resume. Without --resume a new one begins there.")
     saved = load_config(directory / runs.CONFIG)
     named = {
         "algorithm": request.algorithm,
         "environment.name": request.environment,
         "profile": request.profile,
     }
-    asked = with_overrides(saved, _overrides(request))
+    asked = with_overrides(saved, request.overrides)
     before, after = settable_keys(saved), settable_keys(asked) | {k: v for k, v in named.items() if v is not None}
     changed = [key for key in before if before[key] != after[key] and key != "iterations"]
     if changed:

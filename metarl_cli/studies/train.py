@@ -13,7 +13,9 @@ import torch
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import RunFailedError
 from metarl_cli.studies import directory as runs
-from metarl_cli.training.build import build
+from metarl_cli.training.build import build, optimizer_columns
+from metarl_cli.training.cross_fitting import fit_quality
+from metarl_cli.training.returns import discounted_returns
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Round
 
@@ -27,14 +29,20 @@ def progress_columns(config: RunConfig) -> list[str]:
 
     `return/*` are undiscounted and averaged over all tasks and trajectories; `return/step_k` are those after k of
     several adaptation steps. `env_steps` counts full horizons, as the papers' axes do, `env_steps_actual` the steps
-    before the episodes' ends; both include the row's own sampling. Only `wall_seconds` and `time/*` differ between
-    two runs of one seed.
+    before the episodes' ends; both include the row's own sampling. `kl/*` and `loss/after` are taken after the update.
+    Control variate, adaptive penalty and optimiser add columns of their own where there is one. Only `wall_seconds`
+    and `time/*` differ between two runs of one seed.
     """
     between = [f"return/step_{k}" for k in range(1, config.inner.steps)]
+    variate = ["control_variate/loss", "control_variate/explained_variance"]
     return [
         *("iteration", "env_steps", "env_steps_actual", "wall_seconds"),
         *("return/pre", *between, "return/post", "return/post_std", "policy/std"),
-        *("loss/before", "loss/after", "kl/pre", "kl/post", "time/sampling", "time/update"),
+        *("loss/before", "loss/after", "kl/pre", "kl/post"),
+        *(variate if config.inner.control_variate != "none" else []),
+        *(["kl/coefficient"] if config.outer.kl_target > 0 else []),
+        *(f"update/{name}" for name in optimizer_columns(config)),
+        *("time/sampling", "time/update"),
     ]
 
 
@@ -69,7 +77,7 @@ def train(
     runs.write_meta(directory, threads=threads, status="running")
     status = "failed"
     try:
-        with runs.progress_writer(directory, progress_columns(config)) as write:
+        with runs.progress_writer(directory, progress_columns(config)) as write:  # ignores what has no column
             while state.iteration < config.iterations and not should_stop():
                 state, previous = _iterate(trainer, state, previous)
                 write(previous)
@@ -85,11 +93,10 @@ def train(
 
 def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
     start = time.perf_counter()
-    rounds = trainer.sample(state.theta, state.iteration)
+    rounds = trainer.sample(state, (state.iteration,))
     sampled = time.perf_counter()
-    before = trainer.diagnose(state.theta, rounds)
-    following = trainer.step(state, rounds)
-    after = trainer.diagnose(following.theta, rounds)
+    before = trainer.diagnose(state.theta, trainer.task_data(state, rounds))
+    following, after = trainer.step(state, rounds)
     updated = time.perf_counter()
     row = {
         "iteration": state.iteration,
@@ -97,15 +104,26 @@ def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float])
         "wall_seconds": round(previous.get("wall_seconds", 0.0) + updated - start, 3),
         **_returns(rounds),
         "policy/std": following.theta["log_std"].exp().mean().item(),
-        "loss/before": before["loss"],
-        "loss/after": after["loss"],
-        "kl/pre": after["kl/pre"],
-        "kl/post": after["kl/post"],
+        "loss/before": -before.objective,
+        "loss/after": -after.objective,
+        "kl/pre": after.kl[0],
+        "kl/post": after.kl[-1],
+        **_control_variate(trainer, state, rounds[0]),
+        "kl/coefficient": state.kl_coefficients.mean().item(),
+        **{f"update/{name}": following.optimizer_state[name].item() for name in trainer.optimizer.columns},
         "time/sampling": round(sampled - start, 3),
         "time/update": round(updated - sampled, 3),
     }
     _check_finite(row, following)
     return following, row
+
+
+def _control_variate(trainer: Trainer, state: TrainState, round_: Round) -> Row:
+    variate, data = trainer.processing.control_variate, round_.trajectories
+    returns = discounted_returns(data.rewards, trainer.processing.discount)
+    predictions = variate.predict(state.control_variate, data, returns)
+    quality = fit_quality(predictions.mean(-1) if variate.per_action else predictions, returns, data.mask)
+    return {"control_variate/loss": quality.loss, "control_variate/explained_variance": quality.explained_variance}
 
 
 def _env_steps(rounds: Sequence[Round], previous: Mapping[str, float]) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from metarl_cli.training import policies
 from metarl_cli.types import Gaussian, Params, Round, Surrogate
 
-__all__ = ["Inner", "Stage", "adapt", "inner_objective", "inner_step"]
+__all__ = ["Inner", "Stage", "adapt", "inner_step", "stage_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,30 +23,37 @@ class Inner:
         surrogate: the inner estimator, a value to ascend.
         lr: α.
         first_order: replace the Jacobian I + α∇²J of the step by I (FMAML).
+        per_action: the surrogate takes log-probabilities per action dimension, [N, T, A].
     """
 
     surrogate: Surrogate
     lr: float
     first_order: bool = False
+    per_action: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """θᵏ, and the policy π_θᵏ at the observations of round k."""
+    """θᵏ, the policy π_θᵏ at the observations of round k, and log π_θᵏ of the actions taken there, [N, T, A]."""
 
     params: Params
     policy: Gaussian
+    logp_per_action: Tensor
+
+    @property
+    def logp(self) -> Tensor:
+        """log π_θᵏ(aₜ|sₜ), [N, T]."""
+        return self.logp_per_action.sum(-1)
 
 
-def inner_objective(policy: Gaussian, round_: Round, surrogate: Surrogate) -> Tensor:
-    """The surrogate per step, J = surrogate · N / Σ mask: the papers' code averages over steps instead of summing."""
-    mask = round_.trajectories.mask
-    logp = policies.log_prob(policy, round_.trajectories.actions)
-    return surrogate(logp, round_.sample) * (mask.shape[-2] / mask.sum((-2, -1)))
+def stage_at(params: Params, round_: Round) -> Stage:
+    """Evaluate one task's policy on one task's round."""
+    policy = policies.distribution(params, round_.trajectories.observations)
+    return Stage(params, policy, policies.log_prob_per_action(policy, round_.trajectories.actions))
 
 
 def inner_step(stage: Stage, round_: Round, inner: Inner, *, differentiable: bool) -> Params:
-    """θ′ = θ + α ∇_θ J(θ).
+    """θ′ = θ + α ∇_θ J(θ), with J the surrogate per step: the papers' code averages over steps instead of summing.
 
     Args:
         stage: θ and its policy at the round's observations, with the graph that connects them.
@@ -53,17 +61,20 @@ def inner_step(stage: Stage, round_: Round, inner: Inner, *, differentiable: boo
         inner: surrogate and step size.
         differentiable: keep the graph of the step, for the meta-gradient; sampling does without.
     """
-    objective = inner_objective(stage.policy, round_, inner.surrogate)
+    mask = round_.sample.mask
+    logp = stage.logp_per_action if inner.per_action else stage.logp
+    objective = inner.surrogate(logp, round_.sample) * (mask.shape[-2] / mask.sum())
     keep_graph = differentiable and not inner.first_order
-    gradients = torch.autograd.grad(objective, list(stage.params.values()), create_graph=keep_graph)
+    gradients = torch.autograd.grad(
+        objective, list(stage.params.values()), create_graph=keep_graph, retain_graph=differentiable
+    )
     return {name: value + inner.lr * g for (name, value), g in zip(stage.params.items(), gradients, strict=True)}
 
 
 def adapt(theta: Params, rounds: Sequence[Round], inner: Inner, *, differentiable: bool = True) -> list[Stage]:
     """θ⁰ … θᴷ on the stored rounds of one task: K + 1 stages for K + 1 rounds."""
-    params, stages = theta, list[Stage]()
-    for round_ in rounds:
-        if stages:
-            params = inner_step(stages[-1], rounds[len(stages) - 1], inner, differentiable=differentiable)
-        stages.append(Stage(params, policies.distribution(params, round_.trajectories.observations)))
+    stages = [stage_at(theta, rounds[0])]
+    for previous, following in pairwise(rounds):
+        params = inner_step(stages[-1], previous, inner, differentiable=differentiable)
+        stages.append(stage_at(params, following))
     return stages

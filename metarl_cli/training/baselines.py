@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["linear_features", "ridge_predictions", "time_features"]
+__all__ = ["linear_features", "ridge_predictions", "ridge_weights", "time_features"]
 
 RIDGE = 1e-5
 OBSERVATION_LIMIT = 10.0
@@ -29,8 +29,8 @@ def linear_features(observations: Tensor) -> Tensor:
     return torch.cat([clipped, clipped**2, time_features(observations[..., 0])], dim=-1)
 
 
-def ridge_predictions(features: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Xw with w = (XᵀX + λI)⁻¹ Xᵀy over the unmasked steps of each task, λ = 1e-5.
+def ridge_weights(features: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """w = (XᵀX + λI)⁻¹ Xᵀy over the unmasked steps of each task, λ = 1e-5.
 
     Args:
         features: X, [..., N, T, F], float64.
@@ -38,11 +38,17 @@ def ridge_predictions(features: Tensor, targets: Tensor, mask: Tensor) -> Tensor
         mask: [..., N, T].
 
     Returns:
-        Predictions in the type of `targets`, zero where masked, [..., N, T].
+        [..., F, 1], float64.
     """
-    weighted = (features * mask.unsqueeze(-1)).flatten(-3, -2)
+    rows = (features * mask.unsqueeze(-1)).flatten(-3, -2)
     outcomes = (targets * mask).double().flatten(-2).unsqueeze(-1)
-    gram = weighted.transpose(-1, -2) @ weighted
-    gram = gram + RIDGE * torch.eye(gram.shape[-1], dtype=gram.dtype)
-    weights: Tensor = torch.linalg.solve(gram, weighted.transpose(-1, -2) @ outcomes)
-    return (weighted @ weights).reshape(targets.shape).to(targets.dtype)
+    gram = rows.mT @ rows + RIDGE * torch.eye(rows.shape[-1], dtype=rows.dtype)
+    weights: Tensor = torch.linalg.solve(gram, rows.mT @ outcomes)
+    return weights
+
+
+def ridge_predictions(features: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Xw of `ridge_weights` at the steps they were fitted to, in the type of `targets`, zero where masked."""
+    weights = ridge_weights(features, targets, mask)
+    predictions = (features.flatten(-3, -2) @ weights).reshape(targets.shape)
+    return predictions.to(targets.dtype) * mask

@@ -11,23 +11,31 @@ from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.seeding import torch_generator
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
-from metarl_cli.training.objectives import Objective, clipped, vpg
-from metarl_cli.training.optimizers import Optimizer, adam
+from metarl_cli.training.composition import PER_ACTION_FORM, check_composition
+from metarl_cli.training.exploration import EXPLORATIONS
+from metarl_cli.training.objectives import Objective, clipped, dice, ratio, vpg
+from metarl_cli.training.optimizers import Optimizer, adam, sgd
+from metarl_cli.training.processing import CONTROL_VARIATES, REWARD_SCALINGS, Processing
 from metarl_cli.training.rollouts import make_workers
 from metarl_cli.training.trainer import Trainer, TrainState
+from metarl_cli.training.trust_region import trust_region
 
-__all__ = ["OBJECTIVES", "OPTIMIZERS", "build"]
+__all__ = ["OBJECTIVES", "OPTIMIZERS", "build", "optimizer_columns"]
 
 OBJECTIVES: Mapping[str, Callable[[OuterConfig], Objective]] = MappingProxyType(
     {
-        "clipped": lambda outer: clipped(clip=outer.clip, kl_coefficient=outer.kl_coefficient),
+        "clipped": lambda outer: clipped(clip=outer.clip),
         "vpg": lambda outer: vpg,
+        "ratio": lambda outer: ratio,
+        "dice": lambda outer: dice,
     }
 )
 
 OPTIMIZERS: Mapping[str, Callable[[OuterConfig], Optimizer]] = MappingProxyType(
     {
         "adam": lambda outer: adam(lr=outer.lr, steps=outer.gradient_steps),
+        "sgd": lambda outer: sgd(lr=outer.lr, steps=outer.gradient_steps),
+        "trpo": lambda outer: trust_region(max_kl=outer.max_kl),
     }
 )
 
@@ -38,33 +46,60 @@ def build(config: RunConfig, *, threads: int = 1) -> tuple[Trainer, TrainState]:
     Args:
         config: what decides the numbers.
         threads: simulation threads, and tasks that are differentiated at once; neither changes a number.
+
+    Raises:
+        UserError: for a name that does not exist, or parts that do not go together.
     """
-    sampling = config.sampling
-    options: dict[str, Any] = {"threads": threads, "max_episode_steps": sampling.horizon}
-    if config.environment.variant:
-        options["variant"] = config.environment.variant
-    workers = make_workers(
-        config.environment.name, num_envs=sampling.tasks * sampling.trajectories, env_options=options
-    )
+    check_composition(config)
+    sampling, outer = config.sampling, config.outer
     trainer = Trainer(
-        workers=workers,
+        workers=make_workers(
+            config.environment.name,
+            num_envs=sampling.tasks * sampling.trajectories,
+            env_options=_environment_options(config, threads),
+        ),
         tasks=sampling.tasks,
         horizon=sampling.horizon,
         action_scale=sampling.action_scale,
-        discount=config.returns.discount,
-        gae_lambda=config.returns.gae_lambda,
-        inner=Inner(
-            surrogate=ESTIMATORS[config.inner.estimator].surrogate,
-            lr=config.inner.lr,
-            first_order=config.inner.first_order,
+        processing=Processing(
+            discount=config.returns.discount,
+            gae_lambda=config.returns.gae_lambda,
+            scaling=REWARD_SCALINGS[config.inner.rewards],
+            control_variate=CONTROL_VARIATES[config.inner.control_variate],
         ),
+        inner=_inner(config),
         steps=config.inner.steps,
-        objective=OBJECTIVES[config.outer.objective](config.outer),
-        optimizer=OPTIMIZERS[config.outer.optimizer](config.outer),
+        exploration=EXPLORATIONS[outer.exploration],
+        objective=OBJECTIVES[outer.objective](outer),
+        optimizer=OPTIMIZERS[outer.optimizer](outer),
+        kl_target=outer.kl_target,
         seed=config.seed,
         threads=threads,
     )
-    (observation_size,) = workers.single_observation_space.shape
-    (action_size,) = workers.single_action_space.shape
-    sizes = (observation_size, *config.policy.hidden, action_size)
-    return trainer, trainer.init(policies.init(torch_generator(config.seed, "init"), sizes))
+    (observation_size,) = trainer.workers.single_observation_space.shape
+    (action_size,) = trainer.workers.single_action_space.shape
+    theta = policies.init(torch_generator(config.seed, "init"), (observation_size, *config.policy.hidden, action_size))
+    return trainer, trainer.init(theta, kl_coefficient=outer.kl_coefficient)
+
+
+def optimizer_columns(config: RunConfig) -> tuple[str, ...]:
+    """What the optimiser's state adds to `progress.csv`."""
+    return OPTIMIZERS[config.outer.optimizer](config.outer).columns
+
+
+def _inner(config: RunConfig) -> Inner:
+    per_action = CONTROL_VARIATES[config.inner.control_variate].per_action
+    name = PER_ACTION_FORM[config.inner.estimator] if per_action else config.inner.estimator
+    return Inner(
+        surrogate=ESTIMATORS[name].surrogate,
+        lr=config.inner.lr,
+        first_order=config.inner.first_order,
+        per_action=per_action,
+    )
+
+
+def _environment_options(config: RunConfig, threads: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"threads": threads, "max_episode_steps": config.sampling.horizon}
+    if config.environment.variant:
+        options["variant"] = config.environment.variant
+    return options

@@ -12,13 +12,13 @@ trajectory into its own prediction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from metarl_cli.training import policies
-from metarl_cli.training.baselines import OBSERVATION_LIMIT, linear_features
+from metarl_cli.training.baselines import linear_features
 from metarl_cli.training.cross_fitting import Regression, cross_fitted, halves, masked_mean, masked_moments
 from metarl_cli.types import Gaussian, Params, check_shape
 
@@ -32,21 +32,25 @@ __all__ = [
 ]
 
 
+FEATURE_LIMIT = 5.0
+"""Standardised inputs of the network are clipped here: what hardly varied in one half may be far off in the other."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetaSettings:
-    """Settings of Alg. 1.
+    """Settings of Alg. 1. The paper's two step sizes are 0.01, for losses that are sums over steps; these are means.
 
     Attributes:
-        inner_lr: α′ (Table 1 of the supplement: 0.01).
+        inner_lr: α′.
         inner_steps: gradient steps of one adaptation.
-        outer_lr: β′ (0.01).
-        repetitions: how often lines 2 to 7 are repeated on one batch; "until convergence" in the paper.
+        outer_lr: β′.
+        repetitions: how often line 6 is repeated on one batch; "until convergence" in the paper.
     """
 
-    inner_lr: float = 0.01
+    inner_lr: float = 0.1
     inner_steps: int = 1
-    outer_lr: float = 0.01
-    repetitions: int = 10
+    outer_lr: float = 0.1
+    repetitions: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,8 @@ def meta_control_variate(
 
     def predict(fitted: Regression, features: Tensor) -> Tensor:
         location, scale = masked_moments(fitted.targets, fitted.mask)
-        params = _adapt(policies.repeat(state.params, len(location)), settings, fitted)
-        return location + scale * _network(params, features)
+        params = _adapt(policies.repeat(state.params, len(location)), settings, _standardised(fitted, fitted))
+        return location + scale * _network(params, _standardised_features(features, fitted))
 
     with torch.no_grad():
         return cross_fitted(data, predict)
@@ -150,9 +154,9 @@ def per_task_control_variate(
 
 
 def _meta_features(observations: Tensor) -> Tensor:
-    time = torch.arange(observations.shape[2], dtype=observations.dtype) / observations.shape[2]
-    clipped = observations.clamp(-OBSERVATION_LIMIT, OBSERVATION_LIMIT)
-    return torch.cat([clipped, time[:, None].expand(*clipped.shape[:-1], 1)], dim=-1)
+    """[sₜ, t], to be standardised."""
+    time = torch.arange(observations.shape[2], dtype=observations.dtype)
+    return torch.cat([observations, time[:, None].expand(*observations.shape[:-1], 1)], dim=-1)
 
 
 def _network(params: Params, features: Tensor) -> Tensor:
@@ -160,12 +164,22 @@ def _network(params: Params, features: Tensor) -> Tensor:
     return policies.distribution(params, features.flatten(1, 2)).mean.reshape(features.shape[:-1])
 
 
+def _standardised(data: Regression, reference: Regression) -> Regression:
+    """The same steps in the units of a reference half: mean 0 and deviation 1 there."""
+    location, scale = masked_moments(reference.targets, reference.mask)
+    features = _standardised_features(data.features, reference)
+    return Regression(features=features, targets=(data.targets - location) / scale, mask=data.mask)
+
+
+def _standardised_features(features: Tensor, reference: Regression) -> Tensor:
+    centre, spread = masked_moments(reference.features, reference.mask.unsqueeze(-1))
+    return ((features - centre) / spread).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
+
+
 def _adapt(params: Params, settings: MetaSettings, data: Regression) -> Params:
     """θ_V − α′ ∇L, `inner_steps` times, for every task at once; differentiable in θ_V."""
-    location, scale = masked_moments(data.targets, data.mask)
-    standardised = replace(data, targets=(data.targets - location) / scale)
     for _ in range(settings.inner_steps):
-        gradients = torch.func.grad(lambda theta: _squared_errors(theta, standardised).sum())(params)
+        gradients = torch.func.grad(lambda theta: _squared_errors(theta, data).sum())(params)
         params = {name: value - settings.inner_lr * gradients[name] for name, value in params.items()}
     return params
 
@@ -176,14 +190,15 @@ def _squared_errors(params: Params, data: Regression) -> Tensor:
 
 
 def _meta_loss(params: Params, settings: MetaSettings, data: Regression) -> Tensor:
-    """L_{θ_V¹}(second half) + L_{θ_V²}(first half), mean over tasks, in units of the half that was fitted."""
+    """L_{θ_V¹}(second half) + L_{θ_V²}(first half), mean over tasks, in the units of the half that was fitted."""
     first, second = halves(data)
-    loss = torch.zeros(())
-    for fitted, held_out in ((first, second), (second, first)):
-        location, scale = masked_moments(fitted.targets, fitted.mask)
-        adapted = _adapt(policies.repeat(params, len(location)), settings, fitted)
-        loss = loss + _squared_errors(adapted, replace(held_out, targets=(held_out.targets - location) / scale)).mean()
-    return loss
+    return _transfer_loss(params, settings, first, second) + _transfer_loss(params, settings, second, first)
+
+
+def _transfer_loss(params: Params, settings: MetaSettings, fitted: Regression, held_out: Regression) -> Tensor:
+    shared = policies.repeat(params, len(fitted.mask))
+    adapted = _adapt(shared, settings, _standardised(fitted, fitted))
+    return _squared_errors(adapted, _standardised(held_out, fitted)).mean()
 
 
 def _marginals(fitted: Regression, features: Tensor, actions: int, ridge: float) -> Tensor:
@@ -199,13 +214,12 @@ def _marginals(fitted: Regression, features: Tensor, actions: int, ridge: float)
 def _ridge_fit(data: Regression, ridge: float) -> tuple[Tensor, Tensor]:
     """Weights [M, 1, 1, F] and intercept [M, 1, 1, 1] of a ridge regression on standardised features and targets."""
     mask = data.mask.unsqueeze(-1)
-    count = data.mask.sum((1, 2))[:, None, None, None]
-    centre = (data.features * mask).sum((1, 2), keepdim=True) / count
-    spread = (((data.features - centre) ** 2 * mask).sum((1, 2), keepdim=True) / count).sqrt() + 1e-8
-    location, scale = masked_moments(data.targets, data.mask)
+    count = mask.sum((1, 2))[..., None]
+    centre, spread = masked_moments(data.features, mask)
+    location, scale = masked_moments(data.targets.unsqueeze(-1), mask)
     rows = ((data.features - centre) / spread * mask).flatten(1, 2)
-    outcomes = ((data.targets - location) / scale * data.mask).flatten(1, 2).unsqueeze(-1)
-    gram = rows.mT @ rows / count[:, 0] + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype)
-    solution = torch.linalg.solve(gram, rows.mT @ outcomes / count[:, 0]).mT.unsqueeze(1)
-    weights = solution * scale.unsqueeze(-1) / spread
-    return weights, location.unsqueeze(-1) - (weights * centre).sum(-1, keepdim=True)
+    outcomes = ((data.targets.unsqueeze(-1) - location) / scale * mask).flatten(1, 2)
+    gram = rows.mT @ rows / count + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype)
+    solution: Tensor = torch.linalg.solve(gram, rows.mT @ outcomes / count)
+    weights = solution.mT.unsqueeze(1) * scale / spread
+    return weights, location - (weights * centre).sum(-1, keepdim=True)

@@ -77,11 +77,11 @@ def halves(data: Regression) -> tuple[Regression, Regression]:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean over the unmasked steps of each task, [M, 1, 1] for values [M, n, T]."""
+    """The mean over the unmasked steps of each task: [M, n, T, ...] to [M, 1, 1, ...], the mask broadcastable."""
     return (values * mask).sum((1, 2), keepdim=True) / mask.sum((1, 2), keepdim=True)
 
 
 def masked_moments(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation over the unmasked steps of each task, [M, 1, 1] each; the latter above zero."""
+    """Mean and standard deviation over the unmasked steps of each task, shapes as `masked_mean`; the latter not 0."""
     location = masked_mean(values, mask)
     return location, masked_mean((values - location) ** 2, mask).sqrt() + 1e-8

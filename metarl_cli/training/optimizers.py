@@ -8,31 +8,64 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from metarl_cli.types import Params
 
-__all__ = ["MetaProblem", "Optimizer", "OptimizerState", "adam"]
+__all__ = ["Diagnosis", "MetaProblem", "Optimizer", "OptimizerState", "adam", "sgd"]
 
 OptimizerState: TypeAlias = dict[str, Tensor]
 
 
+class Diagnosis(NamedTuple):
+    """The objective, and D_KL(π_old^k ‖ π_{θ^k}) of each stage, [K + 1]; means over tasks."""
+
+    objective: float
+    kl: list[float]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetaProblem:
-    """The meta-objective on stored rounds, a value to ascend."""
+    """The meta-objective on stored rounds, a value to ascend, and how far the adapted policies have moved.
+
+    Attributes:
+        gradient: ∇ of the objective.
+        evaluate: the objective and the divergences.
+        curvature: at θ, the function v ↦ Hv with H the Hessian of D_KL(π_old^K ‖ π_{θ^K}), the last divergence.
+    """
 
     gradient: Callable[[Params], Params]
+    evaluate: Callable[[Params], Diagnosis]
+    curvature: Callable[[Params], Callable[[Params], Params]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer:
-    """`init(theta) -> state`, and `update(theta, state, problem) -> (theta, state)`; neither changes its arguments."""
+    """`init(theta) -> state`, and `update(theta, state, problem) -> (theta, state)`; neither changes its arguments.
+
+    `columns` names the entries of the state that are worth a column in `progress.csv`, all scalars.
+    """
 
     init: Callable[[Params], OptimizerState]
     update: Callable[[Params, OptimizerState, MetaProblem], tuple[Params, OptimizerState]]
+    columns: tuple[str, ...] = ()
+
+
+def sgd(*, lr: float, steps: int) -> Optimizer:
+    """θ ← θ + lr ∇J, `steps` times on the same rounds."""
+    return Optimizer(init=lambda theta: {}, update=partial(_sgd_update, lr=lr, steps=steps))
+
+
+def _sgd_update(
+    theta: Params, state: OptimizerState, problem: MetaProblem, *, lr: float, steps: int
+) -> tuple[Params, OptimizerState]:
+    for _ in range(steps):
+        gradient = problem.gradient(theta)
+        theta = {name: value + lr * gradient[name] for name, value in theta.items()}
+    return theta, state
 
 
 def adam(*, lr: float, steps: int) -> Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["discounted_returns", "generalised_advantages", "normalise", "per_step_discounts"]
+__all__ = ["discounted_returns", "generalised_advantages", "normalise"]
 
 
 def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
@@ -43,18 +43,16 @@ def generalised_advantages(rewards: Tensor, values: Tensor, discount: float, lam
     return discounted_returns(rewards + discount * next_values - values, discount * lambda_)
 
 
-def normalise(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> Tensor:
+def normalise(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> tuple[Tensor, Tensor]:
     """(x − x̄)/(s + ε) over the last two axes [N, T], counting only unmasked steps; zero elsewhere.
 
     The papers' code normalises the advantages of each task and each adaptation step by themselves.
+
+    Returns:
+        The normalised values, [..., N, T], and s + ε, [...].
     """
     count = mask.sum((-2, -1), keepdim=True)
     mean = (values * mask).sum((-2, -1), keepdim=True) / count
     centred = (values - mean) * mask
-    deviation = ((centred**2).sum((-2, -1), keepdim=True) / count).sqrt()
-    return centred / (deviation + epsilon)
-
-
-def per_step_discounts(discount: float, like: Tensor) -> Tensor:
-    """γᵗ for t = 0 … T−1, [T], in the type of `like[..., T]`."""
-    return discount ** torch.arange(like.shape[-1], dtype=like.dtype)
+    scale = ((centred**2).sum((-2, -1), keepdim=True) / count).sqrt() + epsilon
+    return centred / scale, scale[..., 0, 0]

@@ -1,0 +1,100 @@
+"""Which parts go together: names that do not exist, and meaningless combinations, are refused with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from metarl_cli.config import RunConfig
+from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.training.exploration import EXPLORATIONS
+from metarl_cli.training.processing import CONTROL_VARIATES, REWARD_SCALINGS
+
+__all__ = ["OBJECTIVE_NAMES", "OPTIMIZER_NAMES", "PER_ACTION_FORM", "check_composition"]
+
+OBJECTIVE_NAMES = ("clipped", "vpg", "ratio", "dice")
+OPTIMIZER_NAMES = ("adam", "sgd", "trpo")
+
+PER_ACTION_FORM: Mapping[str, str] = MappingProxyType({"tmaml": "tmaml_per_action"})
+"""The estimators that can take a control variate per action dimension, and what they are called then."""
+
+
+def check_composition(config: RunConfig) -> None:
+    """Raise `UserError` for a name that does not exist or for parts that make no sense together."""
+    for kind, name, known in _names(config):
+        if name not in known:
+            raise unknown_name(kind, name, known)
+    for wrong, reason in _rules(config):
+        if wrong:
+            raise UserError(reason)
+
+
+def _names(config: RunConfig) -> list[tuple[str, str, Iterable[str]]]:
+    inner, outer = config.inner, config.outer
+    inner_estimators = [name for name, estimator in ESTIMATORS.items() if not estimator.per_action]
+    return [
+        ("inner estimator", inner.estimator, inner_estimators),
+        ("control variate", inner.control_variate, CONTROL_VARIATES),
+        ("reward scaling", inner.rewards, REWARD_SCALINGS),
+        ("outer objective", outer.objective, OBJECTIVE_NAMES),
+        ("exploration term", outer.exploration, EXPLORATIONS),
+        ("optimizer", outer.optimizer, OPTIMIZER_NAMES),
+    ]
+
+
+def _rules(config: RunConfig) -> list[tuple[bool, str]]:
+    inner, outer, sampling = config.inner, config.outer, config.sampling
+    variate = inner.control_variate
+    uses_variate = "control_variate" in ESTIMATORS[inner.estimator].needs
+    per_action = CONTROL_VARIATES[variate].per_action
+    data_reuse = outer.gradient_steps > 1 and outer.optimizer != "trpo"
+    return [
+        (
+            uses_variate and variate == "none",
+            f"{inner.estimator} subtracts a control variate, and there is none: set inner.control_variate to "
+            "linear, meta or per-task, or take dice, which it is without.",
+        ),
+        (
+            not uses_variate and variate != "none",
+            f"{inner.estimator} has no use for the control variate {variate!r}: set inner.control_variate=none, or "
+            "take an estimator that subtracts one, for instance tmaml.",
+        ),
+        (
+            per_action and inner.estimator not in PER_ACTION_FORM,
+            f"{inner.estimator} has no form per action dimension, which the control variate {variate!r} needs: take "
+            f"{', '.join(PER_ACTION_FORM)}, or another control variate.",
+        ),
+        (
+            per_action and outer.objective == "dice",
+            "The dice objective needs log-probabilities of whole actions, and 'per-task' gives them "
+            "per action dimension: take another objective or inner.control_variate=meta.",
+        ),
+        (
+            variate != "none" and sampling.trajectories < 2,
+            f"The control variate {variate!r} is cross-fitted: sampling.trajectories must be at least 2, not "
+            f"{sampling.trajectories}.",
+        ),
+        (
+            ESTIMATORS[inner.estimator].pairs and sampling.trajectories < 2,
+            f"{inner.estimator} couples each trajectory with the next: sampling.trajectories must be at least 2.",
+        ),
+        (
+            outer.optimizer == "trpo" and outer.objective not in ("ratio", "dice"),
+            f"trpo needs an objective whose value tells an improvement, ratio or dice; {outer.objective} has "
+            + ("a constraint of its own." if outer.objective == "clipped" else "none."),
+        ),
+        (
+            outer.objective == "vpg" and data_reuse,
+            f"vpg has no importance ratio, so its data is good for one gradient step, not {outer.gradient_steps}: set "
+            "outer.gradient_steps=1, or take ratio or clipped.",
+        ),
+        (
+            outer.kl_target > 0 and outer.objective != "clipped",
+            f"outer.kl_target adapts the penalty of the clipped objective; {outer.objective} has none.",
+        ),
+        (
+            outer.exploration == "sgmrl_loo" and sampling.tasks < 2,
+            "sgmrl_loo compares each task with the others: sampling.tasks must be at least 2.",
+        ),
+    ]

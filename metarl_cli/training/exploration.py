@@ -1,0 +1,112 @@
+"""Exploration terms: credit to the pre-update policy for the data that made the adaptation good.
+
+Each adds `credit · score` to the objective of a task: a number that is data, times log-probabilities of what was
+sampled before the update. The main objective is in units of J/(H σ): per step, of advantages divided by σ.
+
+    E-MAML  Stadie et al. 2018; Rothfuss et al. 2019, Eq. 2 and App. B
+    SG-MRL  Fallah et al. 2021, Eq. 13, and Eq. 39 for several steps:  J̃_i(θ^K, D_out) Σ_k Σ_{τ∈D_k} log π(τ; θ^k)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from metarl_cli.training.adaptation import Stage
+from metarl_cli.training.objectives import step_mean
+from metarl_cli.types import Round
+
+__all__ = ["EXPLORATIONS", "Exploration"]
+
+Credit: TypeAlias = Callable[[Sequence[Round], float], Tensor]
+"""`credit(rounds, discount)`: one number per task, [M], from the rounds of all tasks."""
+
+Score: TypeAlias = Callable[[Sequence[Stage], Sequence[Round]], Tensor]
+"""`score(stages, rounds)`: a scalar of one task, from the stages before the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exploration:
+    """What is added to the objective of task i: `credit[i] · score`."""
+
+    credit: Credit
+    score: Score
+    source: str
+
+
+def no_credit(rounds: Sequence[Round], discount: float) -> Tensor:
+    """Zero."""
+    return torch.zeros(len(rounds[-1].sample.mask))
+
+
+def standardised_reward(rounds: Sequence[Round], discount: float) -> Tensor:
+    """R̃_i: the mean over task i's post-update steps of (r − μ)/(σ + 1e-8), μ and σ over all tasks' steps."""
+    rewards, mask = rounds[-1].trajectories.rewards, rounds[-1].sample.mask
+    mean = step_mean(rewards, mask)
+    deviation = step_mean((rewards - mean) ** 2, mask).sqrt()
+    return ((rewards - mean) * mask).sum((-2, -1)) / mask.sum((-2, -1)) / (deviation + 1e-8)
+
+
+def discounted_return(rounds: Sequence[Round], discount: float) -> Tensor:
+    """J̃_i/σ_i: the mean discounted return of task i's post-update trajectories, in units of its advantages."""
+    data = rounds[-1]
+    gammas = discount ** torch.arange(data.sample.mask.shape[-1])
+    returns = (data.trajectories.rewards * gammas).sum(-1).mean(-1)
+    return returns / data.scale
+
+
+def centred_return(rounds: Sequence[Round], discount: float) -> Tensor:
+    """`discounted_return` less the mean of the other tasks', which is independent of task i's data: still unbiased."""
+    returns = discounted_return(rounds, discount)
+    others = (returns.sum() - returns) / max(len(returns) - 1, 1)
+    return returns - others
+
+
+def mean_advantage(rounds: Sequence[Round], discount: float) -> Tensor:
+    """The mean normalised advantage, which is zero but for rounding: what the released SG-MRL multiplies with."""
+    sample = rounds[-1].sample
+    return (sample.advantages * sample.mask).sum((-2, -1)) / sample.mask.sum((-2, -1))
+
+
+def first_stage_mean(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
+    """E_{D⁰}[log π_θ(a|s)]: a mean over steps, of the first stage only."""
+    return step_mean(stages[0].logp, rounds[0].sample.mask)
+
+
+def first_stage_sum(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
+    """Σ_{τ∈D⁰} log π_θ(τ), per step of a trajectory."""
+    return _trajectory_sum(stages[0], rounds[0])
+
+
+def every_stage_sum(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
+    """Σ_{k<K} Σ_{τ∈D^k} log π_{θ^k}(τ), per step of a trajectory; each θ^k is a function of θ."""
+    return torch.stack([_trajectory_sum(s, r) for s, r in zip(stages[:-1], rounds[:-1], strict=True)]).sum()
+
+
+def first_stage_total(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
+    """Σ over all steps of D⁰ of log π_θ(a|s), not divided by anything."""
+    return (stages[0].logp * rounds[0].sample.mask).sum()
+
+
+def _trajectory_sum(stage: Stage, round_: Round) -> Tensor:
+    # The main objective is a mean over the N·H steps: 1/H of it remains when the sum over N trajectories is taken.
+    return step_mean(stage.logp, round_.sample.mask) * round_.sample.mask.shape[-2]
+
+
+_STADIE, _FALLAH = "Stadie et al. 2018", "Fallah et al. 2021"
+
+EXPLORATIONS: Mapping[str, Exploration] = MappingProxyType(
+    {
+        "none": Exploration(credit=no_credit, score=first_stage_mean, source=""),
+        "emaml": Exploration(credit=standardised_reward, score=first_stage_mean, source=f"{_STADIE}, released form"),
+        "emaml_sum": Exploration(credit=standardised_reward, score=first_stage_sum, source=f"{_STADIE}, Eq. 4"),
+        "sgmrl_loo": Exploration(credit=centred_return, score=every_stage_sum, source=f"{_FALLAH}, leave-one-out"),
+        "sgmrl_paper": Exploration(credit=discounted_return, score=every_stage_sum, source=f"{_FALLAH}, Eq. 13, 39"),
+        "sgmrl_released": Exploration(credit=mean_advantage, score=first_stage_total, source=f"{_FALLAH}, as released"),
+    }
+)

@@ -1,0 +1,178 @@
+"""From trajectories to what the objectives see: baselines, normalised advantages, rewards, control variates.
+
+All discounting is done here, so that a sample's own discount is 1 and one sample serves every estimator:
+
+    advantages       GAE on an in-sample linear baseline, normalised per task, without γᵗ, as all four released codes do
+    rewards          `controlled`: γᵗ rₜ / σ, with σ the deviation of the advantages before normalisation, so that
+                     reward-based estimators take steps as long as advantage-based ones
+                     `released`: γᵗ rₜ − b(t) with a cubic time baseline, normalised over all N·H cells: the DiCE of the
+                     released code, whose steps are several times longer
+    control variate  in the units of the rewards: γᵗ bₜ / σ, or normalised where the rewards are `released`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from metarl_cli.training import policies
+from metarl_cli.training.baselines import linear_features, ridge_predictions, ridge_weights, time_features
+from metarl_cli.training.control_variates import (
+    MetaSettings,
+    MetaState,
+    init_meta,
+    meta_control_variate,
+    per_task_control_variate,
+    update_meta,
+)
+from metarl_cli.training.cross_fitting import Regression, cross_fitted
+from metarl_cli.training.returns import discounted_returns, generalised_advantages, normalise
+from metarl_cli.types import Params, Round, Sample, Trajectories
+
+__all__ = ["CONTROL_VARIATES", "REWARD_SCALINGS", "ControlVariate", "Processing", "Scales", "process"]
+
+RewardScaling: TypeAlias = Callable[["Scales"], tuple[Tensor, Tensor]]
+"""The rewards and the control variate in the units that reward-based estimators see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlVariate:
+    """How bₜ is predicted for the inner estimator, and what is learned for it from one meta-iteration to the next.
+
+    Attributes:
+        init: `(generator, observation_size) -> state`.
+        predict: `(state, trajectories, returns) -> b`, [M, N, T], or [M, N, T, A] per action dimension.
+        update: `(state, trajectories, returns) -> state`.
+        per_action: whether b is per action dimension.
+    """
+
+    init: Callable[[torch.Generator, int], Params]
+    predict: Callable[[Params, Trajectories, Tensor], Tensor]
+    update: Callable[[Params, Trajectories, Tensor], Params]
+    per_action: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processing:
+    """γ, λ of GAE, the scaling of rewards and control variate, and the control variate of the inner estimator."""
+
+    discount: float
+    gae_lambda: float
+    scaling: RewardScaling
+    control_variate: ControlVariate
+
+
+def process(trajectories: Trajectories, processing: Processing, state: Params) -> Round:
+    """One stage of all tasks as the objectives see it.
+
+    Args:
+        trajectories: of one stage.
+        processing: how.
+        state: of the control variate, from before these trajectories were seen.
+    """
+    mask, rewards = trajectories.mask, trajectories.rewards
+    returns = discounted_returns(rewards, processing.discount)
+    values = ridge_predictions(linear_features(trajectories.observations), returns, mask)
+    raw = generalised_advantages(rewards, values, processing.discount, processing.gae_lambda)
+    advantages, scale = normalise(raw, mask)
+    variate = processing.control_variate.predict(state, trajectories, returns)
+    gammas = processing.discount ** torch.arange(mask.shape[-1], dtype=rewards.dtype)
+    scaled_rewards, scaled_variate = processing.scaling(Scales(gammas * rewards, gammas, variate, mask, scale))
+    sample = Sample(
+        behaviour_logp=_behaviour_logp(trajectories, per_action=processing.control_variate.per_action),
+        rewards=scaled_rewards,
+        advantages=advantages,
+        control_variate=scaled_variate,
+        mask=mask,
+    )
+    return Round(trajectories=trajectories, sample=sample, scale=scale)
+
+
+def _behaviour_logp(trajectories: Trajectories, *, per_action: bool) -> Tensor:
+    if not per_action:
+        return trajectories.behaviour_logp
+    return policies.log_prob_per_action(trajectories.behaviour, trajectories.actions)
+
+
+class Scales(NamedTuple):
+    """What a scaling may use: γᵗrₜ [M, N, T], γᵗ [T], b in the units of Gₜ, the mask, σ [M]."""
+
+    discounted_rewards: Tensor
+    gammas: Tensor
+    variate: Tensor
+    mask: Tensor
+    scale: Tensor
+
+
+def _controlled(given: Scales) -> tuple[Tensor, Tensor]:
+    per_action = (1,) * (given.variate.dim() - given.mask.dim())
+    scale = given.scale[:, None, None]
+    gammas = given.gammas.reshape(-1, *per_action)
+    return given.discounted_rewards / scale, gammas * given.variate / scale.reshape(*scale.shape, *per_action)
+
+
+def _released(given: Scales) -> tuple[Tensor, Tensor]:
+    discounted, mask = given.discounted_rewards, given.mask
+    adjusted = discounted - ridge_predictions(time_features(discounted), discounted, mask)
+    # The released statistics count the padding: every one of the N·H cells.
+    rewards, _ = normalise(adjusted, torch.ones_like(mask))
+    variate, _ = normalise(given.variate, mask)
+    return rewards * mask, variate
+
+
+REWARD_SCALINGS: Mapping[str, RewardScaling] = MappingProxyType({"controlled": _controlled, "released": _released})
+
+
+def _no_state(generator: torch.Generator, observation_size: int) -> Params:
+    return {}
+
+
+def _unchanged(state: Params, trajectories: Trajectories, returns: Tensor) -> Params:
+    return state
+
+
+def _zero(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
+    return torch.zeros_like(returns)
+
+
+def _linear(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
+    data = Regression(features=linear_features(trajectories.observations), targets=returns, mask=trajectories.mask)
+
+    def predict(fitted: Regression, features: Tensor) -> Tensor:
+        weights = ridge_weights(fitted.features, fitted.targets, fitted.mask)
+        return (features @ weights.unsqueeze(1)).squeeze(-1).to(returns.dtype)
+
+    return cross_fitted(data, predict)
+
+
+_META = MetaSettings()
+
+
+def _meta(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
+    return meta_control_variate(MetaState(state), _META, trajectories.observations, returns, trajectories.mask)
+
+
+def _meta_update(state: Params, trajectories: Trajectories, returns: Tensor) -> Params:
+    return update_meta(MetaState(state), _META, trajectories.observations, returns, trajectories.mask).params
+
+
+def _per_task(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
+    data = trajectories
+    return per_task_control_variate(data.observations, data.actions, data.behaviour, returns, data.mask)
+
+
+CONTROL_VARIATES: Mapping[str, ControlVariate] = MappingProxyType(
+    {
+        "none": ControlVariate(init=_no_state, predict=_zero, update=_unchanged),
+        "linear": ControlVariate(init=_no_state, predict=_linear, update=_unchanged),
+        "meta": ControlVariate(
+            init=lambda generator, size: init_meta(generator, size).params, predict=_meta, update=_meta_update
+        ),
+        "per-task": ControlVariate(init=_no_state, predict=_per_task, update=_unchanged, per_action=True),
+    }
+)

@@ -1,0 +1,35 @@
+"""What every test needs: one thread, and the command in this process."""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from metarl_cli.cli import main
+
+torch.set_num_threads(1)
+
+
+class Completed(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def metarl(monkeypatch, capfd):
+    """`metarl(*arguments)`: run the command as the entry point does, and say what it printed and how it ended."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Completed:
+        monkeypatch.setattr(sys, "argv", ["metarl", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capfd.readouterr()
+        return Completed(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run

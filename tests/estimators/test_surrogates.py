@@ -1,0 +1,350 @@
+"""Formulas against plain loops, reductions between the surrogates, and laws that hold over the whole registry."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import fields, replace
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from metarl_cli.estimators import (
+    ESTIMATORS,
+    dice,
+    doubly_robust,
+    loaded_dice,
+    lvc,
+    taypo,
+    taypo2,
+    tmaml,
+    tmaml_per_action,
+    tmaml_printed,
+    tmaml_released,
+    truncated_dr,
+)
+from metarl_cli.types import Sample
+
+LEAD, N, T, A = (2, 3), 4, 5, 2
+DATA = ("behaviour_logp", "rewards", "advantages", "control_variate")
+
+
+def normal(seed, *shape):
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def make_batch(*lead, per_action=False, seed=0):
+    """Off-policy log-probabilities, and a sample in which some trajectories end early."""
+    steps, axes = (*lead, N, T), (A,) if per_action else ()
+    lengths = torch.tensor([T, 3, 1, T])
+    mask = (torch.arange(T) < lengths[:, None]).double().expand(steps)
+    wide = mask[..., None] if per_action else mask
+    sample = Sample(
+        behaviour_logp=0.3 * normal(seed + 1, *steps, *axes),
+        rewards=normal(seed + 2, *steps) * mask,
+        advantages=normal(seed + 3, *steps) * mask,
+        control_variate=normal(seed + 4, *steps, *axes) * wide,
+        mask=mask,
+        discount=0.9,
+    )
+    return 0.3 * normal(seed, *steps, *axes), sample
+
+
+def registered(name, *lead):
+    estimator = ESTIMATORS[name]
+    return estimator.surrogate, *make_batch(*lead, per_action=estimator.per_action)
+
+
+def jets(surrogate, logp: Tensor, sample: Sample) -> list[Tensor]:
+    """Value, gradient and Hessian in logp."""
+    first = torch.func.jacrev(surrogate)
+    return [surrogate(logp, sample), first(logp, sample), torch.func.jacrev(first)(logp, sample)]
+
+
+def assert_same(actual, expected):
+    for a, b in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+def select(record: Sample, index) -> Sample:
+    data = {f.name: getattr(record, f.name) for f in fields(record)}
+    return Sample(**{key: x[index] if isinstance(x, Tensor) else x for key, x in data.items()})
+
+
+# Formulas, trajectory by trajectory and step by step.
+
+
+def loop(formula, logp, sample):
+    """The mean over trajectories of formula(ρ, r, A, b, γ, length)."""
+    rho = (logp - sample.behaviour_logp).exp()
+    rows = zip(rho, sample.rewards, sample.advantages, sample.control_variate, sample.mask, strict=True)
+    return torch.stack([formula(*row[:4], sample.discount, int(row[4].sum())) for row in rows]).mean()
+
+
+def dice_loop(rho, r, _, __, discount, length):
+    return sum(discount**t * rho[: t + 1].prod() * r[t] for t in range(length))
+
+
+def doubly_robust_loop(rho, r, _, b, discount, length, cap=math.inf):
+    value = torch.zeros((), dtype=rho.dtype)
+    for t in reversed(range(length)):
+        value = b[t] + rho[t].clamp(max=cap) * (r[t] + discount * value - b[t])
+    return value
+
+
+def loaded_loop(rho, _, advantage, __, discount, length, lam):
+    total, past = 0, 0
+    for t in range(length):
+        load = lam * past + rho[t].log()
+        total = total + discount**t * advantage[t] * (load.exp() - (load - rho[t].log()).exp())
+        past = load
+    return total
+
+
+def taypo_loop(rho, _, advantage, __, discount, length, order):
+    subsets = [s for k in range(1, order + 1) for s in itertools.combinations(range(length), k)]
+    return sum(discount ** s[-1] * (rho[list(s)] - 1).prod() * advantage[s[-1]] for s in subsets)
+
+
+def tmaml_loop(rho, r, advantage, b, discount, length):
+    first = sum(discount**t * (1 - rho[t]) * b[t] for t in range(length))
+    second = sum(discount**t * (1 - rho[:t].prod()) * (1 - rho[t]) * b[t] for t in range(length))
+    return dice_loop(rho, r, advantage, b, discount, length) + first - second
+
+
+def printed_loop(rho, r, advantage, b, discount, length):
+    added = sum(discount**t * (1 - rho[: t + 1].prod()) * (1 - rho[t]) * b[t] for t in range(length))
+    return dice_loop(rho, r, advantage, b, discount, length) + added
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "formula"),
+    [
+        (dice, dice_loop),
+        (doubly_robust, doubly_robust_loop),
+        (truncated_dr, partial(doubly_robust_loop, cap=1.0)),
+        (partial(truncated_dr, max_ratio=1.2), partial(doubly_robust_loop, cap=1.2)),
+        (lvc, partial(taypo_loop, order=1)),
+        (taypo2, partial(taypo_loop, order=2)),
+        (partial(taypo, order=4), partial(taypo_loop, order=4)),
+        (loaded_dice, partial(loaded_loop, lam=1.0)),
+        (partial(loaded_dice, lam=0.6), partial(loaded_loop, lam=0.6)),
+        (tmaml, tmaml_loop),
+        (tmaml_printed, printed_loop),
+    ],
+)
+def test_formula(surrogate, formula):
+    logp, sample = make_batch()
+    assert_same(jets(surrogate, logp, sample), jets(partial(loop, formula), logp, sample))
+
+
+def test_released_tmaml_pairs_each_trajectory_with_the_past_of_the_next():
+    logp, sample = make_batch()
+    sample = replace(sample, mask=torch.ones_like(sample.mask))
+    rho = (logp - sample.behaviour_logp).exp()
+    added = sum(
+        0.9**t * (1 - rho[n + 1, :t].prod()) * rho[n, t] * sample.control_variate[n, t]
+        for n in range(N - 1)
+        for t in range(T)
+    )
+    torch.testing.assert_close(tmaml_released(logp, sample), dice(logp, sample) + added / N)
+
+
+def test_per_action_tmaml_pairs_the_joint_past_with_one_dimension():
+    logp, sample = make_batch(per_action=True)
+    rho = (logp - sample.behaviour_logp).exp() * sample.mask[..., None] + 1 - sample.mask[..., None]
+    joint = rho.prod(-1)
+    added = sum(
+        0.9**t * joint[n, :t].prod() * (1 - rho[n, t, i]) * sample.control_variate[n, t, i]
+        for n in range(N)
+        for t in range(T)
+        for i in range(A)
+    )
+    rewards = sum(0.9**t * joint[n, : t + 1].prod() * sample.rewards[n, t] for n in range(N) for t in range(T))
+    torch.testing.assert_close(tmaml_per_action(logp, sample), (rewards + added) / N)
+
+
+# Reductions.
+
+
+def without_baseline(sample):
+    return replace(sample, control_variate=torch.zeros_like(sample.control_variate))
+
+
+@pytest.mark.parametrize(
+    ("special", "general"),
+    [
+        (lvc, partial(loaded_dice, lam=0.0)),
+        (lvc, partial(taypo, order=1)),
+        (loaded_dice, partial(taypo, order=T)),
+        (partial(taypo, order=T), partial(taypo, order=T + 3)),
+        (tmaml, doubly_robust),
+        (partial(truncated_dr, max_ratio=math.inf), doubly_robust),
+    ],
+)
+def test_special_case_is_the_general_one_off_policy(special, general):
+    logp, sample = make_batch(2)
+    assert_same(jets(special, logp, sample), jets(general, logp, sample))
+
+
+@pytest.mark.parametrize("general", [doubly_robust, tmaml, tmaml_printed, tmaml_released])
+def test_without_baseline_it_is_dice(general):
+    logp, sample = make_batch(2)
+    assert_same(jets(general, logp, without_baseline(sample)), jets(dice, logp, sample))
+
+
+def test_a_critic_that_is_the_baseline_changes_nothing():
+    logp, sample = make_batch(2)
+    critic = replace(sample, action_values=sample.control_variate, policy_values=sample.control_variate)
+    for surrogate in (doubly_robust, truncated_dr):
+        assert_same(jets(surrogate, logp, without_baseline(critic)), jets(surrogate, logp, sample))
+
+
+def test_one_action_dimension_is_tmaml():
+    logp, sample = make_batch(2)
+    axis = replace(
+        sample, behaviour_logp=sample.behaviour_logp[..., None], control_variate=sample.control_variate[..., None]
+    )
+    per_action = jets(lambda at, data: tmaml_per_action(at[..., None], data), logp, axis)
+    assert_same(per_action, jets(tmaml, logp, sample))
+
+
+def test_equal_baselines_per_dimension_are_the_first_order_of_one_baseline():
+    logp, sample = make_batch(2, per_action=True)
+    logp = sample.behaviour_logp.clone()
+    equal = replace(sample, control_variate=sample.control_variate[..., :1].expand_as(sample.control_variate))
+    joint = replace(equal, behaviour_logp=logp.sum(-1), control_variate=equal.control_variate[..., 0])
+    gradient = torch.func.jacrev(tmaml_per_action)(logp, equal)
+    expected = torch.func.jacrev(lambda at, data: tmaml(at.sum(-1), data))(logp, joint)
+    torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("drift", [0.0, 1e-12, -1e-12])
+@pytest.mark.parametrize("max_ratio", [1.0, 2.0])
+def test_a_tie_with_the_truncation_passes_the_whole_gradient(max_ratio, drift):
+    _, sample = make_batch(2)
+    logp = sample.behaviour_logp + drift + (math.log(max_ratio) if max_ratio > 1 else 0)
+    truncated = jets(partial(truncated_dr, max_ratio=max_ratio), logp, sample)
+    for a, b in zip(truncated, jets(doubly_robust, logp, sample), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+
+
+def test_a_truncated_ratio_passes_no_gradient():
+    _, sample = make_batch(2)
+    first = torch.func.jacrev(truncated_dr)(sample.behaviour_logp + 0.1, sample)
+    assert not first.any()
+
+
+# Laws.
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("lead", [(), (3,), LEAD])
+def test_reduces_the_last_two_axes_to_finite_values(name, lead):
+    surrogate, logp, sample = registered(name, *lead)
+    value, first, second = jets(surrogate, logp, sample)
+    assert value.shape == lead
+    assert all(x.isfinite().all() for x in (value, first, second))
+    assert first.any()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_leading_dimensions_are_stacking(name):
+    surrogate, logp, sample = registered(name, *LEAD)
+    indices = itertools.product(*map(range, LEAD))
+    each = torch.stack([surrogate(logp[i], select(sample, i)) for i in indices]).reshape(LEAD)
+    torch.testing.assert_close(surrogate(logp, sample), each, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", [name for name, estimator in ESTIMATORS.items() if not estimator.pairs])
+def test_trajectories_are_averaged(name):
+    surrogate, logp, sample = registered(name)
+    each = torch.stack([surrogate(logp[[n]], select(sample, [n])) for n in range(N)])
+    torch.testing.assert_close(surrogate(logp, sample), each.mean(), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", [name for name, estimator in ESTIMATORS.items() if estimator.pairs])
+def test_pairs_couple_neighbours(name):
+    surrogate, logp, sample = registered(name)
+    each = torch.stack([surrogate(logp[[n]], select(sample, [n])) for n in range(N)])
+    assert not torch.isclose(surrogate(logp, sample), each.mean())
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_padded_steps_contribute_nothing(name):
+    surrogate, logp, sample = registered(name, 2)
+
+    def spoil(x, seed):
+        mask = sample.mask.reshape(sample.mask.shape + (1,) * (x.ndim - sample.mask.ndim))
+        return x + (1 - mask) * 3 * normal(seed, *x.shape)
+
+    spoiled = replace(sample, **{field: spoil(getattr(sample, field), 10 + i) for i, field in enumerate(DATA)})
+    clean = jets(surrogate, logp, sample)
+    assert_same(jets(surrogate, spoil(logp, 9), spoiled), clean)
+    first = torch.func.grad(lambda at: surrogate(at, sample).sum())(logp)
+    assert not first[sample.mask == 0].any()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_steps_after_every_end_can_be_cut_off(name):
+    surrogate, logp, sample = registered(name)
+    rows = [1, 2]  # they end after 3 and after 1 steps
+    whole, short = select(sample, rows), select(sample, (rows, slice(3)))
+    torch.testing.assert_close(surrogate(logp[rows], whole), surrogate(logp[rows, :3], short), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_reads_what_it_says_it_needs_and_nothing_else(name):
+    surrogate, logp, sample = registered(name, 2)
+    needs = ESTIMATORS[name].needs
+    assert needs <= set(DATA)
+    for field in DATA:
+        spoiled = replace(sample, **{field: torch.full_like(getattr(sample, field), math.nan)})
+        assert surrogate(logp, spoiled).isnan().any() == (field in needs), field
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_refuses_other_shapes(name):
+    surrogate, logp, sample = registered(name, 2)
+    for field in (*ESTIMATORS[name].needs, "mask"):
+        tensor = getattr(sample, field)
+        with pytest.raises(ValueError, match=rf"{field}: expected shape .*, got \[2, 4, 4"):
+            surrogate(logp, replace(sample, **{field: tensor[:, :, :4]}))
+
+
+def test_refuses_half_a_critic():
+    logp, sample = make_batch()
+    with pytest.raises(ValueError, match="expected both or neither"):
+        doubly_robust(logp, replace(sample, action_values=logp))
+    with pytest.raises(ValueError, match="policy_values: expected shape"):
+        doubly_robust(logp, replace(sample, action_values=logp, policy_values=logp[:1]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (partial(taypo, order=0), "order: expected at least 1, got 0"),
+        (partial(loaded_dice, lam=1.5), r"lam: expected a number in \[0, 1\], got 1.5"),
+        (partial(truncated_dr, max_ratio=0.0), "max_ratio: expected a positive number, got 0.0"),
+        (partial(truncated_dr, max_ratio=math.nan), "max_ratio: expected a positive number, got nan"),
+    ],
+)
+def test_refuses_parameters_out_of_range(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*make_batch())
+
+
+def test_registry_is_immutable_and_described():
+    with pytest.raises(TypeError):
+        ESTIMATORS["other"] = ESTIMATORS["dice"]
+    assert len({estimator.title for estimator in ESTIMATORS.values()}) == len(ESTIMATORS)
+    assert all((e.paper and "Σ" in e.equation) or "V̂" in e.equation for e in ESTIMATORS.values())
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_keeps_the_type_of_its_input(name):
+    surrogate, logp, sample = registered(name)
+    single = replace(sample, mask=sample.mask.float(), **{field: getattr(sample, field).float() for field in DATA})
+    assert surrogate(logp.float(), single).dtype == torch.float32
