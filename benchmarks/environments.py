@@ -2,7 +2,7 @@
 
     python benchmarks/environments.py [--quick]
 
-MuJoCo alone is one `mjData` whose `mj_step` is called in a loop with new controls: what the physics costs on one thread.
+MuJoCo alone is one `mjData` whose `mj_step` is called in a loop with new controls: the cost of the physics itself.
 All run the same model file, timestep and frame skip on one thread; `AsyncVectorEnv` has a process per environment. Each
 figure is the best of three rounds, taken in turn. Episodes are short and controls small, so that hardly anything falls.
 """

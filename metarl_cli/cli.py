@@ -10,6 +10,7 @@ import typer
 
 from metarl_cli import __version__
 from metarl_cli.errors import RunFailedError, UserError
+from metarl_cli.store import PUBLISHED
 
 __all__ = ["app", "main"]
 
@@ -35,6 +36,11 @@ def main() -> None:
     except RunFailedError as error:
         print(f"Error: the run failed at {error}", file=sys.stderr)
         sys.exit(FAILED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"Error: {error.filename}: {error.strerror}.", file=sys.stderr)
+        sys.exit(USAGE)
 
 
 def _version(value: bool) -> None:
@@ -125,7 +131,10 @@ def evaluate(
 @app.command()
 def plot(
     figure: Annotated[str, typer.Argument(help="Figure; see `metarl list figures`. fig2, fig3, fig4 are ProMP's.")],
-    results: Annotated[Path, typer.Option(help="Where the CSV files are.")] = Path("results/published"),
+    results: Annotated[Path, typer.Option(help="Where the CSV files are.")] = PUBLISHED,
+    profile: Annotated[
+        str | None, typer.Option(help="Profile of the results. [default: the one that has most of the figure]")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where PNG and PDF go.")] = Path("figures"),
 ) -> None:
     """Draw a figure from CSV files; never trains.
@@ -135,7 +144,7 @@ def plot(
     from metarl_cli.papers import find_figure
     from metarl_cli.reporting.draw import plot as draw
 
-    for path in draw(find_figure(figure), results=results, out=out):
+    for path in draw(find_figure(figure), results=results, out=out, profile=profile):
         print(path)
 
 

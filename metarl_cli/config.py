@@ -109,9 +109,13 @@ class OuterConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """Everything that decides the numbers of a run. Threads and directories do not, and are not here."""
+    """Everything that decides the numbers of a run. Threads and directories do not, and are not here.
+
+    `label` decides nothing: it is the name under which figures show a run whose settings are not the algorithm's own.
+    """
 
     algorithm: str = "promp"
+    label: str = ""
     profile: str = "paper"
     seed: Annotated[int, Ge(0)] = 1
     iterations: Count = 1001

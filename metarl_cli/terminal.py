@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -23,7 +24,7 @@ __all__ = ["print_table", "training_display"]
 Show = Callable[[Mapping[str, float]], None]
 
 
-def print_table(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
+def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     """Print rows of equal keys as a table, or as one JSON document and nothing else."""
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))

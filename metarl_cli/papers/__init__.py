@@ -6,20 +6,24 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from metarl_cli.errors import unknown_name
-from metarl_cli.papers import promp
+from metarl_cli.papers import promp, sgmrl, taypo, tmaml
 from metarl_cli.papers.figure import Figure
 
 __all__ = ["FIGURES", "Figure", "find_figure"]
 
-_ADAPTATION = Figure(
+FIGURES: Mapping[str, Figure] = MappingProxyType(
+    {figure.name: figure for figure in (*promp.FIGURES, *tmaml.FIGURES, *sgmrl.FIGURES, *taypo.FIGURES)}
+)
+"""The twelve artefacts."""
+
+ADAPTATION = Figure(
     name="adaptation",
     paper="metarl",
     title="Return before and after adaptation, of any runs",
     plot="adaptation",
     source="runs",
 )
-
-FIGURES: Mapping[str, Figure] = MappingProxyType({figure.name: figure for figure in (*promp.FIGURES, _ADAPTATION)})
+"""No artefact of a paper: a picture of whatever runs there are."""
 
 _DEFAULT_PAPER = "promp"
 
@@ -30,7 +34,8 @@ def find_figure(name: str) -> Figure:
     Raises:
         UserError: if there is none, with the nearest match.
     """
+    known = {**FIGURES, ADAPTATION.name: ADAPTATION}
     for candidate in (name, f"{_DEFAULT_PAPER}-{name}"):
-        if candidate in FIGURES:
-            return FIGURES[candidate]
-    raise unknown_name("figure", name, FIGURES)
+        if candidate in known:
+            return known[candidate]
+    raise unknown_name("figure", name, known)

@@ -1,13 +1,37 @@
-"""What a figure or table is, as data; the entries themselves stand in one module per paper."""
+"""What a figure or table is, as data: its curves, its panels, the runs it needs. Its entries: one module per paper.
+
+A run is shared by all the figures that show it: it is known by its curve, its environment and its seed, and its size
+belongs to the profile, not to the figure.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
-__all__ = ["Figure", "Source"]
+from metarl_cli.config import RunConfig, with_overrides
+from metarl_cli.papers.settings import run_config, seeds
 
-Source: TypeAlias = Literal["runs", "table"]
+__all__ = ["Curve", "Figure", "PlannedRun", "Source", "planned_runs"]
+
+Source: TypeAlias = Literal["runs", "study"]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a figure: an algorithm, and what is changed in it.
+
+    Attributes:
+        label: the name in file paths, colours and legends.
+        algorithm: one of `ALGORITHMS`.
+        overrides: as for `--set`.
+    """
+
+    label: str
+    algorithm: str
+    overrides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +43,10 @@ class Figure:
         paper: the short name of the paper.
         title: what it shows, one line.
         plot: the function of `reporting.plots` that draws it.
-        source: drawn from training runs, `<figure>/<algorithm>/<environment>/seed<k>/progress.csv`, or from one
-            table that a study writes, `<figure>/<figure>.csv`.
-        environments: the panels of learning curves, in the paper's order.
-        algorithms: the lines in each panel.
+        source: `runs`: drawn from training runs alone; `study`: from the table that a study of that name writes,
+            which may use trained runs.
+        environments: the panels, in the paper's order.
+        curves: the lines in each panel, in the order of the legend.
     """
 
     name: str
@@ -31,4 +55,29 @@ class Figure:
     plot: str
     source: Source
     environments: tuple[str, ...] = ()
-    algorithms: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run that a figure needs: its settings, and its directory below `runs/`."""
+
+    config: RunConfig
+    path: Path
+
+
+def planned_runs(figure: Figure, profile: str) -> Iterator[PlannedRun]:
+    """Every run of a figure at the size of a profile, seed by seed, so that a first seed of all comes early."""
+    environments = figure.environments[:1] if profile == "smoke" else figure.environments
+    count = max((len(seeds(environment, profile)) for environment in environments), default=0)
+    for position in range(count):
+        for environment in environments:
+            for curve in figure.curves:
+                if position < len(seeds(environment, profile)):
+                    yield _planned(curve, environment, profile, seeds(environment, profile)[position])
+
+
+def _planned(curve: Curve, environment: str, profile: str, seed: int) -> PlannedRun:
+    changes = (*curve.overrides, f"seed={seed}", f"label={curve.label}")
+    config = with_overrides(run_config(curve.algorithm, environment, profile=profile), changes)
+    return PlannedRun(config, Path(curve.label) / environment / f"seed{seed}")

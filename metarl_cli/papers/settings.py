@@ -15,7 +15,7 @@ from metarl_cli.config import EnvironmentConfig, InnerConfig, OuterConfig, Polic
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.errors import unknown_name
 
-__all__ = ["PROFILES", "TRAINING", "EnvironmentSettings", "Profile", "run_config"]
+__all__ = ["PROFILES", "TRAINING", "EnvironmentSettings", "Size", "run_config", "seeds", "size"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +34,60 @@ class EnvironmentSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """How large a run is: tasks M, trajectories N, meta-iterations; a shorter horizon, or 0."""
+class Size:
+    """How large the runs of a profile are: tasks M, trajectories N, meta-iterations, seeds; a shorter horizon, or 0."""
 
     tasks: int
     trajectories: int
     iterations: int
+    seeds: int
     horizon: int = 0
 
 
-PROFILES: Mapping[str, Profile] = MappingProxyType(
+_SMOKE = Size(tasks=2, trajectories=4, iterations=2, seeds=1, horizon=10)
+
+LOCOMOTION: Mapping[str, Size] = MappingProxyType(
     {
-        "smoke": Profile(tasks=2, trajectories=4, iterations=2, horizon=10),
-        "quick": Profile(tasks=20, trajectories=10, iterations=20),
-        "overnight": Profile(tasks=40, trajectories=20, iterations=150),
-        "paper": Profile(tasks=40, trajectories=20, iterations=1001),
+        "smoke": _SMOKE,
+        "quick": Size(tasks=8, trajectories=5, iterations=10, seeds=2),
+        "overnight": Size(tasks=20, trajectories=10, iterations=50, seeds=3),
+        "paper": Size(tasks=40, trajectories=20, iterations=1001, seeds=3),
     }
 )
+"""The MuJoCo tasks of all four papers, by profile."""
+
+POINTS: Mapping[str, Mapping[str, Size]] = MappingProxyType(
+    {
+        "PointMomentum": MappingProxyType(
+            {
+                "smoke": _SMOKE,
+                "quick": Size(tasks=20, trajectories=10, iterations=60, seeds=2),
+                "overnight": Size(tasks=40, trajectories=20, iterations=200, seeds=3),
+                "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=5),
+            }
+        ),
+        "PointCorner": MappingProxyType(
+            {
+                "smoke": _SMOKE,
+                "quick": Size(tasks=20, trajectories=10, iterations=60, seeds=2),
+                "overnight": Size(tasks=40, trajectories=20, iterations=200, seeds=5),
+                "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=10),
+            }
+        ),
+        "Navigation": MappingProxyType(
+            {
+                "smoke": _SMOKE,
+                "quick": Size(tasks=20, trajectories=20, iterations=100, seeds=3),
+                "overnight": Size(tasks=20, trajectories=20, iterations=500, seeds=5),
+                "paper": Size(tasks=20, trajectories=20, iterations=500, seeds=10),
+            }
+        ),
+    }
+)
+"""The point tasks, whose environments cost next to nothing."""
+
+PROFILES = tuple(LOCOMOTION)
+
 
 _RAND_PARAMS = EnvironmentSettings(inner_lr=0.05, gradient_steps=3, kl_coefficient=1e-3, kl_target=1e-2)
 
@@ -77,6 +114,22 @@ TRAINING: Mapping[str, EnvironmentSettings] = MappingProxyType(
 )
 
 
+def size(environment: str, profile: str) -> Size:
+    """How large the runs on an environment are.
+
+    Raises:
+        UserError: for a profile that does not exist, with the nearest match.
+    """
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    return POINTS.get(environment, LOCOMOTION)[profile]
+
+
+def seeds(environment: str, profile: str) -> tuple[int, ...]:
+    """The seeds of a profile, counted from 1."""
+    return tuple(range(1, size(environment, profile).seeds + 1))
+
+
 def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
     """The settings of an algorithm on an environment, at the size of a profile.
 
@@ -87,15 +140,15 @@ def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
         raise unknown_name("algorithm", algorithm, ALGORITHMS)
     if environment not in TRAINING:
         raise unknown_name("environment", environment, TRAINING)
-    if profile not in PROFILES:
-        raise unknown_name("profile", profile, PROFILES)
-    named, settings, size = ALGORITHMS[algorithm], TRAINING[environment], PROFILES[profile]
-    base = RunConfig(algorithm=algorithm, profile=profile, iterations=size.iterations)
+    named, settings, scale = ALGORITHMS[algorithm], TRAINING[environment], size(environment, profile)
+    base = RunConfig(algorithm=algorithm, profile=profile, iterations=scale.iterations)
     return replace(
         base,
         environment=EnvironmentConfig(name=environment),
         sampling=SamplingConfig(
-            tasks=size.tasks, trajectories=size.trajectories, horizon=size.horizon or ENVIRONMENTS[environment].horizon
+            tasks=scale.tasks,
+            trajectories=scale.trajectories,
+            horizon=scale.horizon or ENVIRONMENTS[environment].horizon,
         ),
         policy=PolicyConfig(hidden=settings.hidden),
         inner=InnerConfig(

@@ -9,49 +9,78 @@ from types import MappingProxyType
 import pandas as pd
 
 from metarl_cli.errors import UserError
-from metarl_cli.papers import Figure
+from metarl_cli.papers import ADAPTATION, Figure
+from metarl_cli.papers.settings import PROFILES
 from metarl_cli.reporting.frames import curves, load_runs, read_table, write_table
 from metarl_cli.reporting.plots import Drawing, save
 from metarl_cli.reporting.plots.learning import adaptation, learning_curves
+from metarl_cli.store import runs_directory, table_path
 
-__all__ = ["PLOTS", "plot"]
+__all__ = ["PLOTS", "plot", "table_of"]
 
 PLOTS: Mapping[str, Callable[[Figure, pd.DataFrame], Drawing]] = MappingProxyType(
     {
         "learning_curves": lambda figure, frame: learning_curves(
-            frame, environments=figure.environments, algorithms=figure.algorithms
+            frame, environments=figure.environments, labels=[curve.label for curve in figure.curves]
         ),
         "adaptation": lambda figure, frame: adaptation(frame),
     }
 )
 
 
-def plot(figure: Figure, *, results: Path, out: Path) -> list[Path]:
+def plot(figure: Figure, *, results: Path, out: Path, profile: str | None = None) -> list[Path]:
     """Draw one figure from the results in a directory.
 
     Args:
         figure: which.
-        results: holds `<figure>/…`; for a figure of runs that has no such folder, the runs themselves.
+        results: as `store` lays it out; for `adaptation`, any directory with runs in it.
         out: where PNG and PDF go.
+        profile: of the results; None for the one that has most of the figure, the larger one of equals.
 
     Returns:
         The files that were written: PNG, PDF, and for a figure of runs the table that was drawn.
 
     Raises:
-        UserError: if there are no results of that figure at all.
+        UserError: if there are no results of that figure.
     """
-    where = results / figure.name if (results / figure.name).is_dir() else results
-    table = where / f"{figure.name}.csv"
-    if figure.source == "table":
-        frame, written = read_table(table), list[Path]()
-    else:
-        frame, written = _curves(where), [table]
+    frame, table = table_of(figure, results=results, profile=profile)
+    files = list(save(PLOTS[figure.plot](figure, frame), out / figure.name))
+    if figure.source == "runs":
         write_table(frame, table)
-    return [*save(PLOTS[figure.plot](figure, frame), out / figure.name), *written]
+        files.append(table)
+    return files
 
 
-def _curves(directory: Path) -> pd.DataFrame:
-    runs = load_runs(directory)
+def table_of(figure: Figure, *, results: Path, profile: str | None = None) -> tuple[pd.DataFrame, Path]:
+    """What a figure draws, and the path of its table. Arguments and errors as for `plot`."""
+    if figure == ADAPTATION:
+        return _curves(load_runs(results), results), results / f"{figure.name}.csv"
+    if figure.source == "study":
+        path = _study_table(figure, results, profile)
+        return read_table(path), path
+    chosen, runs = _runs(figure, results, profile)
+    return _curves(runs, results), table_path(results, chosen, figure.name)
+
+
+def _study_table(figure: Figure, results: Path, profile: str | None) -> Path:
+    profiles = [profile] if profile else list(reversed(PROFILES))
+    paths = [table_path(results, name, figure.name) for name in profiles]
+    return next((path for path in paths if path.exists()), paths[0])
+
+
+def _runs(figure: Figure, results: Path, profile: str | None) -> tuple[str, pd.DataFrame]:
+    names = [profile] if profile else list(PROFILES)
+    found = {name: _shown(figure, load_runs(runs_directory(results, name))) for name in names}
+    # The profile with most of the figure, and of equals the last, which is the largest.
+    return max(reversed(found.items()), key=lambda item: len(item[1].groupby(["curve", "environment"])))
+
+
+def _shown(figure: Figure, runs: pd.DataFrame) -> pd.DataFrame:
+    labels = [curve.label for curve in figure.curves]
+    return runs[runs["curve"].isin(labels) & runs["environment"].isin(figure.environments)]
+
+
+def _curves(runs: pd.DataFrame, results: Path) -> pd.DataFrame:
     if runs.empty:
-        raise UserError(f"There are no runs below {directory}. `metarl train --out` puts one there.")
+        raise UserError(f"There are no runs of it below {results}. `metarl reproduce` makes them.")
     return curves(runs, ("return/pre", "return/post"))

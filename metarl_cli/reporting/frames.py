@@ -13,22 +13,30 @@ from metarl_cli.reporting.statistics import mean_interval
 
 __all__ = ["CURVE_COLUMNS", "curves", "load_runs", "read_table", "write_table"]
 
-KEYS = ("algorithm", "environment", "profile", "seed")
-CURVE_COLUMNS = ("algorithm", "environment", "profile", "seeds", "quantity", "iteration", "env_steps")
+KEYS = ("curve", "environment", "profile", "seed")
+CURVE_COLUMNS = ("curve", "environment", "profile", "seeds", "quantity", "iteration", "env_steps")
 
 
 def load_runs(directory: Path) -> pd.DataFrame:
-    """Every `progress.csv` below a directory as one frame, settings joined on: algorithm, environment, profile, seed.
+    """Every `progress.csv` below a directory as one frame, settings joined on: curve, environment, profile, seed.
 
-    Settings come from each run's `config.json`, never from a path. No run gives an empty frame.
+    The curve is the run's label, or its algorithm if it has none. Settings come from each run's `config.json`, never from a path. No run gives an empty frame.
+
+    Raises:
+        UserError: if two runs have the same four keys, so that one seed would count twice; or a file is damaged.
     """
-    frames = []
+    frames, homes = [], dict[tuple[object, ...], Path]()
     for path in sorted(directory.rglob("progress.csv")):
-        config = load_config(path.with_name("config.json"))
-        frame = pd.read_csv(path)
+        if not path.stat().st_size:
+            continue  # a run in its first iteration
+        config, frame = load_config(path.with_name("config.json")), read_table(path)
+        run = (config.algorithm, config.environment.name, config.profile, config.seed)
+        if run in homes:
+            raise UserError(f"{homes[run]} and {path.parent} are both {' '.join(map(str, run))}: move one elsewhere.")
+        homes[run] = path.parent
         frames.append(
             frame.assign(
-                algorithm=config.algorithm,
+                curve=config.label or config.algorithm,
                 environment=config.environment.name,
                 profile=config.profile,
                 seed=config.seed,
@@ -45,11 +53,11 @@ def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
         quantities: columns to summarise, for instance `return/post`.
 
     Returns:
-        One row per algorithm, environment, profile, quantity and iteration: `mean`, `low`, `high`, and `seeds`, the
+        One row per curve, environment, profile, quantity and iteration: `mean`, `low`, `high`, and `seeds`, the
         seeds that went in.
     """
     rows = []
-    for (algorithm, environment, profile), frame in runs.groupby(list(KEYS[:-1]), sort=True):
+    for (curve, environment, profile), frame in runs.groupby(list(KEYS[:-1]), sort=True):
         seeds = sorted(frame["seed"].unique())
         common = frame.groupby("iteration").filter(lambda at: len(at) == len(seeds))  # noqa: B023  used at once
         for quantity in quantities:
@@ -59,7 +67,7 @@ def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
             summary = pd.DataFrame({"iteration": table.index, "env_steps": steps.to_numpy(), **band._asdict()})
             rows.append(
                 summary.assign(
-                    algorithm=str(algorithm),
+                    curve=str(curve),
                     environment=str(environment),
                     profile=str(profile),
                     seeds=" ".join(map(str, seeds)),
@@ -80,7 +88,7 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.read_csv(path)
     except FileNotFoundError:
         raise UserError(f"There is no {path}. A study writes it; --results DIR reads another place.") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise UserError(f"{path} is no CSV table: {error}.") from None
 
 

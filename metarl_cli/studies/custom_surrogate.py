@@ -8,11 +8,14 @@ import sys
 from types import ModuleType
 
 import torch
+from torch import Tensor
 
 from metarl_cli.errors import UserError, unknown_name
-from metarl_cli.types import Sample, Surrogate
+from metarl_cli.types import Sample, Surrogate, for_task
 
 __all__ = ["load_surrogate"]
+
+_EXPECTED = "expected a tensor of shape [...] for logp [..., N, T]: sum over steps, mean over trajectories"
 
 
 def load_surrogate(reference: str) -> Surrogate:
@@ -24,7 +27,7 @@ def load_surrogate(reference: str) -> Surrogate:
 
     Raises:
         UserError: if the reference has another form, the module cannot be imported, it has no such function, or the
-            function fails or returns anything but a tensor of shape [...] that depends on logp.
+            function fails or returns anything but a tensor of shape [...] with a gradient in logp.
     """
     module_name, _, function_name = reference.partition(":")
     if not (module_name and function_name):
@@ -51,18 +54,28 @@ def _import(name: str) -> ModuleType:
 
 
 def _try(reference: str, surrogate: Surrogate) -> None:
-    """Two batches of three trajectories of four steps: the answer must be two numbers with a graph."""
-    logp = torch.full((2, 3, 4), -1.0, dtype=torch.float64, requires_grad=True)
-    data = torch.ones_like(logp, requires_grad=False)
-    sample = Sample(behaviour_logp=-data, rewards=data, advantages=data, control_variate=data, mask=data, discount=0.9)
-    expected = "expected a tensor of shape [2] for logp of shape [2, 3, 4]: sum over steps, mean over trajectories"
+    """Two batches of three trajectories of four steps: the answer must be two numbers, each from its own batch."""
+    logp = -torch.linspace(0.5, 1.5, 24, dtype=torch.float64).reshape(2, 3, 4)
+    data = logp.exp()
+    mask = torch.ones_like(data)
+    sample = Sample(behaviour_logp=logp, rewards=data, advantages=data, control_variate=data, mask=mask, discount=0.9)
     try:
-        result = surrogate(logp, sample)
+        result, alone = surrogate(logp, sample), surrogate(logp[0], for_task(sample, 0))
     except Exception as error:
-        raise UserError(f"{reference} raised {type(error).__name__}: {error}; {expected}.") from error
-    if not isinstance(result, torch.Tensor):
-        raise UserError(f"{reference} returned a {type(result).__name__}; {expected}.")
-    if result.shape != (2,):
-        raise UserError(f"{reference} returned a tensor of shape {list(result.shape)}; {expected}.")
-    if not result.requires_grad:
-        raise UserError(f"{reference} returned a tensor that does not depend on logp: it has no derivatives.")
+        raise UserError(f"{reference} raised {type(error).__name__}: {error}; {_EXPECTED}.") from error
+    if not (isinstance(result, torch.Tensor) and isinstance(alone, torch.Tensor)):
+        raise UserError(f"{reference} returned a {type(result).__name__}; {_EXPECTED}.")
+    if result.shape != (2,) or alone.shape != ():
+        raise UserError(f"{reference} returned a tensor of shape {list(result.shape)}; {_EXPECTED}.")
+    if not torch.allclose(result[0], alone):
+        raise UserError(f"{reference} mixes the batches along the leading dimensions; each must be on its own.")
+    _try_derivatives(reference, surrogate, logp, sample)
+
+
+def _try_derivatives(reference: str, surrogate: Surrogate, logp: Tensor, sample: Sample) -> None:
+    try:
+        first = torch.func.grad(lambda at: surrogate(at, sample).sum())(logp)
+    except Exception as error:
+        raise UserError(f"{reference} cannot be differentiated: {type(error).__name__}: {error}.") from error
+    if not first.any():
+        raise UserError(f"{reference} does not depend on logp where π = μ: its gradient is zero.")

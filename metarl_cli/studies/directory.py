@@ -11,7 +11,6 @@ import csv
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -33,9 +33,11 @@ from metarl_cli.training.trainer import TrainState
 __all__ = [
     "checkpoint_iteration",
     "exclusive",
+    "finish",
     "is_finished",
     "load_checkpoint",
     "prepare_new",
+    "progress_writer",
     "save_checkpoint",
     "truncate_progress",
     "write_meta",
@@ -57,17 +59,20 @@ def exclusive(directory: Path) -> Iterator[None]:
     Raises:
         UserError: if another process holds it, or the directory cannot be written.
     """
+    lock = FileLock(directory / ".lock", timeout=0)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / ".lock", timeout=0)
-        with lock:
-            yield
+        lock.acquire()
     except Timeout:
         raise UserError(
             f"{directory} belongs to a run that is still going. Choose another --out, or stop it."
         ) from None
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except OSError as error:
         raise UserError(f"Cannot write to {directory}: {error.strerror}. Choose another --out.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def prepare_new(directory: Path, config: RunConfig, *, overwrite: bool) -> None:
@@ -114,11 +119,20 @@ def save_checkpoint(directory: Path, state: TrainState) -> None:
 
 
 def load_checkpoint(directory: Path) -> TrainState | None:
-    """The state after the last iteration that was completed, or None if there is none."""
+    """The state after the last iteration that was completed, or None if there is none.
+
+    Raises:
+        UserError: if the file is damaged or was written by another version.
+    """
     path = directory / CHECKPOINT
     if not path.exists():
         return None
-    return TrainState(**torch.load(path, weights_only=True))
+    try:
+        return TrainState(**torch.load(path, weights_only=True))
+    except (TypeError, RuntimeError, EOFError, UnpicklingError):
+        raise UserError(
+            f"{path} is damaged or of another version of metarl. --overwrite starts the run again."
+        ) from None
 
 
 def checkpoint_iteration(directory: Path) -> int:
@@ -128,16 +142,22 @@ def checkpoint_iteration(directory: Path) -> int:
 
 
 def truncate_progress(directory: Path, iterations: int) -> list[dict[str, str]]:
-    """Keep the first rows of `progress.csv`, as many as the checkpoint has iterations, and return them."""
+    """Keep the first rows of `progress.csv`, as many as the checkpoint has iterations, and return them.
+
+    Raises:
+        UserError: if there are fewer.
+    """
     path = directory / PROGRESS
-    if not path.exists():
-        return []
+    path.touch()
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         # A row that was cut short by a kill has no value in its last column.
         rows = [row for row in reader if None not in row.values()][:iterations]
         header = list(reader.fieldnames or [])
-    lines = [header, *([row[name] for name in header] for row in rows)]
+    if len(rows) < iterations:
+        raise UserError(f"{path} has {len(rows)} of the {iterations} rows that are done. --overwrite starts again.")
+    # A run that was killed in its first iteration may have written half a header or none: the writer begins anew.
+    lines = [header, *([row[name] for name in header] for row in rows)] if rows else []
     _write_atomically(path, "".join(",".join(line) + "\n" for line in lines).encode())
     return rows
 
@@ -161,11 +181,6 @@ def progress_writer(directory: Path, header: Sequence[str]) -> Iterator[Any]:
 def finish(directory: Path) -> None:
     """Mark the run as finished."""
     (directory / DONE).touch()
-
-
-def remove(directory: Path) -> None:
-    """Delete a run directory and all that is in it."""
-    shutil.rmtree(directory)
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -64,7 +64,7 @@ def evaluate(
     )
     torch.set_num_threads(1)
     trainer, _ = build(adapted, threads=threads)
-    rounds = trainer.sample(state, HELD_OUT)
+    rounds = trainer.sample(state, trainer.draw_tasks(*HELD_OUT), *HELD_OUT)
     returns = torch.stack([round_.trajectories.rewards.double().sum(-1).mean(-1) for round_ in rounds], dim=1)
     mean, low, high = mean_interval(returns.numpy())
     table = {"step": range(len(rounds)), "return": mean, "low": low, "high": high}

@@ -68,7 +68,7 @@ def exact_rows(problem: Problem, names: Iterable[str]) -> list[Row]:
             `left_out` names is skipped.
 
     Raises:
-        UserError: if a name is unknown, or ratios overflow because μ hardly ever does what π_θ does.
+        UserError: if a name is unknown, or an estimate is not finite.
     """
     chosen = {name: _resolve(name) for name in names}
     skipped = left_out(problem, chosen)
@@ -152,8 +152,8 @@ def _row(name: str, policy: str, order: int, batch: int, moments: _Moments, trut
     variance = batch * (moments.square - moments.mean.square().sum()).clamp(min=0)
     if not (bias.isfinite().all() and variance.isfinite()):
         raise UserError(
-            f"{name}: the ratios π/μ overflow; behaviour_logits make actions all but impossible that policy_logits "
-            "choose. Bring the two closer together."
+            f"{name}: the {policy}-policy estimate is not finite. Where behaviour_logits make actions all but "
+            "impossible that policy_logits choose, the ratios π/μ overflow: bring the two closer together."
         )
     scale = truth.norm().item()
     return {
@@ -193,9 +193,9 @@ def _weighted_batches(problem: Problem, behaviour: Tensor, batch: int) -> Iterat
 
 def _policy_derivatives(logits: Tensor) -> tuple[Tensor, Tensor]:
     """∇ log π(a|s), [S·A, D], and ∇² log π(a|s), [S, D²], which for a softmax is the same for every a."""
-    scores = torch.func.jacrev(lambda theta: theta.log_softmax(dim=-1))(logits)
-    curvatures = torch.func.hessian(lambda theta: theta.log_softmax(dim=-1)[:, 0])(logits)
-    return scores.reshape(logits.numel(), -1), curvatures.reshape(len(logits), -1)
+    first = torch.func.jacrev(lambda theta: theta.log_softmax(dim=-1))
+    second = torch.func.jacrev(lambda theta: first(theta)[:, 0])
+    return first(logits).reshape(logits.numel(), -1), second(logits).reshape(len(logits), -1)
 
 
 def _logp_derivatives(surrogate: Surrogate, logp: Tensor, sample: Sample) -> tuple[Tensor, Tensor]:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
 from metarl_cli.errors import UserError
 from metarl_cli.papers.settings import run_config
+from metarl_cli.store import LOCAL
 from metarl_cli.studies import directory as runs
 from metarl_cli.studies.train import train
 from metarl_cli.terminal import training_display
 from metarl_cli.training.composition import check_composition
 
 __all__ = ["Outcome", "Request", "default_directory", "graceful_stop", "launch"]
+
+CHOICES: Mapping[str, str] = MappingProxyType(
+    {"algorithm": "--algo", "environment.name": "--env", "profile": "--profile"}
+)
+"""Settings that decide others, and the flags that take them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +71,8 @@ def launch(
     if resume and overwrite:
         raise UserError("--resume continues a run and --overwrite starts it again: give one of them.")
     wanted = _new_config(request)
-    check_composition(wanted)
+    if not resume:
+        check_composition(wanted)  # a run that is resumed has its own
     directory = out or default_directory(wanted)
     if resume and not (directory / runs.CONFIG).exists():
         raise UserError(f"{directory} holds no run to resume. Without --resume a new one begins there.")
@@ -87,11 +94,14 @@ def launch(
 
 def default_directory(config: RunConfig) -> Path:
     """`results/local/<profile>/train/<algorithm>/<environment>/seed<k>`."""
-    where = Path("results") / "local" / config.profile / "train"
-    return where / config.algorithm / config.environment.name / f"seed{config.seed}"
+    return LOCAL / config.profile / "train" / config.algorithm / config.environment.name / f"seed{config.seed}"
 
 
 def _new_config(request: Request) -> RunConfig:
+    for override in request.overrides:
+        key = override.partition("=")[0].strip()
+        if key in CHOICES:
+            raise UserError(f"--set {override}: choose it with {CHOICES[key]}, which sets all that goes with it.")
     config = run_config(
         request.algorithm or "promp",
         request.environment or "HalfCheetahFwdBack",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.estimators.oracles import TabularMDP, gradient, hessian, state_values
 from metarl_cli.seeding import numpy_generator
+from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.studies.tabular_derivatives import COEFFICIENTS, Array, OffPolicyBatch, derivatives
 
 __all__ = ["COLUMNS", "PROFILES", "STATES", "Problem", "TabularSettings", "draw_problem", "run", "tabular_rows"]
@@ -145,18 +146,12 @@ def accuracy_rows(problem: Problem, settings: TabularSettings, epsilon: float, s
     """Accuracy of every estimator in both orders, at one ε and from the first `samples` trajectories."""
     policy = mixed_policy(problem.targets, settings.actions, epsilon)
     logits = torch.from_numpy(np.log(policy))
-    truths = (gradient(logits, problem.mdp).numpy().ravel(), hessian(logits, problem.mdp).numpy().ravel())
+    truths = (gradient(logits, problem.mdp), hessian(logits, problem.mdp))
     batch = off_policy_batch(problem, policy, samples)
     for name, coefficients in COEFFICIENTS.items():
         estimates = derivatives(coefficients(batch), batch.cells, policy)
         for order, (estimate, truth) in enumerate(zip(estimates, truths, strict=True), start=1):
-            yield {"estimator": name, "order": order, **accuracy(estimate.ravel(), truth)}
-
-
-def accuracy(estimate: Array, truth: Array) -> dict[str, float]:
-    """Pearson correlation over components, the paper's measure; ‖estimate − truth‖₂ / ‖truth‖₂, which sees scale."""
-    error = np.linalg.norm(estimate - truth) / np.linalg.norm(truth)
-    return {"pearson": float(np.corrcoef(estimate, truth)[0, 1]), "relative_error": float(error)}
+            yield {"estimator": name, "order": order, **accuracy(estimate, truth)}
 
 
 def mixed_policy(targets: NDArray[np.int64], actions: int, epsilon: float) -> Array:

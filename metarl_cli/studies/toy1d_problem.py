@@ -1,152 +1,128 @@
-"""The 1-D toy of Liu et al. (2019), Sec. 5.3: a point on a line, its trajectories, and its exact value.
-
-A step moves the point by u = clip(κ a, ±limit), with κ = limit / action_scale as in training; positions, moves and
-rewards are those of the environment. As the state is one number, J(θ) is an integral over a grid, exact to O(h²), and
-automatic differentiation of it gives the true gradient, Hessian and meta-gradient.
-"""
+"""What one seed of the 1-D study draws: goals, a partially trained policy, its control variate, and the truth."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from metarl_cli.envs.points import TOY_1D
+from metarl_cli.seeding import numpy_generator, torch_generator
+from metarl_cli.studies.toy1d_derivatives import Expansion, expand, flatten, hessian, interpolation
+from metarl_cli.studies.toy1d_line import STATE_LIMIT, Line, grid, meta_gradient, simulate, value_of_means
 from metarl_cli.training import policies
-from metarl_cli.types import Gaussian, Params, Trajectories
+from metarl_cli.training.control_variates import MetaSettings, MetaState, init_meta, update_meta
+from metarl_cli.training.returns import discounted_returns
+from metarl_cli.types import Params
 
-__all__ = ["Line", "gradient", "meta_gradient", "simulate", "value", "value_of_means"]
+__all__ = ["Problem", "Toy1DSettings", "make_problem"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """The problem: every episode has `horizon` steps and undiscounted reward.
+class Toy1DSettings:
+    """Settings of the study; the paper states the ranges of start and goal, the network's size and nothing else.
 
     Attributes:
-        goals: the tasks, one goal each; truth and estimates are about the same ones.
-        horizon: T.
-        action_scale: the action that moves the point by the largest step.
-        spacing: h, the distance of the grid points of the exact value; it divides the limits of position and step.
+        seeds: how many seeds, 0 … seeds − 1.
+        samples: the N of the figure, trajectories per task and stage.
+        tasks: M, goals per seed.
+        truth_samples: trajectories per task of the Monte-Carlo truth, a multiple of `truth_batch`.
+        truth_batch: how many of them make one estimate.
+        hidden: hidden sizes of the policy; (18, 18) gives 398 parameters with log σ, "400" in the paper.
+        inner_lr: α of a step on the mean over steps; α/T on the sum.
+        training_steps, training_lr: steps along the exact meta-gradient that make the policy "partially trained".
+        variate_batches: batches on which the control variate is meta-learned.
+        variate_tasks, variate_samples: goals per batch and trajectories per goal.
+        variate: settings of Alg. 1.
+        spacing: grid spacing of the exact value.
+        nodes: Chebyshev nodes that represent the policy.
     """
 
-    goals: tuple[float, ...] = (-0.5, 0.5)
-    horizon: int = 10
-    action_scale: float = 2.0
-    spacing: float = 0.01
+    seeds: int = 20
+    samples: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000, 2000)
+    tasks: int = 2
+    truth_samples: int = 20_000
+    truth_batch: int = 1000
+    hidden: tuple[int, ...] = (18, 18)
+    inner_lr: float = 1.0
+    training_steps: int = 15
+    training_lr: float = 0.2
+    variate_batches: int = 30
+    variate_tasks: int = 8
+    variate_samples: int = 20
+    variate: MetaSettings = MetaSettings(repetitions=10)
+    spacing: float = 0.005
+    nodes: int = 48
 
-    @property
-    def step_per_action(self) -> float:
-        """κ."""
-        return TOY_1D.action_limit / self.action_scale
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What one seed estimates, and the truth.
 
-def simulate(
-    line: Line, params: Params, samples: int, rng: np.random.Generator, generator: torch.Generator
-) -> Trajectories:
-    """`samples` trajectories of each task with its policy, float64.
-
-    Args:
-        line: the problem.
-        params: one policy per goal, [M, …].
-        samples: N.
-        rng: the source of the initial positions.
-        generator: the source of the action noise.
+    Attributes:
+        seed: the seed.
+        line: the goals.
+        theta: the partially trained policy.
+        expansion: its derivatives.
+        variate: the meta-learned control variate at that policy.
+        hessians: ∇²J of each goal, [M, D, D].
+        meta_gradient: [D].
     """
-    shape = (len(line.goals), samples)
-    goals = np.repeat(line.goals, samples)
-    noise = torch.randn((line.horizon, *shape, 1), generator=generator, dtype=torch.float64)
-    std = params["log_std"].exp().unsqueeze(1)
-    positions, means, actions, rewards = [TOY_1D.start(len(goals), rng)], [], [], []
-    for t in range(line.horizon):
-        means.append(policies.distribution(params, torch.from_numpy(positions[-1]).reshape(*shape, 1)).mean)
-        actions.append(means[-1] + std * noise[t])
-        moves = np.clip(
-            line.step_per_action * actions[-1].numpy().reshape(-1, 1), -TOY_1D.action_limit, TOY_1D.action_limit
-        )
-        position, reward = TOY_1D.move(positions[-1], moves, goals)
-        positions.append(position)
-        rewards.append(reward)
-    behaviour = Gaussian(torch.stack(means, 2), params["log_std"][:, None, None, :])
-    drawn = torch.stack(actions, 2)
-    return Trajectories(
-        observations=torch.from_numpy(np.stack(positions[:-1], 1)).reshape(*shape, line.horizon, 1),
-        actions=drawn,
-        rewards=torch.from_numpy(np.stack(rewards, 1)).reshape(*shape, line.horizon),
-        mask=torch.ones((*shape, line.horizon), dtype=torch.float64),
-        behaviour=behaviour,
-        behaviour_logp=policies.log_prob(behaviour, drawn),
+
+    seed: int
+    line: Line
+    theta: Params
+    expansion: Expansion
+    variate: MetaState
+    hessians: Tensor
+    meta_gradient: Tensor
+
+
+def make_problem(settings: Toy1DSettings, seed: int) -> Problem:
+    """Goals, a partially trained policy, its control variate and its true derivatives, all of one seed."""
+    goals = TOY_1D.sample(settings.tasks, numpy_generator(seed, "toy1d/goals"))
+    line = Line(goals=tuple(goals.tolist()), spacing=settings.spacing)
+    theta = train(line, settings, torch_generator(seed, "toy1d/policy"))
+    expansion = expand(theta, count=settings.nodes, limit=STATE_LIMIT)
+    return Problem(
+        seed=seed,
+        line=line,
+        theta=theta,
+        expansion=expansion,
+        variate=learn_variate(line, theta, settings, seed),
+        hessians=true_hessians(line, expansion),
+        meta_gradient=flatten(meta_gradient(line, theta, settings.inner_lr)),
     )
 
 
-def value(line: Line, params: Params, goal: float) -> Tensor:
-    """J(θ) = E[Σₜ rₜ] for one goal, differentiable in the parameters."""
-    return value_of_means(line, policies.distribution(params, grid(line)).mean[:, 0], params["log_std"][0], goal)
+def train(line: Line, settings: Toy1DSettings, generator: torch.Generator) -> Params:
+    """Some ascent along the exact meta-gradient, from fresh weights: the paper's "partially trained" policy."""
+    theta = policies.init(generator, (1, *settings.hidden, 1), dtype=torch.float64)
+    for _ in range(settings.training_steps):
+        step = meta_gradient(line, theta, settings.inner_lr)
+        theta = {name: value + settings.training_lr * step[name] for name, value in theta.items()}
+    return theta
 
 
-def grid(line: Line) -> Tensor:
-    """The positions −limit, −limit + h, …, limit, [K, 1]."""
-    return torch.from_numpy(_multiples(TOY_1D.state_limit, line.spacing)).unsqueeze(-1)
+def learn_variate(line: Line, theta: Params, settings: Toy1DSettings, seed: int) -> MetaState:
+    """Alg. 1 on fresh goals and trajectories of the policy, so that it has seen none that it will predict."""
+    state = init_meta(torch_generator(seed, "toy1d/variate"), 1, dtype=torch.float64)
+    for batch in range(settings.variate_batches):
+        rng = numpy_generator(seed, "toy1d/variate", batch)
+        drawn = replace(line, goals=tuple(TOY_1D.sample(settings.variate_tasks, rng).tolist()))
+        shared = policies.repeat(theta, settings.variate_tasks)
+        data = simulate(drawn, shared, settings.variate_samples, rng, torch_generator(seed, "toy1d/noise", batch))
+        returns = discounted_returns(data.rewards, 1.0)
+        state = update_meta(state, settings.variate, data.observations, returns, data.mask)
+    return state
 
 
-def value_of_means(line: Line, means: Tensor, log_std: Tensor, goal: float) -> Tensor:
-    """J as a function of μ at the grid positions [K] and of log σ: dynamic programming over the probabilities of u.
+def true_hessians(line: Line, expansion: Expansion) -> Tensor:
+    """∇²J(θ) of each goal, [M, D, D]."""
+    weights = interpolation(grid(line)[:, 0], len(expansion.means), STATE_LIMIT)
 
-        V_t(s) = Σ_u P(u|s) (r(s, u) + V_{t+1}(s + u)),   J = E_{s₀}[V_0(s₀)]
+    def of_goal(goal: float) -> Tensor:
+        return hessian(lambda means, log_std: value_of_means(line, weights @ means, log_std, goal), expansion)
 
-    P(u|s) is the trapezoidal rule for the density of κ a between the step limits, and the mass beyond them at them.
-    """
-    following, rewards = _outcomes(line, goal)
-    probabilities = _move_probabilities(line, means, log_std)
-    values = torch.zeros_like(means)
-    for _ in range(line.horizon):
-        values = (probabilities * (rewards + values[following])).sum(1)
-    return torch.trapezoid(values) / (len(values) - 1)
-
-
-def gradient(line: Line, params: Params, goal: float) -> Params:
-    """∇J(θ) for one goal, differentiable."""
-    return torch.func.grad(lambda theta: value(line, theta, goal))(params)
-
-
-def meta_gradient(line: Line, params: Params, lr: float) -> Params:
-    """∇_θ of the mean over goals of J(θ + α ∇J(θ)/T)/T: the inner step and the objective are means over steps."""
-
-    def objective(theta: Params) -> Tensor:
-        adapted = [adapted_params(line, theta, goal, lr) for goal in line.goals]
-        values = [value(line, each, goal) for each, goal in zip(adapted, line.goals, strict=True)]
-        return torch.stack(values).mean() / line.horizon
-
-    return torch.func.grad(objective)(params)
-
-
-def adapted_params(line: Line, params: Params, goal: float, lr: float) -> Params:
-    """θ′ = θ + α ∇J(θ)/T with the exact gradient, differentiable."""
-    step = gradient(line, params, goal)
-    return {name: tensor + lr / line.horizon * step[name] for name, tensor in params.items()}
-
-
-def _outcomes(line: Line, goal: float) -> tuple[Tensor, Tensor]:
-    """The grid index after each move from each grid position, and its reward, [K, U] each."""
-    positions, moves = _multiples(TOY_1D.state_limit, line.spacing), _multiples(TOY_1D.action_limit, line.spacing)
-    start, move = (each.reshape(-1, 1) for each in np.meshgrid(positions, moves, indexing="ij"))
-    moved, rewards = TOY_1D.move(start, move, np.full(len(start), goal))
-    following = np.rint((moved[:, 0] + TOY_1D.state_limit) / line.spacing).astype(np.int64)
-    shape = (len(positions), len(moves))
-    return torch.from_numpy(following.reshape(shape)), torch.from_numpy(rewards.reshape(shape))
-
-
-def _move_probabilities(line: Line, means: Tensor, log_std: Tensor) -> Tensor:
-    """P(u|s) for the moves u = −limit, −limit + h, …, limit, [K, U]."""
-    moves = torch.from_numpy(_multiples(TOY_1D.action_limit, line.spacing))
-    centre, spread = line.step_per_action * means[:, None], line.step_per_action * log_std.exp()
-    inside = line.spacing * torch.exp(-0.5 * ((moves - centre) / spread) ** 2) / (spread * (2.0 * torch.pi) ** 0.5)
-    below = torch.special.ndtr((-TOY_1D.action_limit - centre) / spread)
-    above = torch.special.ndtr((centre - TOY_1D.action_limit) / spread)
-    return torch.cat([0.5 * inside[:, :1] + below, inside[:, 1:-1], 0.5 * inside[:, -1:] + above], dim=1)
-
-
-def _multiples(limit: float, spacing: float) -> np.ndarray:
-    count = round(limit / spacing)
-    return np.arange(-count, count + 1) * spacing
+    return torch.stack([of_goal(goal) for goal in line.goals])

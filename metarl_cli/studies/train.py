@@ -93,7 +93,7 @@ def train(
 
 def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
     start = time.perf_counter()
-    rounds = trainer.sample(state, (state.iteration,))
+    rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
     sampled = time.perf_counter()
     before = trainer.diagnose(state.theta, trainer.task_data(state, rounds))
     following, after = trainer.step(state, rounds)

@@ -15,7 +15,7 @@ import metarl_cli.envs  # noqa: F401  registers the environments with Gymnasium
 from metarl_cli.training import policies
 from metarl_cli.types import Gaussian, Params, Trajectories
 
-__all__ = ["Workers", "collect", "make_workers", "scale_actions"]
+__all__ = ["Array", "Workers", "collect", "make_workers", "scale_actions"]
 
 Array: TypeAlias = NDArray[np.float64]
 

@@ -22,7 +22,7 @@ from metarl_cli.training.objectives import Objective, stage_kl
 from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, OptimizerState
 from metarl_cli.training.processing import Processing, process
 from metarl_cli.training.returns import discounted_returns
-from metarl_cli.training.rollouts import Workers, collect
+from metarl_cli.training.rollouts import Array, Workers, collect
 from metarl_cli.types import Params, Round, for_task
 
 __all__ = ["TaskData", "TrainState", "Trainer"]
@@ -99,14 +99,18 @@ class Trainer:
             kl_coefficients=torch.full((self.steps,), kl_coefficient),
         )
 
-    def sample(self, state: TrainState, stream: tuple[int, ...]) -> list[Round]:
-        """Alg. 1, lines 3–8: draw tasks; sample with θ, adapt, sample with θ′, …: K + 1 rounds of plain data.
+    def draw_tasks(self, *stream: int) -> Array:
+        """Alg. 1, line 3: M tasks, [M, …]. The stream names the draw; training gives the iteration."""
+        return self.workers.sample_tasks(self.tasks, numpy_generator(self.seed, "tasks", *stream))
+
+    def sample(self, state: TrainState, tasks: Array, *stream: int) -> list[Round]:
+        """Alg. 1, lines 4–8: sample with θ, adapt, sample with θ′, …: K + 1 rounds of plain data.
 
         Args:
             state: θ, and what the control variate has learned so far.
-            stream: names the random draws; training gives the iteration.
+            tasks: [M, …].
+            stream: names the draws of actions and reset noise.
         """
-        tasks = self.workers.sample_tasks(self.tasks, numpy_generator(self.seed, "tasks", *stream))
         params, rounds = policies.repeat(state.theta, self.tasks), list[Round]()
         for stage in range(self.steps + 1):
             if stage:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.seeding import np_random
 
-import metarl_cli.envs  # noqa: F401 (registers)
+from metarl_cli.envs import bodies
 
 ASSETS = files("gymnasium") / "envs/mujoco/assets"
 NUM_ENVS = 3
@@ -254,6 +254,51 @@ def test_contact_forces_and_physics_are_exercised():
     envs.reset(seed=0)
     forces = [envs.step(np.zeros((2, 8)))[0][:, 29:] for _ in range(60)]
     assert np.any(forces) and np.max(np.abs(forces)) == 1.0
+
+
+def state(**values):
+    """One simulation at rest at the origin, but for the given entries of qpos and qvel: `qpos_1` is qpos[1]."""
+    fields = {"qpos": np.zeros((1, 24)), "qvel": np.zeros((1, 23))}
+    for entry, value in values.items():
+        name, index = entry.split("_")
+        fields[name][0, int(index)] = value
+    return fields
+
+
+UPRIGHT = {"ant": {"qpos_2": 0.5}, "humanoid": {"qpos_2": 1.4}, "walker": {"qpos_1": 1.25}, "hopper": {"qpos_1": 1.25}}
+EPS = 1e-9
+
+
+@pytest.mark.parametrize(
+    ("body", "entry", "inside", "outside"),
+    [
+        ("ant", "qpos_2", 0.0, -EPS),
+        ("ant", "qpos_2", 1.0, 1.0 + EPS),
+        ("humanoid", "qpos_2", 1.0, 1.0 - EPS),
+        ("humanoid", "qpos_2", 2.0, 2.0 + EPS),
+        ("walker", "qpos_1", 0.8 + EPS, 0.8),
+        ("walker", "qpos_1", 2.0 - EPS, 2.0),
+        ("walker", "qpos_2", 1.0 - EPS, 1.0),
+        ("walker", "qpos_2", -1.0 + EPS, -1.0),
+        ("hopper", "qpos_1", 0.7 + EPS, 0.7),
+        ("hopper", "qpos_2", 0.2 - EPS, 0.2),
+        ("hopper", "qpos_2", -0.2 + EPS, -0.2),
+        ("hopper", "qpos_3", 100.0 - EPS, 100.0),
+        ("hopper", "qvel_0", 100.0 - EPS, -100.0),
+        ("hopper", "qvel_5", 100.0 - EPS, 100.0),
+        ("hopper", "qpos_0", 1e6, None),
+    ],
+)
+def test_health_ends_at_its_bounds(body, entry, inside, outside):
+    healthy = getattr(bodies, f"{body}_healthy")
+    assert healthy(state(**UPRIGHT[body] | {entry: inside})).tolist() == [True]
+    assert outside is None or healthy(state(**UPRIGHT[body] | {entry: outside})).tolist() == [False]
+
+
+def test_the_impact_cost_of_the_humanoid_is_capped():
+    forces = np.zeros((2, 14, 6))
+    forces[:, 0, 0] = [1e3, 1e6]
+    np.testing.assert_allclose(bodies.humanoid_contact_cost({"cfrc_ext": forces}), [0.5, 10.0], rtol=1e-15)
 
 
 GYMNASIUM = {

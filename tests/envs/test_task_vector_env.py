@@ -102,6 +102,28 @@ def test_a_simulation_that_mujoco_reset_is_terminated_and_counted(monkeypatch, t
     assert capfd.readouterr() == ("", "") and not list(tmp_path.iterdir())
 
 
+def test_a_reset_forgets_a_divergence():
+    envs = unstable_hoppers()
+    assert envs.step(np.zeros((3, 3)))[4]["diverged"][1]
+    envs.set_tasks(np.ones((3, 41)))
+    envs.reset(options={"reset_mask": np.array([False, True, False])})
+    _, rewards, terminations, _, info = envs.step(np.zeros((3, 3)))
+    assert not info["diverged"].any() and not terminations[1] and rewards[1] != 0.0
+
+
+def test_the_threads_asked_for_are_the_batchs(monkeypatch):
+    asked = []
+
+    def spy(model, nsim, nthread, persistent):
+        asked.append((nsim, nthread, persistent))
+        return Batch(model, nsim, nthread, persistent=persistent)
+
+    monkeypatch.setattr("metarl_cli.envs.physics.Batch", spy)
+    make_vec("WalkerFwdBack", 3, threads=2)
+    make_vec("AntFwdBack", 4)
+    assert asked == [(3, 2, False), (4, 1, True)]
+
+
 def test_a_state_that_is_not_finite_is_reset_at_once(monkeypatch):
     step = Batch.step
 

@@ -9,11 +9,11 @@ import torch
 from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.estimators.oracles import TabularMDP
+from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.studies.tabular import (
     COLUMNS,
     PROFILES,
     TabularSettings,
-    accuracy,
     draw_problem,
     mixed_policy,
     off_policy_batch,

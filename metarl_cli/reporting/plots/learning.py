@@ -14,23 +14,26 @@ from metarl_cli.reporting.plots.style import caption, colour, label, mark_missin
 
 __all__ = ["REQUIRED", "adaptation", "learning_curves"]
 
-REQUIRED = frozenset({"algorithm", "environment", "profile", "seeds", "quantity", "env_steps", "mean", "low", "high"})
+REQUIRED = frozenset({"curve", "environment", "profile", "seeds", "quantity", "env_steps", "mean", "low", "high"})
+LINE_STYLES = ("-", "--", ":", "-.")
+"""Of the profiles, where one panel has several: their lines are never joined."""
+
 BAND = "Line: mean over seeds; band: 95 % Student t interval of the mean."
 
 
-def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], algorithms: Sequence[str]) -> Figure:
+def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], labels: Sequence[str]) -> Figure:
     """Post-update return against environment steps, a panel for each environment, also where nothing was run yet.
 
     Args:
         curves: as `reporting.frames.curves` gives them.
         environments: the panels, in order.
-        algorithms: the lines, in the order of the legend.
+        labels: the lines, in the order of the legend.
     """
     drawn = curves[curves["quantity"] == "return/post"]
     figure, panels = _panels(len(environments))
     for panel, environment in zip(panels, environments, strict=False):
-        lines = drawn[(drawn["environment"] == environment) & drawn["algorithm"].isin(algorithms)]
-        _panel(panel, environment, lines, by="algorithm", order=algorithms)
+        lines = drawn[(drawn["environment"] == environment) & drawn["curve"].isin(labels)]
+        _panel(panel, environment, lines, by="curve", order=labels)
     _finish(figure, drawn)
     return figure
 
@@ -38,10 +41,10 @@ def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], algori
 def adaptation(curves: pd.DataFrame) -> Figure:
     """Return before and after adaptation: the distance between the lines is what adaptation gains."""
     drawn = curves.assign(stage=curves["quantity"].str.removeprefix("return/"))
-    groups = [group for _, group in drawn.groupby(["algorithm", "environment"], sort=True)]
+    groups = [group for _, group in drawn.groupby(["algorithm", "environment", "profile"], sort=True)]
     figure, panels = _panels(len(groups))
     for panel, lines in zip(panels, groups, strict=False):
-        title = f"{label(lines['algorithm'].iloc[0])} on {lines['environment'].iloc[0]}"
+        title = f"{label(lines['curve'].iloc[0])} on {lines['environment'].iloc[0]}"
         _panel(panel, title, lines, by="stage", order=("post", "pre"))
     _finish(figure, drawn)
     return figure
@@ -61,12 +64,11 @@ def _panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, order: Seq
         mark_missing(panel)
         return
     for name in order:
-        line = curves[curves[by] == name].sort_values("env_steps")
-        if line.empty:
-            continue
-        n = len(str(line["seeds"].iloc[0]).split())
-        panel.plot(line["env_steps"], line["mean"], color=colour(name), linewidth=1.4, label=f"{label(name)} (n={n})")
-        panel.fill_between(line["env_steps"], line["low"], line["high"], color=colour(name), alpha=0.2, linewidth=0)
+        for style, (profile, group) in zip(LINE_STYLES, curves[curves[by] == name].groupby("profile"), strict=False):
+            line, n = group.sort_values("env_steps"), len(str(group["seeds"].iloc[0]).split())
+            text = f"{label(name)} (n={n})" if curves["profile"].nunique() == 1 else f"{label(name)}, {profile} (n={n})"
+            panel.plot(line["env_steps"], line["mean"], style, color=colour(name), linewidth=1.4, label=text)
+            panel.fill_between(line["env_steps"], line["low"], line["high"], color=colour(name), alpha=0.2, linewidth=0)
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.set_xlabel("environment steps", fontsize=8)

@@ -1,0 +1,191 @@
+"""Fig. 4 of Liu et al. (2019): correlation of estimated and true derivatives of a 398-parameter policy on a line.
+
+Each seed draws goals and a policy, trains it a little, meta-learns the control variate at that policy, and then
+estimates the inner Hessian and the meta-gradient of these goals from N trajectories per goal and stage. All methods see
+the same inner trajectories, start positions and action noise. The truth is an integral over a grid, without
+Monte-Carlo error; the paper's own kind of truth, an average over many trajectories, is reported beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.seeding import numpy_generator, torch_generator
+from metarl_cli.studies.accuracy import accuracy
+from metarl_cli.studies.toy1d_estimates import (
+    adapted_policies,
+    control_variates,
+    estimate_gradients,
+    estimate_hessians,
+    estimate_meta_gradient,
+    per_task_baseline,
+    round_with,
+)
+from metarl_cli.studies.toy1d_line import adapted_params, simulate
+from metarl_cli.studies.toy1d_problem import Problem, Toy1DSettings, make_problem
+from metarl_cli.training import policies
+from metarl_cli.training.adaptation import Inner
+from metarl_cli.types import Params, Round, Trajectories
+
+__all__ = ["COLUMNS", "METHODS", "PROFILES", "Method", "Toy1DSettings", "run", "toy1d_rows"]
+
+Row = dict[str, str | int | float]
+
+COLUMNS = (
+    "study",
+    "seed",
+    "role",
+    "estimator",
+    "control_variate",
+    "quantity",
+    "samples",
+    "pearson",
+    "relative_error",
+    "standard_error",
+)
+
+
+class Method(NamedTuple):
+    """An inner estimator and the control variate it is given: `none`, `meta` or `per_task`."""
+
+    estimator: str
+    control_variate: str
+
+
+METHODS = (
+    Method("reinforce", "none"),
+    Method("lvc", "none"),
+    Method("dice", "none"),
+    Method("reinforce", "meta"),
+    Method("lvc", "meta"),
+    Method("tmaml", "meta"),
+    Method("tmaml", "per_task"),
+    Method("tmaml_printed", "meta"),
+    Method("tmaml_printed", "per_task"),
+    Method("tmaml_released", "meta"),
+)
+
+
+PROFILES: Mapping[str, Toy1DSettings] = MappingProxyType(
+    {
+        "smoke": Toy1DSettings(
+            seeds=2, samples=(10, 30), truth_samples=200, truth_batch=100, variate_batches=2, spacing=0.02
+        ),
+        "quick": Toy1DSettings(seeds=5, samples=(10, 30, 100, 300, 1000), truth_samples=5000),
+        "overnight": Toy1DSettings(),
+        "paper": Toy1DSettings(),
+    }
+)
+
+
+def run(settings: Toy1DSettings, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
+    """All rows of the study, with the columns `COLUMNS`; `progress(done, total)` is called after each seed."""
+    return pd.DataFrame(toy1d_rows(settings, progress), columns=list(COLUMNS))
+
+
+def toy1d_rows(settings: Toy1DSettings, progress: Callable[[int, int], None] | None = None) -> Iterator[Row]:
+    """For each seed two rows of the Monte-Carlo truth, and one per N, method and quantity."""
+    for seed in range(settings.seeds):
+        problem = make_problem(settings, seed)
+        yield from truth_rows(problem, settings)
+        for samples in settings.samples:
+            yield from estimate_rows(problem, settings, samples)
+        if progress is not None:
+            progress(seed + 1, settings.seeds)
+
+
+def estimate_rows(problem: Problem, settings: Toy1DSettings, samples: int) -> Iterator[Row]:
+    """The accuracy of every method from N trajectories per goal and stage."""
+    shared = policies.repeat(problem.theta, settings.tasks)
+    trajectories = _sample(problem, "inner", shared, samples)
+    variates = control_variates(trajectories, problem.variate, settings.variate)
+    for method in METHODS:
+        round_ = round_with(trajectories, variates[method.control_variate])
+        for quantity, estimate, truth in _estimates(problem, settings, method.estimator, round_):
+            yield _row(problem, method, quantity, samples, role="estimate", **accuracy(estimate, truth))
+
+
+def _estimates(
+    problem: Problem, settings: Toy1DSettings, estimator: str, inner_round: Round
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    surrogate, samples = ESTIMATORS[estimator].surrogate, inner_round.sample.mask.shape[1]
+    yield "inner_hessian", estimate_hessians(surrogate, inner_round, problem.expansion), problem.hessians
+    inner = Inner(surrogate=surrogate, lr=settings.inner_lr)
+    outer = _sample(problem, "outer", adapted_policies(problem.theta, inner_round, inner), samples)
+    rounds = (inner_round, round_with(outer, per_task_baseline(outer)))
+    yield "meta_gradient", estimate_meta_gradient(problem.theta, rounds, inner), problem.meta_gradient
+
+
+def truth_rows(problem: Problem, settings: Toy1DSettings) -> Iterator[Row]:
+    """The Monte-Carlo truth against the integral: its distance, and its own standard error over the norm."""
+    batches = [
+        _truth_batch(problem, settings, batch) for batch in range(settings.truth_samples // settings.truth_batch)
+    ]
+    method, truths = Method("loaded_dice", "per_task"), (problem.hessians, problem.meta_gradient)
+    for quantity, estimates, truth in zip(
+        ("inner_hessian", "meta_gradient"), zip(*batches, strict=True), truths, strict=True
+    ):
+        stacked = torch.stack(estimates)
+        error = (stacked.var(0) / len(batches)).sum().sqrt() / truth.norm()
+        scores = accuracy(stacked.mean(0), truth)
+        yield _row(
+            problem, method, quantity, settings.truth_samples, role="truth", standard_error=float(error), **scores
+        )
+
+
+def _truth_batch(problem: Problem, settings: Toy1DSettings, batch: int) -> tuple[Tensor, Tensor]:
+    """Unbiased ∇²J and (I + α/T ∇²J) ∇J(θ′)/T, the mean over goals, at the exact θ′: λ = 1 Loaded DiCE."""
+    surrogate, horizon = ESTIMATORS["loaded_dice"].surrogate, problem.line.horizon
+    shared = policies.repeat(problem.theta, settings.tasks)
+    inner = _sample(problem, "truth/inner", shared, settings.truth_batch, batch)
+    hessians = estimate_hessians(surrogate, round_with(inner, per_task_baseline(inner)), problem.expansion)
+    adapted = _exactly_adapted(problem, settings)
+    outer = _sample(problem, "truth/outer", adapted, settings.truth_batch, batch)
+    gradients = estimate_gradients(surrogate, adapted, round_with(outer, per_task_baseline(outer))) / horizon
+    meta = gradients + settings.inner_lr / horizon * torch.einsum("mij,mj->mi", hessians, gradients)
+    return hessians, meta.mean(0)
+
+
+def _exactly_adapted(problem: Problem, settings: Toy1DSettings) -> Params:
+    adapted = [adapted_params(problem.line, problem.theta, goal, settings.inner_lr) for goal in problem.line.goals]
+    return {name: torch.stack([params[name] for params in adapted]) for name in problem.theta}
+
+
+def _sample(problem: Problem, name: str, params: Params, samples: int, *indices: int) -> Trajectories:
+    """Trajectories whose randomness depends on seed, name, N and indices only: every method gets the same noise."""
+    stream = f"toy1d/{name}"
+    rng = numpy_generator(problem.seed, stream, samples, *indices)
+    return simulate(problem.line, params, samples, rng, torch_generator(problem.seed, stream, samples, *indices))
+
+
+def _row(
+    problem: Problem,
+    method: Method,
+    quantity: str,
+    samples: int,
+    *,
+    role: str,
+    pearson: float,
+    relative_error: float,
+    standard_error: float = math.nan,
+) -> Row:
+    return {
+        "study": "toy1d",
+        "seed": problem.seed,
+        "role": role,
+        "estimator": method.estimator,
+        "control_variate": method.control_variate,
+        "quantity": quantity,
+        "samples": samples,
+        "pearson": pearson,
+        "relative_error": relative_error,
+        "standard_error": standard_error,
+    }

@@ -1,0 +1,117 @@
+"""What each method of the 1-D study estimates from trajectories: the inner Hessian and the meta-gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from metarl_cli.studies.toy1d_derivatives import Expansion, flatten, hessian, interpolation
+from metarl_cli.training import policies
+from metarl_cli.training.adaptation import Inner, adapt, inner_step, stage_at
+from metarl_cli.training.control_variates import (
+    MetaSettings,
+    MetaState,
+    meta_control_variate,
+    per_task_control_variate,
+)
+from metarl_cli.training.objectives import vpg
+from metarl_cli.training.returns import discounted_returns
+from metarl_cli.types import Gaussian, Params, Round, Sample, Surrogate, Trajectories, for_task
+
+__all__ = [
+    "adapted_policies",
+    "control_variates",
+    "estimate_gradients",
+    "estimate_hessians",
+    "estimate_meta_gradient",
+    "per_task_baseline",
+    "round_with",
+]
+
+
+def control_variates(trajectories: Trajectories, state: MetaState, settings: MetaSettings) -> Mapping[str, Tensor]:
+    """bₜ of each control variate, cross-fitted on the trajectories themselves, [M, N, T]."""
+    returns = discounted_returns(trajectories.rewards, 1.0)
+    return {
+        "none": torch.zeros_like(returns),
+        "meta": meta_control_variate(state, settings, trajectories.observations, returns, trajectories.mask),
+        "per_task": per_task_baseline(trajectories),
+    }
+
+
+def per_task_baseline(trajectories: Trajectories) -> Tensor:
+    """The per-task control variate of the only action dimension, [M, N, T]."""
+    returns = discounted_returns(trajectories.rewards, 1.0)
+    per_action = per_task_control_variate(
+        trajectories.observations, trajectories.actions, trajectories.behaviour, returns, trajectories.mask
+    )
+    return per_action[..., 0]
+
+
+def round_with(trajectories: Trajectories, baseline: Tensor) -> Round:
+    """The trajectories with undiscounted returns, and advantages Gₜ − bₜ without normalisation."""
+    sample = Sample(
+        behaviour_logp=trajectories.behaviour_logp,
+        rewards=trajectories.rewards,
+        advantages=discounted_returns(trajectories.rewards, 1.0) - baseline,
+        control_variate=baseline,
+        mask=trajectories.mask,
+    )
+    return Round(trajectories=trajectories, sample=sample, scale=torch.ones(len(baseline), dtype=baseline.dtype))
+
+
+def estimate_hessians(surrogate: Surrogate, round_: Round, expansion: Expansion) -> Tensor:
+    """∇²_θ of the surrogate at the sampling policy, for each task, [M, D, D]."""
+    tasks = [for_task(round_, task) for task in range(len(round_.scale))]
+    return torch.stack([_task_hessian(surrogate, task, expansion) for task in tasks])
+
+
+def estimate_gradients(surrogate: Surrogate, params: Params, round_: Round) -> Tensor:
+    """∇ of the surrogate at the policy of each task, [M, D]; the round was sampled with these policies."""
+    leaves = _leaves(params)
+    stages = (
+        stage_at({name: value[task] for name, value in leaves.items()}, for_task(round_, task))
+        for task in range(len(round_.scale))
+    )
+    values = [surrogate(stage.logp, for_task(round_, task).sample) for task, stage in enumerate(stages)]
+    gradients = torch.autograd.grad(torch.stack(values).sum(), list(leaves.values()))
+    return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)
+
+
+def adapted_policies(theta: Params, round_: Round, inner: Inner) -> Params:
+    """θ′ of each task, [M, …], without a graph: the policies that sample the outer round."""
+    leaves = _leaves(theta)
+    tasks = [for_task(round_, task) for task in range(len(round_.scale))]
+    adapted = [inner_step(stage_at(leaves, task), task, inner, differentiable=False) for task in tasks]
+    # A policy that samples is data: what depends on θ is recomputed from the stored rounds.
+    return {name: torch.stack([params[name] for params in adapted]).detach() for name in theta}
+
+
+def estimate_meta_gradient(theta: Params, rounds: Sequence[Round], inner: Inner) -> Tensor:
+    """∇_θ of the mean over tasks of the policy-gradient objective at θ′, through the inner step, [D]."""
+    leaves = _leaves(theta)
+    no_penalty = torch.zeros(1, dtype=leaves["log_std"].dtype)
+    objectives = []
+    for task in range(len(rounds[0].scale)):
+        of_task = [for_task(round_, task) for round_ in rounds]
+        objectives.append(vpg(adapt(leaves, of_task, inner), of_task, no_penalty))
+    gradients = torch.autograd.grad(torch.stack(objectives).mean(), list(leaves.values()))
+    return flatten(dict(zip(leaves, gradients, strict=True)))
+
+
+def _task_hessian(surrogate: Surrogate, round_: Round, expansion: Expansion) -> Tensor:
+    trajectories = round_.trajectories
+    weights = interpolation(trajectories.observations[..., 0], len(expansion.means), expansion.limit)
+
+    def objective(means: Tensor, log_std: Tensor) -> Tensor:
+        policy = Gaussian((weights @ means).unsqueeze(-1), log_std.reshape(1))
+        return surrogate(policies.log_prob(policy, trajectories.actions), round_.sample)
+
+    return hessian(objective, expansion)
+
+
+def _leaves(params: Params) -> Params:
+    # Cut from whatever made them, so that a gradient with respect to exactly these tensors can be taken.
+    return {name: value.detach().requires_grad_() for name, value in params.items()}

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import is_color_like, to_rgb
+
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.papers import FIGURES
+from metarl_cli.reporting.plots import save
+from metarl_cli.reporting.plots.learning import REQUIRED, adaptation, learning_curves
+from metarl_cli.reporting.plots.style import COLOURS, LABELS, colour, label
+
+
+def curve(
+    algorithm="promp", environment="Navigation", profile="quick", seeds="1 2 3", quantity="return/post", level=0.0
+):
+    steps = np.arange(1, 5) * 1000
+    mean = level + np.sqrt(steps)
+    frame = pd.DataFrame({"env_steps": steps, "mean": mean, "low": mean - 1.0, "high": mean + 1.0})
+    return frame.assign(
+        algorithm=algorithm, environment=environment, profile=profile, seeds=seeds, quantity=quantity
+    ).sample(frac=1.0, random_state=0)
+
+
+def curves(*parts):
+    return pd.concat(parts, ignore_index=True)
+
+
+def visible(figure):
+    return [panel for panel in figure.axes if panel.get_visible()]
+
+
+def texts(panel):
+    return [text.get_text() for text in panel.texts]
+
+
+def legend(panel):
+    return [text.get_text() for text in panel.get_legend().get_texts()]
+
+
+def test_a_panel_for_each_environment_in_order_also_without_data():
+    figure = learning_curves(
+        curve(), environments=("AntRandDir", "Navigation", "Toy1D", "PointWalls"), algorithms=("promp",)
+    )
+    panels = visible(figure)
+    assert [panel.get_title() for panel in panels] == ["AntRandDir", "Navigation", "Toy1D", "PointWalls"]
+    assert [texts(panel) == ["no data yet"] for panel in panels] == [True, False, True, True]
+    assert len(panels[1].lines) == 1
+
+
+def test_lines_are_the_means_over_steps_and_bands_their_intervals():
+    frame = curves(curve(), curve("vpg-maml", level=5.0, seeds="4"), curve(quantity="return/pre", level=99.0))
+    (panel,) = visible(learning_curves(frame, environments=("Navigation",), algorithms=("vpg-maml", "promp")))
+    assert legend(panel) == [f"{label('vpg-maml')} (n=1)", "ProMP (n=3)"]
+    for line, band, level in zip(panel.lines, panel.collections, (5.0, 0.0), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), [1000, 2000, 3000, 4000])
+        np.testing.assert_allclose(line.get_ydata(), level + np.sqrt(line.get_xdata()))
+        corners = band.get_paths()[0].vertices
+        assert corners[:, 1].min() == pytest.approx(level + np.sqrt(1000) - 1.0)
+        assert corners[:, 1].max() == pytest.approx(level + np.sqrt(4000) + 1.0)
+
+
+def test_profiles_are_never_joined_to_one_line():
+    frame = curves(curve(), curve(profile="smoke", level=3.0))
+    (panel,) = visible(learning_curves(frame, environments=("Navigation",), algorithms=("promp",)))
+    assert [len(line.get_xdata()) for line in panel.lines] == [4, 4]
+    assert legend(panel) == ["ProMP, quick (n=3)", "ProMP, smoke (n=3)"]
+    assert len(visible(adaptation(frame))) == 2
+
+
+def test_adaptation_shows_before_and_after_of_each_run():
+    frame = curves(
+        curve(), curve(quantity="return/pre", level=-5.0), curve("vpg-maml"), curve("vpg-maml", quantity="return/pre")
+    )
+    panels = visible(adaptation(frame))
+    assert [panel.get_title() for panel in panels] == ["ProMP on Navigation", f"{label('vpg-maml')} on Navigation"]
+    for panel in panels:
+        assert legend(panel) == ["after adaptation (n=3)", "before adaptation (n=3)"]
+
+
+@pytest.mark.parametrize(
+    "draw", [adaptation, lambda f: learning_curves(f, environments=("Navigation",), algorithms=("promp",))]
+)
+def test_the_figure_says_profile_seeds_and_band(draw):
+    text = draw(curves(curve(seeds="2 10"), curve(quantity="return/pre", seeds="2 10"))).get_supxlabel()
+    assert "Profile: quick." in text
+    assert "Seeds: 2, 10." in text
+    assert "95 % Student t interval" in text
+
+
+def test_a_figure_without_any_run_says_so():
+    empty = curve().iloc[:0]
+    figure = learning_curves(empty, environments=("Navigation", "Toy1D"), algorithms=("promp",))
+    assert figure.get_supxlabel() == "No runs yet."
+    assert [texts(panel) for panel in visible(figure)] == [["no data yet"]] * 2
+
+
+def test_required_columns_are_all_that_is_read():
+    frame = curve()[sorted(REQUIRED)]
+    figure = learning_curves(frame, environments=("Navigation",), algorithms=("promp",))
+    assert len(visible(figure)[0].lines) == 1
+    for column in REQUIRED:
+        with pytest.raises(KeyError):
+            learning_curves(frame.drop(columns=column), environments=("Navigation",), algorithms=("promp",))
+
+
+@pytest.mark.parametrize(
+    "frame", [curve(), curve(seeds="1").assign(low=np.nan, high=np.nan)], ids=["three seeds", "one seed"]
+)
+def test_files_are_written_and_the_same_figure_gives_the_same_bytes(tmp_path, frame):
+    written = []
+    for name in ("a/figure", "b/figure"):
+        figure = learning_curves(frame, environments=("Navigation", "Toy1D"), algorithms=("promp",))
+        png, pdf = save(figure, tmp_path / name)
+        assert (png.suffix, pdf.suffix) == (".png", ".pdf")
+        written.append((png.read_bytes(), pdf.read_bytes()))
+    assert written[0] == written[1]
+    assert written[0][0].startswith(b"\x89PNG") and written[0][1].startswith(b"%PDF")
+    assert b"CreationDate" not in written[0][1]
+
+
+def test_what_is_given_stays():
+    frame = curve()
+    before = frame.copy(deep=True)
+    adaptation(frame)
+    learning_curves(frame, environments=("Navigation",), algorithms=("promp",))
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_colours_exist_and_names_without_one_are_grey():
+    assert all(is_color_like(value) for value in COLOURS.values())
+    assert colour("anything else") == "#777777"
+    assert label("anything else") == "anything else"
+
+
+def test_labels_are_the_titles_of_the_registry():
+    for name in set(LABELS) & set(ALGORITHMS) - set(ESTIMATORS):
+        assert LABELS[name] == ALGORITHMS[name].title
+
+
+@pytest.mark.parametrize("figure", [f for f in FIGURES.values() if f.algorithms], ids=lambda f: f.name)
+def test_lines_of_one_figure_can_be_told_apart(figure):
+    colours = sorted(to_rgb(colour(name)) for name in figure.algorithms)
+    assert all(np.abs(np.subtract(a, b)).max() > 0.1 for a, b in pairwise(colours))
+    assert len({label(name) for name in figure.algorithms}) == len(figure.algorithms)
