@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from metarl_cli import __version__
 from metarl_cli.errors import RunFailedError, UserError
-from metarl_cli.store import PUBLISHED
+from metarl_cli.store import LOCAL, PUBLISHED, table_path
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["app", "main"]
 
@@ -126,6 +130,87 @@ def evaluate(
 
     table = measure(run, steps=steps, tasks=tasks, trajectories=trajectories, seed=seed, threads=threads)
     print_table(table.round(3).to_dict("records"), as_json=as_json)
+
+
+correlate = typer.Typer(no_args_is_help=True, help="Compare estimates with the truth: exactly, or by correlation.")
+app.add_typer(correlate, name="correlate")
+
+
+@correlate.command()
+def exact(
+    mdp: Annotated[Path | None, typer.Option(help="JSON file of a small MDP; --example prints one.")] = None,
+    estimators: Annotated[
+        str | None, typer.Option(help="Names, separated by commas; see `metarl list estimators`. [default: all]")
+    ] = None,
+    estimator: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE:FUNCTION", help="A surrogate of your own, in addition.")
+    ] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print an example file and exit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Bias and variance of every estimator's gradient and Hessian, by enumerating all trajectories of a small MDP.
+
+    Example: metarl correlate exact --example > mdp.json && metarl correlate exact --mdp mdp.json
+    """
+    from metarl_cli.studies import exact as study
+    from metarl_cli.terminal import print_table
+
+    if example:
+        print(study.example_text())
+        return
+    if mdp is None:
+        raise UserError("Which MDP? Give --mdp FILE.json; --example prints such a file.")
+    names = [*(estimators.split(",") if estimators else () if estimator else study.ESTIMATORS), *(estimator or ())]
+    problem = study.load_problem(mdp)
+    for name, reason in study.left_out(problem, names).items():
+        print(f"{name} is left out: {reason}.", file=sys.stderr)
+    print_table(study.exact_rows(problem, names), as_json=as_json)
+
+
+@correlate.command()
+def tabular(
+    profile: Annotated[str, typer.Option(help="smoke, quick, overnight or paper.")] = "quick",
+    variant: Annotated[str, typer.Option(help="released (20 states) or paper (10 states).")] = "released",
+    out: Annotated[
+        Path | None, typer.Option(help="The CSV file. [default: results/local/PROFILE/taypo-fig1/taypo-fig1.csv]")
+    ] = None,
+) -> None:
+    """TayPO Fig. 1a-c: accuracy on random MDPs against off-policyness and sample size.
+
+    Example: metarl correlate tabular --profile paper
+    """
+    from metarl_cli.studies.tabular import run, settings
+
+    _write_study("taypo-fig1", profile, out, lambda progress: run(settings(profile, variant), progress))
+
+
+@correlate.command()
+def toy1d(
+    profile: Annotated[str, typer.Option(help="smoke, quick, overnight or paper.")] = "quick",
+    out: Annotated[
+        Path | None, typer.Option(help="The CSV file. [default: results/local/PROFILE/tmaml-fig4/tmaml-fig4.csv]")
+    ] = None,
+) -> None:
+    """TMAML Fig. 4: correlation with the true Hessian and meta-gradient on a 1-D task, against sample size.
+
+    Example: metarl correlate toy1d --profile quick
+    """
+    from metarl_cli.studies.toy1d import run, settings
+
+    _write_study("tmaml-fig4", profile, out, lambda progress: run(settings(profile), progress))
+
+
+def _write_study(
+    figure: str, profile: str, out: Path | None, study: Callable[[Callable[[int, int], None]], DataFrame]
+) -> None:
+    from metarl_cli.reporting.frames import write_table
+    from metarl_cli.terminal import counted
+
+    path = out or table_path(LOCAL, profile, figure)
+    with counted(figure) as progress:
+        frame = study(progress)
+    write_table(frame, path)
+    print(path)
 
 
 @app.command()

@@ -15,11 +15,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import Progress
 from rich.table import Table
 
 from metarl_cli.config import RunConfig
 
-__all__ = ["print_table", "training_display"]
+__all__ = ["counted", "print_table", "training_display"]
 
 Show = Callable[[Mapping[str, float]], None]
 
@@ -35,6 +36,14 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     for row in rows:
         table.add_row(*map(str, row.values()))
     Console().print(table, markup=False)
+
+
+@contextmanager
+def counted(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A function `(done, total)` that shows how far a study is."""
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 @contextmanager

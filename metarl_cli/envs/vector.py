@@ -180,7 +180,7 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
 
     def _clipped(self, actions: FloatArray) -> FloatArray:
         if np.shape(actions) != self.action_space.shape:
-            expected = list(self.action_space.shape)
+            expected = [self.num_envs, *self._low.shape]
             raise ValueError(f"actions: expected shape {expected}, got {list(np.shape(actions))}.")
         if not np.isfinite(actions).all():
             raise ValueError("actions: expected finite numbers, got NaN or infinity.")

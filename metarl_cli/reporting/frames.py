@@ -20,7 +20,8 @@ CURVE_COLUMNS = ("curve", "environment", "profile", "seeds", "quantity", "iterat
 def load_runs(directory: Path) -> pd.DataFrame:
     """Every `progress.csv` below a directory as one frame, settings joined on: curve, environment, profile, seed.
 
-    The curve is the run's label, or its algorithm if it has none. Settings come from each run's `config.json`, never from a path. No run gives an empty frame.
+    The curve is the run's label, or its algorithm if it has none. Settings come from each run's `config.json`, never
+    from a path. No run gives an empty frame.
 
     Raises:
         UserError: if two runs have the same four keys, so that one seed would count twice; or a file is damaged.

@@ -8,7 +8,7 @@ sizes N (the first N trajectories) see the same data. The truth is exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -22,12 +22,23 @@ from metarl_cli.seeding import numpy_generator
 from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.studies.tabular_derivatives import COEFFICIENTS, Array, OffPolicyBatch, derivatives
 
-__all__ = ["COLUMNS", "PROFILES", "STATES", "Problem", "TabularSettings", "draw_problem", "run", "tabular_rows"]
+__all__ = [
+    "COLUMNS",
+    "PROFILES",
+    "STATES",
+    "Problem",
+    "TabularSettings",
+    "draw_problem",
+    "run",
+    "settings",
+    "tabular_rows",
+]
 
 Row = dict[str, str | int | float]
 
 COLUMNS = (
     "study",
+    "profile",
     "variant",
     "seed",
     "sweep",
@@ -48,6 +59,7 @@ class TabularSettings:
     """Settings of the study; the defaults are those of the released code, at the paper's sizes.
 
     Attributes:
+        profile: the name under which the table and the figure show these settings.
         variant: a key of `STATES`.
         seeds: how many seeds, 0 … seeds − 1.
         epsilons: the off-policyness of Fig. 1a and 1b, each in [0, 1); ‖π − μ‖₁ is 2 (1 − 1/|A|) times that.
@@ -61,6 +73,7 @@ class TabularSettings:
         critic_noise: Ṽ(s) = V^μ(s) + 𝒩(0, 1) · critic_noise · ‖V^μ‖₂ / |S|.
     """
 
+    profile: str = "custom"
     variant: str = "released"
     seeds: int = 10
     epsilons: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -97,10 +110,10 @@ class TabularSettings:
 
 PROFILES: Mapping[str, TabularSettings] = MappingProxyType(
     {
-        "smoke": TabularSettings(seeds=2, epsilons=(0.0, 0.5), epsilon_samples=100, samples=(10, 100)),
-        "quick": TabularSettings(),
-        "overnight": TabularSettings(),
-        "paper": TabularSettings(),
+        "smoke": TabularSettings(profile="smoke", seeds=2, epsilons=(0.0, 0.5), epsilon_samples=100, samples=(10, 100)),
+        "quick": TabularSettings(profile="quick"),
+        "overnight": TabularSettings(profile="overnight"),
+        "paper": TabularSettings(profile="paper"),
     }
 )
 """The paper's size takes seconds, so only `smoke` is smaller."""
@@ -125,6 +138,17 @@ class Problem:
     actions: NDArray[np.int64]
 
 
+def settings(profile: str, variant: str = "released") -> TabularSettings:
+    """The settings of a profile and a variant.
+
+    Raises:
+        UserError: if there is no such profile or variant.
+    """
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    return replace(PROFILES[profile], variant=variant)
+
+
 def run(settings: TabularSettings, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
     """All rows of the study, with the columns `COLUMNS`; `progress(done, total)` is called after each seed."""
     return pd.DataFrame(tabular_rows(settings, progress), columns=list(COLUMNS))
@@ -135,9 +159,9 @@ def tabular_rows(settings: TabularSettings, progress: Callable[[int, int], None]
     for seed in range(settings.seeds):
         problem = draw_problem(settings, seed)
         for sweep, epsilon, samples in settings.points:
-            fixed: Row = {"study": "tabular", "variant": settings.variant, "seed": seed, "sweep": sweep}
+            fixed: Row = {"study": "tabular", "profile": settings.profile, "variant": settings.variant, "seed": seed}
             for scores in accuracy_rows(problem, settings, epsilon, samples):
-                yield {**fixed, "epsilon": epsilon, "samples": samples, **scores}
+                yield {**fixed, "sweep": sweep, "epsilon": epsilon, "samples": samples, **scores}
         if progress is not None:
             progress(seed + 1, settings.seeds)
 

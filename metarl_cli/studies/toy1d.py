@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from metarl_cli.errors import unknown_name
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.seeding import numpy_generator, torch_generator
 from metarl_cli.studies.accuracy import accuracy
@@ -35,12 +36,13 @@ from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
 from metarl_cli.types import Params, Round, Trajectories
 
-__all__ = ["COLUMNS", "METHODS", "PROFILES", "Method", "Toy1DSettings", "run", "toy1d_rows"]
+__all__ = ["COLUMNS", "METHODS", "PROFILES", "Method", "run", "settings", "toy1d_rows"]
 
 Row = dict[str, str | int | float]
 
 COLUMNS = (
     "study",
+    "profile",
     "seed",
     "role",
     "estimator",
@@ -77,13 +79,30 @@ METHODS = (
 PROFILES: Mapping[str, Toy1DSettings] = MappingProxyType(
     {
         "smoke": Toy1DSettings(
-            seeds=2, samples=(10, 30), truth_samples=200, truth_batch=100, variate_batches=2, spacing=0.02
+            profile="smoke",
+            seeds=2,
+            samples=(10, 30),
+            truth_samples=200,
+            truth_batch=100,
+            variate_batches=2,
+            spacing=0.02,
         ),
-        "quick": Toy1DSettings(seeds=5, samples=(10, 30, 100, 300, 1000), truth_samples=5000),
-        "overnight": Toy1DSettings(),
-        "paper": Toy1DSettings(),
+        "quick": Toy1DSettings(profile="quick", seeds=5, samples=(10, 30, 100, 300, 1000), truth_samples=5000),
+        "overnight": Toy1DSettings(profile="overnight"),
+        "paper": Toy1DSettings(profile="paper"),
     }
 )
+
+
+def settings(profile: str) -> Toy1DSettings:
+    """The settings of a profile.
+
+    Raises:
+        UserError: if there is no such profile.
+    """
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    return PROFILES[profile]
 
 
 def run(settings: Toy1DSettings, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
@@ -110,7 +129,7 @@ def estimate_rows(problem: Problem, settings: Toy1DSettings, samples: int) -> It
     for method in METHODS:
         round_ = round_with(trajectories, variates[method.control_variate])
         for quantity, estimate, truth in _estimates(problem, settings, method.estimator, round_):
-            yield _row(problem, method, quantity, samples, role="estimate", **accuracy(estimate, truth))
+            yield _row(problem, method, quantity, samples, "estimate", accuracy(estimate, truth))
 
 
 def _estimates(
@@ -126,19 +145,14 @@ def _estimates(
 
 def truth_rows(problem: Problem, settings: Toy1DSettings) -> Iterator[Row]:
     """The Monte-Carlo truth against the integral: its distance, and its own standard error over the norm."""
-    batches = [
-        _truth_batch(problem, settings, batch) for batch in range(settings.truth_samples // settings.truth_batch)
-    ]
-    method, truths = Method("loaded_dice", "per_task"), (problem.hessians, problem.meta_gradient)
-    for quantity, estimates, truth in zip(
-        ("inner_hessian", "meta_gradient"), zip(*batches, strict=True), truths, strict=True
-    ):
+    count = settings.truth_samples // settings.truth_batch
+    batches = [_truth_batch(problem, settings, batch) for batch in range(count)]
+    quantities, truths = ("inner_hessian", "meta_gradient"), (problem.hessians, problem.meta_gradient)
+    for quantity, estimates, truth in zip(quantities, zip(*batches, strict=True), truths, strict=True):
         stacked = torch.stack(estimates)
         error = (stacked.var(0) / len(batches)).sum().sqrt() / truth.norm()
-        scores = accuracy(stacked.mean(0), truth)
-        yield _row(
-            problem, method, quantity, settings.truth_samples, role="truth", standard_error=float(error), **scores
-        )
+        scores = {**accuracy(stacked.mean(0), truth), "standard_error": float(error)}
+        yield _row(problem, Method("loaded_dice", "per_task"), quantity, settings.truth_samples, "truth", scores)
 
 
 def _truth_batch(problem: Problem, settings: Toy1DSettings, batch: int) -> tuple[Tensor, Tensor]:
@@ -166,26 +180,16 @@ def _sample(problem: Problem, name: str, params: Params, samples: int, *indices:
     return simulate(problem.line, params, samples, rng, torch_generator(problem.seed, stream, samples, *indices))
 
 
-def _row(
-    problem: Problem,
-    method: Method,
-    quantity: str,
-    samples: int,
-    *,
-    role: str,
-    pearson: float,
-    relative_error: float,
-    standard_error: float = math.nan,
-) -> Row:
+def _row(problem: Problem, method: Method, quantity: str, samples: int, role: str, scores: Mapping[str, float]) -> Row:
     return {
         "study": "toy1d",
+        "profile": problem.profile,
         "seed": problem.seed,
         "role": role,
         "estimator": method.estimator,
         "control_variate": method.control_variate,
         "quantity": quantity,
         "samples": samples,
-        "pearson": pearson,
-        "relative_error": relative_error,
-        "standard_error": standard_error,
+        "standard_error": math.nan,
+        **scores,
     }

@@ -93,11 +93,16 @@ def expand(params: Params, *, count: int, limit: float) -> Expansion:
 def hessian(function: PolicyFunction, expansion: Expansion) -> Tensor:
     """∇²_θ of a function of the policy, [D, D]."""
     eta = torch.cat([expansion.means, expansion.log_std.reshape(1)])
-    gradient_of = torch.func.grad(lambda x: function(x[:-1], x[-1]))
-    gradient, vjp = torch.func.vjp(gradient_of, eta)
-    rows = torch.stack([vjp(direction)[0] for direction in torch.eye(len(eta), dtype=eta.dtype)])
-    outer = expansion.jacobian.T @ rows @ expansion.jacobian
-    return outer + torch.tensordot(gradient[:-1], expansion.curvature, dims=1)
+
+    def gradient_twice(x: Tensor) -> tuple[Tensor, Tensor]:
+        gradient = torch.func.grad(lambda y: function(y[:-1], y[-1]))(x)
+        return gradient, gradient
+
+    # one row at a time: the batch is large, and K backward passes over it at once would not fit the cache
+    rows, gradient = torch.func.jacrev(gradient_twice, has_aux=True, chunk_size=1)(eta)
+    outer: Tensor = expansion.jacobian.T @ rows @ expansion.jacobian
+    inner: Tensor = torch.tensordot(gradient[:-1], expansion.curvature, dims=1)
+    return outer + inner
 
 
 def _chebyshev(x: Tensor, count: int) -> Tensor:
@@ -106,5 +111,5 @@ def _chebyshev(x: Tensor, count: int) -> Tensor:
 
 
 def _unflatten(vector: Tensor, like: Params) -> Params:
-    parts = vector.split([value.numel() for value in like.values()])
+    parts = torch.split(vector, [value.numel() for value in like.values()])
     return {name: part.reshape(value.shape) for (name, value), part in zip(like.items(), parts, strict=True)}

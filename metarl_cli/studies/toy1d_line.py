@@ -118,7 +118,8 @@ def value_of_means(line: Line, means: Tensor, log_std: Tensor, goal: float) -> T
 
 def gradient(line: Line, params: Params, goal: float) -> Params:
     """∇J(θ) for one goal, differentiable."""
-    return torch.func.grad(lambda theta: value(line, theta, goal))(params)
+    result: Params = torch.func.grad(lambda theta: value(line, theta, goal))(params)
+    return result
 
 
 def meta_gradient(line: Line, params: Params, lr: float) -> Params:
@@ -129,7 +130,8 @@ def meta_gradient(line: Line, params: Params, lr: float) -> Params:
         values = [value(line, each, goal) for each, goal in zip(adapted, line.goals, strict=True)]
         return torch.stack(values).mean() / line.horizon
 
-    return torch.func.grad(objective)(params)
+    result: Params = torch.func.grad(objective)(params)
+    return result
 
 
 def adapted_params(line: Line, params: Params, goal: float, lr: float) -> Params:
@@ -160,4 +162,4 @@ def _move_probabilities(line: Line, means: Tensor, log_std: Tensor) -> Tensor:
 
 def _multiples(limit: float, spacing: float) -> NDArray[np.float64]:
     count = round(limit / spacing)
-    return np.arange(-count, count + 1) * spacing
+    return np.arange(-count, count + 1, dtype=np.float64) * spacing

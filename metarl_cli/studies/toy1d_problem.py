@@ -19,18 +19,22 @@ from metarl_cli.types import Params
 __all__ = ["Problem", "Toy1DSettings", "make_problem"]
 
 
+VARIATE = MetaSettings(repetitions=10)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toy1DSettings:
     """Settings of the study; the paper states the ranges of start and goal, the network's size and nothing else.
 
     Attributes:
+        profile: the name under which the table and the figure show these settings.
         seeds: how many seeds, 0 … seeds − 1.
         samples: the N of the figure, trajectories per task and stage.
         tasks: M, goals per seed.
         truth_samples: trajectories per task of the Monte-Carlo truth, a multiple of `truth_batch`.
         truth_batch: how many of them make one estimate.
         hidden: hidden sizes of the policy; (18, 18) gives 398 parameters with log σ, "400" in the paper.
-        inner_lr: α of a step on the mean over steps; α/T on the sum.
+        inner_lr: α of a step on the mean over steps, as in the released code; α/T on the sum.
         training_steps, training_lr: steps along the exact meta-gradient that make the policy "partially trained".
         variate_batches: batches on which the control variate is meta-learned.
         variate_tasks, variate_samples: goals per batch and trajectories per goal.
@@ -39,19 +43,20 @@ class Toy1DSettings:
         nodes: Chebyshev nodes that represent the policy.
     """
 
+    profile: str = "custom"
     seeds: int = 20
     samples: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000, 2000)
     tasks: int = 2
     truth_samples: int = 20_000
     truth_batch: int = 1000
     hidden: tuple[int, ...] = (18, 18)
-    inner_lr: float = 1.0
-    training_steps: int = 15
-    training_lr: float = 0.2
+    inner_lr: float = 0.1
+    training_steps: int = 20
+    training_lr: float = 0.3
     variate_batches: int = 30
     variate_tasks: int = 8
     variate_samples: int = 20
-    variate: MetaSettings = MetaSettings(repetitions=10)
+    variate: MetaSettings = VARIATE
     spacing: float = 0.005
     nodes: int = 48
 
@@ -61,7 +66,7 @@ class Problem:
     """What one seed estimates, and the truth.
 
     Attributes:
-        seed: the seed.
+        profile, seed: where it comes from.
         line: the goals.
         theta: the partially trained policy.
         expansion: its derivatives.
@@ -70,6 +75,7 @@ class Problem:
         meta_gradient: [D].
     """
 
+    profile: str
     seed: int
     line: Line
     theta: Params
@@ -86,6 +92,7 @@ def make_problem(settings: Toy1DSettings, seed: int) -> Problem:
     theta = train(line, settings, torch_generator(seed, "toy1d/policy"))
     expansion = expand(theta, count=settings.nodes, limit=STATE_LIMIT)
     return Problem(
+        profile=settings.profile,
         seed=seed,
         line=line,
         theta=theta,

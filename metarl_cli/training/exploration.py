@@ -19,6 +19,7 @@ from torch import Tensor
 
 from metarl_cli.training.adaptation import Stage
 from metarl_cli.training.objectives import step_mean
+from metarl_cli.training.returns import discount_weights
 from metarl_cli.types import Round
 
 __all__ = ["EXPLORATIONS", "Exploration"]
@@ -55,8 +56,8 @@ def standardised_reward(rounds: Sequence[Round], discount: float) -> Tensor:
 def discounted_return(rounds: Sequence[Round], discount: float) -> Tensor:
     """J̃_i/σ_i: the mean discounted return of task i's post-update trajectories, in units of its advantages."""
     data = rounds[-1]
-    gammas = discount ** torch.arange(data.sample.mask.shape[-1])
-    returns = (data.trajectories.rewards * gammas).sum(-1).mean(-1)
+    rewards = data.trajectories.rewards
+    returns = (rewards * discount_weights(discount, rewards)).sum(-1).mean(-1)
     return returns / data.scale
 
 

@@ -31,7 +31,7 @@ from metarl_cli.training.control_variates import (
     update_meta,
 )
 from metarl_cli.training.cross_fitting import Regression, cross_fitted
-from metarl_cli.training.returns import discounted_returns, generalised_advantages, normalise
+from metarl_cli.training.returns import discount_weights, discounted_returns, generalised_advantages, normalise
 from metarl_cli.types import Params, Round, Sample, Trajectories
 
 __all__ = ["CONTROL_VARIATES", "REWARD_SCALINGS", "ControlVariate", "Processing", "Scales", "process"]
@@ -81,7 +81,7 @@ def process(trajectories: Trajectories, processing: Processing, state: Params) -
     raw = generalised_advantages(rewards, values, processing.discount, processing.gae_lambda)
     advantages, scale = normalise(raw, mask)
     variate = processing.control_variate.predict(state, trajectories, returns)
-    gammas = processing.discount ** torch.arange(mask.shape[-1], dtype=rewards.dtype)
+    gammas = discount_weights(processing.discount, rewards)
     scaled_rewards, scaled_variate = processing.scaling(Scales(gammas * rewards, gammas, variate, mask, scale))
     sample = Sample(
         behaviour_logp=_behaviour_logp(trajectories, per_action=processing.control_variate.per_action),

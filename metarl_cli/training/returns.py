@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["discounted_returns", "generalised_advantages", "normalise"]
+__all__ = ["discount_weights", "discounted_returns", "generalised_advantages", "normalise"]
+
+
+def discount_weights(discount: float, like: Tensor) -> Tensor:
+    """γᵗ for t = 0 … T−1, [T], in the type of `like[..., T]`."""
+    return discount ** torch.arange(like.shape[-1], dtype=like.dtype)
 
 
 def discounted_returns(rewards: Tensor, discount: float) -> Tensor:

@@ -31,6 +31,14 @@ def test_a_listed_environment_is_registered_and_defined(name):
     assert spec.description and spec.task_distribution
 
 
+def test_horizons_are_the_papers():
+    """Rothfuss et al., App. D; Liu et al., supplement (WalkerRandVel); Fallah et al., App. H (Swimmer, Navigation)."""
+    short = {"HalfCheetahFwdBack", "HalfCheetahRandVel", "AntFwdBack", "AntRandDir", "WalkerRandVel"}
+    short |= {"PointMomentum", "PointCorner", "PointWalls", "Navigation"}
+    assert {name for name, spec in ENVIRONMENTS.items() if spec.horizon == 100} == short
+    assert {name for name, spec in ENVIRONMENTS.items() if spec.horizon != 200} == short | {"Toy1D"}
+
+
 def test_every_defined_environment_is_listed():
     defined = [
         name for module in {spec.module for spec in ENVIRONMENTS.values()} for name in import_module(module).PROBLEMS

@@ -140,6 +140,21 @@ def test_formula(surrogate, formula):
     assert_same(jets(surrogate, logp, sample), jets(partial(loop, formula), logp, sample))
 
 
+@pytest.mark.parametrize(("surrogate", "cap"), [(doubly_robust, math.inf), (truncated_dr, 1.0)])
+def test_formula_with_a_critic(surrogate, cap):
+    logp, sample = make_batch()
+    sample = replace(sample, action_values=normal(7, N, T), policy_values=normal(8, N, T))
+    rho = (logp - sample.behaviour_logp).exp().clamp(max=cap)
+    total = 0
+    for n in range(N):
+        value = 0
+        for t in reversed(range(int(sample.mask[n].sum()))):
+            target = sample.rewards[n, t] + 0.9 * value - sample.action_values[n, t]
+            value = sample.policy_values[n, t] + rho[n, t] * target
+        total = total + value
+    torch.testing.assert_close(surrogate(logp, sample), total / N)
+
+
 def test_released_tmaml_pairs_each_trajectory_with_the_past_of_the_next():
     logp, sample = make_batch()
     sample = replace(sample, mask=torch.ones_like(sample.mask))

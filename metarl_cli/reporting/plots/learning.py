@@ -41,7 +41,7 @@ def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], labels
 def adaptation(curves: pd.DataFrame) -> Figure:
     """Return before and after adaptation: the distance between the lines is what adaptation gains."""
     drawn = curves.assign(stage=curves["quantity"].str.removeprefix("return/"))
-    groups = [group for _, group in drawn.groupby(["algorithm", "environment", "profile"], sort=True)]
+    groups = [group for _, group in drawn.groupby(["curve", "environment", "profile"], sort=True)]
     figure, panels = _panels(len(groups))
     for panel, lines in zip(panels, groups, strict=False):
         title = f"{label(lines['curve'].iloc[0])} on {lines['environment'].iloc[0]}"

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from training_cases import double, in_float64, inner_product, moved, sampled, slope, small, with_estimator
+
+from metarl_cli.config import OuterConfig
+from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.training.adaptation import Stage, adapt, stage_at
+from metarl_cli.training.build import OBJECTIVES
+from metarl_cli.training.exploration import EXPLORATIONS
+from metarl_cli.training.objectives import clipped, ratio
+
+INNER = {name: with_estimator(name) for name, estimator in ESTIMATORS.items() if not estimator.per_action}
+INNER["tmaml, per action"] = ("inner.estimator=tmaml", "inner.control_variate=per-task")
+REFUSED = ("tmaml, per action", "dice")
+TIES = {"truncated_dr"}
+"""Not differentiable where ρ = ρ̄: at the θ that sampled."""
+PAIRS = [(inner, objective) for inner in INNER for objective in OBJECTIVES if (inner, objective) != REFUSED]
+
+
+@cache
+def problem(inner, steps, *overrides):
+    # Reward-based estimators take long steps: with a small α the objective bends little enough for differences.
+    trainer, state = small(*INNER[inner], f"inner.steps={steps}", "inner.lr=0.02", *overrides)
+    return trainer, *in_float64(trainer, state, sampled(trainer, state))
+
+
+def check_gradient(trainer, theta, data):
+    """Against finite differences of the objective, along two random directions: every parameter is in both."""
+    gradient = trainer.meta_gradient(theta, data)
+    for seed in (11, 12):
+        direction = moved({name: torch.zeros_like(value) for name, value in theta.items()}, 1.0, seed)
+        expected = slope(lambda at: trainer.diagnose(at, data).objective, theta, direction)
+        assert abs(expected) > 1e-4
+        assert inner_product(gradient, direction) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("inner", "objective"), [pair for pair in PAIRS])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_it_is_the_derivative_of_the_objective_away_from_the_sampling_policy(inner, steps, objective):
+    trainer, theta, data = problem(inner, steps)
+    trainer = replace(trainer, objective=OBJECTIVES[objective](OuterConfig(clip=0.05)))
+    check_gradient(
+        trainer, moved(theta, 0.05), [task._replace(kl_coefficients=task.kl_coefficients + 0.7) for task in data]
+    )
+
+
+@pytest.mark.parametrize(("inner", "objective"), [pair for pair in PAIRS if pair[0] not in TIES])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_it_is_the_derivative_of_the_objective_at_the_sampling_policy(inner, steps, objective):
+    trainer, theta, data = problem(inner, steps)
+    check_gradient(replace(trainer, objective=OBJECTIVES[objective](OuterConfig())), theta, data)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("exploration", EXPLORATIONS)
+def test_exploration_terms_are_differentiated_through_every_stage(exploration, steps):
+    trainer, theta, data = problem("reinforce", steps, f"outer.exploration={exploration}")
+    check_gradient(trainer, theta, data)
+    check_gradient(trainer, moved(theta, 0.05), data)
+
+
+@pytest.mark.parametrize("environment", ["PointWalls", "Toy1D", "HalfCheetahRandVel", "HopperRandParams"])
+def test_other_environments_and_masks(environment):
+    trainer, theta, data = problem("lvc", 1, f"environment.name={environment}", "sampling.horizon=20")
+    check_gradient(trainer, theta, data)
+    check_gradient(trainer, moved(theta, 0.02), data)
+
+
+def first_order_by_hand(trainer, theta, task):
+    """Σ_k ∇_{θ^k} J at constant θ⁰ … θᴷ: what is left of the chain rule where every Jacobian is I."""
+    stages = adapt({name: value.clone().requires_grad_() for name, value in theta.items()}, task.rounds, trainer.inner)
+    leaves = [{name: value.detach().requires_grad_() for name, value in stage.params.items()} for stage in stages]
+    cut = [stage_at(params, round_) for params, round_ in zip(leaves, task.rounds, strict=True)]
+    flat = [tensor for params in leaves for tensor in params.values()]
+    gradients = torch.autograd.grad(trainer.objective(cut, task.rounds, task.kl_coefficients), flat, allow_unused=True)
+    parts = [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(flat, gradients, strict=True)]
+    return {name: sum(parts[i :: len(theta)]) for i, name in enumerate(theta)}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_first_order_takes_the_jacobian_for_the_identity(steps, objective):
+    trainer, theta, data = problem("lvc", steps, "inner.first_order=true")
+    trainer = replace(trainer, objective=OBJECTIVES[objective](OuterConfig()))
+    data = [task._replace(kl_coefficients=task.kl_coefficients + 0.7) for task in data]
+    theta = moved(theta, 0.05)
+    gradient = trainer.meta_gradient(theta, data)
+    by_hand = [first_order_by_hand(trainer, theta, task) for task in data]
+    second_order = replace(trainer, inner=replace(trainer.inner, first_order=False)).meta_gradient(theta, data)
+    for name, value in gradient.items():
+        torch.testing.assert_close(value, sum(part[name] for part in by_hand) / len(by_hand), rtol=1e-12, atol=1e-14)
+    assert any((gradient[name] - second_order[name]).abs().max() > 1e-4 for name in theta)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_promps_first_gradient_is_the_unclipped_one(steps):
+    """At the θ that sampled, neither the clip nor the penalty has a gradient; elsewhere both have."""
+    trainer, theta, data = problem("lvc", steps)
+    data = [task._replace(kl_coefficients=task.kl_coefficients + 1.0) for task in data]
+    promp, plain = replace(trainer, objective=clipped(clip=0.01)), replace(trainer, objective=ratio)
+    first, unclipped = promp.meta_gradient(theta, data), plain.meta_gradient(theta, data)
+    for name, value in first.items():
+        torch.testing.assert_close(value, unclipped[name], rtol=1e-10, atol=1e-12)
+    elsewhere = moved(theta, 0.05)
+    second, unclipped = promp.meta_gradient(elsewhere, data), plain.meta_gradient(elsewhere, data)
+    assert any((second[name] - unclipped[name]).abs().max() > 1e-3 for name in theta)
+
+
+def test_promp_without_bounds_is_the_ratio_everywhere():
+    trainer, theta, data = problem("lvc", 2)
+    data = [task._replace(kl_coefficients=0.0 * task.kl_coefficients) for task in data]
+    promp, plain = replace(trainer, objective=clipped(clip=1e9)), replace(trainer, objective=ratio)
+    for at in (theta, moved(theta, 0.1)):
+        torch.testing.assert_close(promp.meta_gradient(at, data), plain.meta_gradient(at, data), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_float32_agrees_with_float64(objective):
+    trainer, state = small("inner.steps=2", f"outer.objective={objective}")
+    data = trainer.task_data(state, sampled(trainer, state))
+    exact = trainer.meta_gradient(*in_float64(trainer, state, sampled(trainer, state)))
+    for name, value in trainer.meta_gradient(state.theta, data).items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value.double(), exact[name], rtol=1e-3, atol=1e-5)
+
+
+def test_it_is_the_mean_over_tasks():
+    trainer, theta, data = problem("lvc", 1)
+    whole = trainer.meta_gradient(theta, data)
+    parts = [trainer.meta_gradient(theta, [task]) for task in data]
+    for name, value in whole.items():
+        torch.testing.assert_close(value, (parts[0][name] + parts[1][name]) / 2.0, rtol=1e-12, atol=1e-15)
+        assert not torch.equal(parts[0][name], parts[1][name])
+
+
+@pytest.mark.parametrize("per_task_scale", [0.5, 3.0])
+def test_lvc_and_reinforce_have_one_gradient_and_two_hessians(per_task_scale):
+    """On-policy the inner gradients are equal, so the adapted policies are; the meta-gradients are not."""
+    (lvc, theta, data), (reinforce, _, _) = problem("lvc", 1), problem("reinforce", 1)
+    scaled = [
+        replace(r, sample=replace(r.sample, advantages=per_task_scale * r.sample.advantages)) for r in data[0].rounds
+    ]
+    leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
+    adapted = [adapt(leaves, scaled, t.inner)[-1].params for t in (lvc, reinforce)]
+    torch.testing.assert_close(*adapted, rtol=1e-12, atol=1e-14)
+    task = data[0]._replace(rounds=scaled)
+    gradients = [replace(t, objective=ratio).meta_gradient(theta, [task]) for t in (lvc, reinforce)]
+    assert any((gradients[0][name] - gradients[1][name]).abs().max() > 1e-4 for name in theta)
+
+
+def test_curvature_is_the_hessian_of_the_divergence_of_the_adapted_policies():
+    trainer, theta, data = problem("reinforce", 1)
+    at = moved(theta, 0.02)
+    direction = moved({name: torch.zeros_like(value) for name, value in theta.items()}, 1.0, 5)
+    product = trainer.curvature(at, data)(direction)
+
+    def kl(params):
+        return trainer.diagnose(params, data).kl[-1]
+
+    def second_derivative(h):
+        step = {name: h * value for name, value in direction.items()}
+        points = [{name: value + k * step[name] for name, value in at.items()} for k in (-2, -1, 0, 1, 2)]
+        values = [kl(point) for point in points]
+        return (-values[0] + 16 * values[1] - 30 * values[2] + 16 * values[3] - values[4]) / (12 * h * h)
+
+    assert inner_product(product, direction) == pytest.approx(second_derivative(3e-3), rel=1e-6)
+
+
+def test_curvature_is_linear_and_symmetric():
+    trainer, theta, data = problem("lvc", 2)
+    zero = {name: torch.zeros_like(value) for name, value in theta.items()}
+    u, v = moved(zero, 1.0, 1), moved(zero, 1.0, 2)
+    product = trainer.curvature(theta, data)
+    assert inner_product(product(u), v) == pytest.approx(inner_product(product(v), u), rel=1e-9)
+    sum_ = {name: 2.0 * u[name] - v[name] for name in u}
+    for name, value in product(sum_).items():
+        torch.testing.assert_close(value, 2.0 * product(u)[name] - product(v)[name], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_at_the_sampling_policy_every_divergence_is_zero(steps):
+    trainer, theta, data = problem("lvc", steps)
+    assert trainer.diagnose(theta, data).kl == pytest.approx([0.0] * (steps + 1), abs=1e-14)
+    assert min(trainer.diagnose(moved(theta, 0.1), data).kl) > 1e-3
+
+
+def test_masked_steps_have_no_part_in_it():
+    """Whatever stands in the cells after the end of an episode, the meta-gradient is the same."""
+    trainer, theta, data = problem("lvc", 2)
+    mask = torch.ones(4, 5, dtype=torch.float64)
+    mask[1, 3:], mask[2, 1:] = 0.0, 0.0
+
+    def ended(task, noise):
+        def fill(tensor):
+            cells = mask.reshape(*mask.shape, *(1,) * (tensor.dim() - 2))
+            return torch.where(cells > 0, tensor, noise * torch.ones_like(tensor))
+
+        rounds = []
+        for round_ in task.rounds:
+            t, s = round_.trajectories, round_.sample
+            filled = {"observations": fill(t.observations), "actions": fill(t.actions), "mask": mask}
+            hidden = {"advantages": fill(s.advantages), "behaviour_logp": fill(s.behaviour_logp), "mask": mask}
+            rounds.append(replace(round_, trajectories=replace(t, **filled), sample=replace(s, **hidden)))
+        return task._replace(rounds=rounds)
+
+    one, other = ([ended(task, noise) for task in data] for noise in (0.0, 0.7))
+    for at in (theta, moved(theta, 0.05)):
+        torch.testing.assert_close(
+            trainer.meta_gradient(at, one), trainer.meta_gradient(at, other), rtol=1e-12, atol=0.0
+        )
+
+
+def test_masks_are_counted_out_of_the_means():
+    """Two trajectories that ended at once weigh nothing: the same as the others alone, but for the number of steps."""
+    trainer, theta, data = problem("lvc", 1)
+    mask = torch.ones(4, 5, dtype=torch.float64)
+    mask[2:] = 0.0
+
+    def cut(record, rows):
+        return replace(record, **{f: getattr(record, f)[rows] for f in fields_of(record)})
+
+    def fields_of(record):
+        names = record.__slots__
+        return [n for n in names if isinstance(getattr(record, n), torch.Tensor) and getattr(record, n).dim() >= 2]
+
+    def masked(round_):
+        t, s = replace(round_.trajectories, mask=mask), replace(round_.sample, mask=mask)
+        return replace(round_, trajectories=t, sample=s)
+
+    def halved(round_):
+        behaviour = replace(round_.trajectories.behaviour, mean=round_.trajectories.behaviour.mean[:2])
+        t = replace(cut(round_.trajectories, slice(2)), behaviour=behaviour)
+        return replace(round_, trajectories=t, sample=cut(round_.sample, slice(2)))
+
+    with_mask = [task._replace(rounds=[masked(r) for r in task.rounds]) for task in data]
+    without = [task._replace(rounds=[halved(r) for r in task.rounds]) for task in data]
+    at = moved(theta, 0.05)
+    torch.testing.assert_close(
+        trainer.meta_gradient(at, with_mask), trainer.meta_gradient(at, without), rtol=1e-10, atol=1e-13
+    )
+
+
+def test_the_stage_is_what_the_objective_sees():
+    _, theta, data = problem("lvc", 1)
+    stage = stage_at(theta, data[0].rounds[0])
+    assert isinstance(stage, Stage)
+    torch.testing.assert_close(stage.logp, data[0].rounds[0].trajectories.behaviour_logp, rtol=1e-12, atol=0.0)
+
+
+def test_double_leaves_nothing_in_single():
+    trainer, state = small()
+    rounds = double(sampled(trainer, state))
+    assert rounds[0].sample.advantages.dtype == rounds[1].trajectories.behaviour.mean.dtype == torch.float64
