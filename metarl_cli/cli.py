@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -152,15 +153,16 @@ def exact(
 
     Example: metarl correlate exact --example > mdp.json && metarl correlate exact --mdp mdp.json
     """
+    from metarl_cli.estimators import ESTIMATORS
     from metarl_cli.studies import exact as study
     from metarl_cli.terminal import print_table
 
     if example:
-        print(study.example_text())
+        print(json.dumps(dict(study.EXAMPLE), indent=2))
         return
     if mdp is None:
         raise UserError("Which MDP? Give --mdp FILE.json; --example prints such a file.")
-    names = [*(estimators.split(",") if estimators else () if estimator else study.ESTIMATORS), *(estimator or ())]
+    names = [*(estimators.split(",") if estimators else () if estimator else list(ESTIMATORS)), *(estimator or ())]
     problem = study.load_problem(mdp)
     for name, reason in study.left_out(problem, names).items():
         print(f"{name} is left out: {reason}.", file=sys.stderr)

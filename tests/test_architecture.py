@@ -18,10 +18,11 @@ from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.papers import FIGURES
+from metarl_cli.papers.figure import planned_runs
 from metarl_cli.papers.settings import PROFILES, TRAINING
 from metarl_cli.reporting.draw import PLOTS
 from metarl_cli.training.build import OBJECTIVES, OPTIMIZERS
-from metarl_cli.training.composition import OBJECTIVE_NAMES, OPTIMIZER_NAMES, PER_ACTION_FORM
+from metarl_cli.training.composition import OBJECTIVE_NAMES, OPTIMIZER_NAMES, PER_ACTION_FORM, check_composition
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.processing import CONTROL_VARIATES, REWARD_SCALINGS
 
@@ -168,13 +169,32 @@ def test_registries_agree():
     assert "paper" in PROFILES
 
 
+def test_the_twelve_artefacts():
+    promp = {"promp-fig2", "promp-fig3", "promp-fig4"}
+    tmaml = {"tmaml-fig2", "tmaml-fig3", "tmaml-fig4", "tmaml-table1"}
+    sgmrl = {"sgmrl-fig1", "sgmrl-table1", "sgmrl-table2"}
+    assert set(FIGURES) == promp | tmaml | sgmrl | {"taypo-fig1", "taypo-fig2"}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_runs_of_a_figure_can_be_made_and_have_a_place_each(name, profile):
+    planned = list(planned_runs(FIGURES[name], profile))
+    for run in planned:
+        check_composition(run.config)
+        assert (run.config.profile, run.path.parts[0]) == (profile, run.config.label)
+    assert len({run.path for run in planned}) == len(planned)
+    assert bool(planned) == bool(FIGURES[name].curves and FIGURES[name].environments)
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_names_only_what_exists(name):
     figure = FIGURES[name]
     assert figure.name == name
     assert figure.plot in PLOTS
     assert set(figure.environments) <= set(ENVIRONMENTS)
-    assert set(figure.algorithms) <= set(ALGORITHMS)
+    assert {curve.algorithm for curve in figure.curves} <= set(ALGORITHMS)
+    assert len({curve.label for curve in figure.curves}) == len(figure.curves)
 
 
 # Habits

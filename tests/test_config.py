@@ -18,7 +18,7 @@ from metarl_cli.config import (
 )
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.errors import UserError
-from metarl_cli.papers.settings import PROFILES, TRAINING, run_config
+from metarl_cli.papers.settings import PROFILES, TRAINING, run_config, seeds
 
 EVERY_RUN = [(a, e, p) for a in ALGORITHMS for e in TRAINING for p in PROFILES]
 
@@ -64,16 +64,15 @@ def test_the_papers_own_settings(environment, inner, hidden, outer):
     assert (config.returns.discount, config.returns.gae_lambda, config.iterations) == (0.99, 1.0, 1001)
 
 
-def test_smaller_profiles_are_smaller():
-    def size(profile):
-        sampling = run_config("promp", "Navigation", profile=profile)
-        return (
-            sampling.iterations * sampling.sampling.tasks * sampling.sampling.trajectories * sampling.sampling.horizon
-        )
+@pytest.mark.parametrize("environment", TRAINING)
+def test_smaller_profiles_are_smaller(environment):
+    def work(profile):
+        config = run_config("promp", environment, profile=profile)
+        steps = config.sampling.tasks * config.sampling.trajectories * config.sampling.horizon * config.iterations
+        return steps * len(seeds(environment, profile))
 
-    sizes = [size(profile) for profile in ("smoke", "quick", "overnight", "paper")]
-    assert sizes == sorted(set(sizes))
-    assert set(PROFILES) == {"smoke", "quick", "overnight", "paper"}
+    assert list(PROFILES) == ["smoke", "quick", "overnight", "paper"]
+    assert [work(profile) for profile in PROFILES] == sorted({work(profile) for profile in PROFILES})
 
 
 @pytest.mark.parametrize(

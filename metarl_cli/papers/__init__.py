@@ -1,4 +1,4 @@
-"""Each figure and table of the four papers as data."""
+"""Each figure, table and claim of the four papers as data."""
 
 from __future__ import annotations
 
@@ -7,14 +7,25 @@ from types import MappingProxyType
 
 from metarl_cli.errors import unknown_name
 from metarl_cli.papers import promp, sgmrl, taypo, tmaml
+from metarl_cli.papers.claim import Claim, Reported
 from metarl_cli.papers.figure import Figure
 
-__all__ = ["FIGURES", "Figure", "find_figure"]
+__all__ = ["CLAIMS", "FIGURES", "REPORTED", "Figure", "find_figure"]
 
 FIGURES: Mapping[str, Figure] = MappingProxyType(
     {figure.name: figure for figure in (*promp.FIGURES, *tmaml.FIGURES, *sgmrl.FIGURES, *taypo.FIGURES)}
 )
 """The twelve artefacts."""
+
+CLAIMS: Mapping[str, Claim] = MappingProxyType(
+    {claim.name: claim for claim in (*promp.CLAIMS, *tmaml.CLAIMS, *sgmrl.CLAIMS, *taypo.CLAIMS)}
+)
+"""What the papers claim of them, and what they prove."""
+
+REPORTED: Mapping[str, tuple[Reported, ...]] = MappingProxyType(
+    {"tmaml-table1": tmaml.REPORTED, "sgmrl-table1": sgmrl.TABLE1, "sgmrl-table2": sgmrl.TABLE2}
+)
+"""The numbers that the papers print, by table."""
 
 ADAPTATION = Figure(
     name="adaptation",

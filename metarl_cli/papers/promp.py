@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
+from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, beats, beats_all, exact
 from metarl_cli.papers.figure import Curve, Figure
 
-__all__ = ["FIGURES"]
+__all__ = ["CLAIMS", "FIGURES"]
 
 FIGURES = (
     Figure(
@@ -50,5 +53,116 @@ FIGURES = (
             Curve("trpo-maml", "trpo-maml"),
             Curve("trpo-emaml", "trpo-emaml"),
         ),
+    ),
+)
+
+_FIG2, _FIG3, _FIG4 = FIGURES
+_WINNER, *_OTHERS = (curve.label for curve in _FIG2.curves)
+_SOURCE = "Rothfuss et al. 2019"
+
+
+def _deviation(estimator: str) -> Measure:
+    return Measure(column="rstd", where=(("estimator", estimator),))
+
+
+def _reaches_goal(curve: str, wanted: Range) -> Comparison:
+    return Comparison(
+        label=f"share of adapted trajectories that end at the goal, {curve}",
+        statistic="value",
+        measure=Measure(column="inside", where=(("curve", curve),)),
+        wanted=wanted,
+    )
+
+
+CLAIMS = (
+    Claim(
+        name="promp-final-return",
+        paper="promp",
+        statement="ProMP ends with a higher return than each of four other methods in each of six environments.",
+        source=f"{_SOURCE}, Sec. 4.1 and Fig. 2",
+        figure=_FIG2.name,
+        reads="runs",
+        comparisons=beats_all([_WINNER], _OTHERS, _FIG2.environments),
+    ),
+    Claim(
+        name="promp-sample-efficiency",
+        paper="promp",
+        statement="ProMP learns from fewer samples: its learning curve encloses a larger area than each of the others.",
+        source=f"{_SOURCE}, Sec. 4.1 and Fig. 2",
+        figure=_FIG2.name,
+        reads="runs",
+        comparisons=beats_all([_WINNER], _OTHERS, _FIG2.environments, "mean"),
+    ),
+    Claim(
+        name="promp-lvc-beats-emaml",
+        paper="promp",
+        statement="With a plain policy gradient outside, LVC is better than E-MAML.",
+        source=f"{_SOURCE}, Sec. 4.1 and Fig. 2",
+        figure=_FIG2.name,
+        reads="runs",
+        comparisons=beats_all(["lvc-vpg"], ["vpg-emaml"], _FIG2.environments),
+    ),
+    Claim(
+        name="promp-dice-deviation",
+        paper="promp",
+        statement="The relative deviation of DiCE's meta-gradient is about twice that of LVC's.",
+        source=f"{_SOURCE}, Sec. 4.2 and Fig. 3",
+        figure=_FIG3.name,
+        reads="study",
+        comparisons=(
+            Comparison(
+                label="relative deviation, dice / lvc",
+                statistic="ratio",
+                measure=_deviation("dice"),
+                against=_deviation("lvc"),
+                wanted=Range(2 / math.sqrt(2), 2 * math.sqrt(2)),  # nearer to 2 than to 1 or 4, in octaves
+            ),
+        ),
+    ),
+    Claim(
+        name="promp-lvc-faster-than-dice",
+        paper="promp",
+        statement="LVC learns faster than DiCE, whose noisy gradients impede learning.",
+        source=f"{_SOURCE}, Sec. 4.2 and Fig. 3",
+        figure=_FIG3.name,
+        reads="runs",
+        comparisons=(beats("lvc-vpg", "dice", "HalfCheetahFwdBack", "mean"),),
+    ),
+    Claim(
+        name="promp-four-corners",
+        paper="promp",
+        statement="Of LVC, MAML and E-MAML only LVC explores the four corners and then reaches the goal.",
+        source=f"{_SOURCE}, Sec. 4.3 and Fig. 4",
+        figure=_FIG4.name,
+        reads="study",
+        comparisons=(
+            _reaches_goal("lvc-trpo", Range(low=0.5)),
+            _reaches_goal("trpo-maml", Range(high=0.5)),
+            _reaches_goal("trpo-emaml", Range(high=0.5)),
+        ),
+    ),
+    Claim(
+        name="promp-score-function-biased",
+        paper="promp",
+        statement="Differentiating the score-function surrogate of MAML twice gives a biased Hessian.",
+        source=f"{_SOURCE}, Sec. 2",
+        reads="exact",
+        comparisons=(exact("relative bias of the Hessian, reinforce", "reinforce-hessian", low=1e-3),),
+    ),
+    Claim(
+        name="promp-dice-unbiased",
+        paper="promp",
+        statement="DiCE gives an unbiased Hessian.",
+        source=f"{_SOURCE}, Sec. 2",
+        reads="exact",
+        comparisons=(exact("relative bias of the Hessian, dice", "dice-hessian"),),
+    ),
+    Claim(
+        name="promp-lvc-biased",
+        paper="promp",
+        statement="LVC gives a biased Hessian, for it neglects the dependence along the trajectory.",
+        source=f"{_SOURCE}, Sec. 2; Tang et al. 2021, Sec. 3.3",
+        reads="exact",
+        comparisons=(exact("relative bias of the Hessian, lvc", "lvc-hessian", low=1e-3),),
     ),
 )

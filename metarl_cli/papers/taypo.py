@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from metarl_cli.papers.claim import Claim, Comparison, Measure, Position, Range, Where, beats_all, exact
 from metarl_cli.papers.figure import Curve, Figure
 
-__all__ = ["FIGURES"]
+__all__ = ["CLAIMS", "FIGURES"]
 
 _CURVES = (
     Curve("promp-taypo2", "promp-taypo2"),
@@ -33,5 +34,140 @@ FIGURES = (
         source="runs",
         environments=("AntRandGoal", "HalfCheetahFwdBack", "AntRandDir", "WalkerFwdBack"),
         curves=_CURVES,
+    ),
+)
+
+_FIG1, _FIG2 = FIGURES
+_SOURCE = "Tang et al. 2021"
+_HESSIAN, _GRADIENT = 2, 1
+_ROUNDING = 1e-6
+"""On-policy two estimators may be the same number, written to ten digits."""
+
+
+def _accuracy(estimator: str, derivative: int, sweep: str) -> Measure:
+    where: Where = (("study", "tabular"), ("sweep", sweep), ("order", derivative), ("estimator", estimator))
+    return Measure(column="pearson", where=where)
+
+
+def _more_accurate(better: str, worse: str, derivative: int, sweep: str, at: Position) -> Comparison:
+    return Comparison(
+        label=f"correlation of the {'Hessian' if derivative == _HESSIAN else 'gradient'}, {better} − {worse}",
+        statistic="difference",
+        measure=_accuracy(better, derivative, sweep),
+        against=_accuracy(worse, derivative, sweep),
+        wanted=Range(low=-_ROUNDING),
+        sweep=sweep,
+        at=at,
+    )
+
+
+CLAIMS = (
+    Claim(
+        name="taypo-proposition-3.1",
+        paper="taypo",
+        statement="Derivatives of an unbiased off-policy estimate are unbiased: step-wise IS and doubly robust.",
+        source=f"{_SOURCE}, Proposition 3.1",
+        reads="exact",
+        comparisons=(
+            exact("largest relative bias of gradient and Hessian, on- and off-policy, dice", "dice"),
+            exact("largest relative bias of gradient and Hessian, on- and off-policy, doubly_robust", "doubly-robust"),
+        ),
+    ),
+    Claim(
+        name="taypo-proposition-3.4",
+        paper="taypo",
+        statement="On-policy, TayPO-K preserves the derivatives up to order K.",
+        source=f"{_SOURCE}, Proposition 3.4, Eq. 10",
+        reads="exact",
+        comparisons=(
+            exact("relative bias of the gradient, K = 1", "taypo-1-gradient"),
+            exact("relative bias of the gradient, K = 2", "taypo-2-gradient"),
+            exact("relative bias of the Hessian, K = 2", "taypo-2-hessian"),
+        ),
+    ),
+    Claim(
+        name="taypo-tmaml-biased",
+        paper="taypo",
+        statement="The control variate that TMAML introduces biases the estimate.",
+        source=f"{_SOURCE}, Sec. 3.3 and App. B",
+        reads="exact",
+        comparisons=(exact("relative bias of the Hessian, tmaml_printed, b = V", "tmaml-printed-hessian", low=1e-3),),
+    ),
+    Claim(
+        name="taypo-best-at-every-epsilon",
+        paper="taypo",
+        statement="TayPO-2 is the most accurate estimate at every off-policyness ε, for gradients and Hessians.",
+        source=f"{_SOURCE}, Sec. 5.1 and Fig. 1a, 1b",
+        figure=_FIG1.name,
+        reads="study",
+        comparisons=tuple(
+            _more_accurate("taypo2", rival, derivative, "epsilon", "each")
+            for derivative in (_GRADIENT, _HESSIAN)
+            for rival in ("lvc", "dice", "doubly_robust", "truncated_dr")
+        ),
+    ),
+    Claim(
+        name="taypo-on-policy",
+        paper="taypo",
+        statement="On-policy, step-wise IS has the least accurate gradient, and TayPO-1 a less accurate Hessian than "
+        "TayPO-2 and doubly robust.",
+        source=f"{_SOURCE}, Sec. 5.1 and Fig. 1a, 1b",
+        figure=_FIG1.name,
+        reads="study",
+        comparisons=(
+            *(
+                _more_accurate(better, "dice", _GRADIENT, "epsilon", "first")
+                for better in ("lvc", "taypo2", "doubly_robust", "truncated_dr")
+            ),
+            *(_more_accurate(better, "lvc", _HESSIAN, "epsilon", "first") for better in ("taypo2", "doubly_robust")),
+        ),
+    ),
+    Claim(
+        name="taypo-crossing",
+        paper="taypo",
+        statement="With few samples TayPO-1 has the more accurate Hessian, with many TayPO-2.",
+        source=f"{_SOURCE}, Sec. 5.1 and Fig. 1c",
+        figure=_FIG1.name,
+        reads="study",
+        comparisons=(
+            _more_accurate("lvc", "taypo2", _HESSIAN, "samples", "first"),
+            _more_accurate("taypo2", "lvc", _HESSIAN, "samples", "last"),
+        ),
+    ),
+    Claim(
+        name="taypo-corner",
+        paper="taypo",
+        statement="On 2-D control ProMP-TayPO-2 ends higher than every other method.",
+        source=f"{_SOURCE}, Sec. 5.2.1 and Fig. 1d",
+        figure=_FIG1.name,
+        reads="runs",
+        comparisons=beats_all(["promp-taypo2"], [curve.label for curve in _CURVES[1:]], _FIG1.environments),
+    ),
+    Claim(
+        name="taypo-fmaml-below-maml",
+        paper="taypo",
+        statement="First-order MAML ends below MAML.",
+        source=f"{_SOURCE}, Sec. 5.2.2 and Fig. 2",
+        figure=_FIG2.name,
+        reads="runs",
+        comparisons=beats_all(["trpo-maml"], ["trpo-fmaml"], _FIG2.environments),
+    ),
+    Claim(
+        name="taypo-dice-worst",
+        paper="taypo",
+        statement="TRPO-DiCE ends below every other method.",
+        source=f"{_SOURCE}, Sec. 5.2.2 and Fig. 2",
+        figure=_FIG2.name,
+        reads="runs",
+        comparisons=beats_all([curve.label for curve in _CURVES[:-1]], ["trpo-dice"], _FIG2.environments),
+    ),
+    Claim(
+        name="taypo-at-least-promp",
+        paper="taypo",
+        statement="ProMP-TayPO-2 ends at least as high as ProMP.",
+        source=f"{_SOURCE}, Sec. 5.2.2 and Fig. 2",
+        figure=_FIG2.name,
+        reads="runs",
+        comparisons=beats_all(["promp-taypo2"], ["promp"], _FIG2.environments),
     ),
 )

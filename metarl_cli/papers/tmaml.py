@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, Reported, beats_all, exact, order
 from metarl_cli.papers.figure import Curve, Figure
 
-__all__ = ["FIGURES"]
+__all__ = ["CLAIMS", "FIGURES", "REPORTED"]
 
 _PER_TASK = ("inner.control_variate=per-task",)
 
@@ -71,5 +72,155 @@ FIGURES = (
             Curve("maml-ppo", "maml-ppo"),
             Curve("dice-ppo", "dice-ppo"),
         ),
+    ),
+)
+
+_FIG2, _FIG3, _FIG4, _TABLE1 = FIGURES
+_BOTH, _RIVALS = ("tmaml", "tmaml-per-task"), ("vpg-maml", "lvc-vpg", "dice-vpg")
+_SOURCE = "Liu et al. 2019"
+
+REPORTED = (
+    Reported("AntFwdBack", "tmaml-ppo", 513, 21.3),
+    Reported("AntFwdBack", "tmaml-ppo-per-task", 487, 23.9),
+    Reported("AntFwdBack", "lvc-ppo", 386, 14.6),
+    Reported("AntFwdBack", "maml-ppo", 401, 24.4),
+    Reported("AntFwdBack", "dice-ppo", 281, 46.7),
+    Reported("HumanoidRandDir", "tmaml-ppo", 557, 19.6),
+    Reported("HumanoidRandDir", "tmaml-ppo-per-task", 547, 16.7),
+    Reported("HumanoidRandDir", "lvc-ppo", 482, 18.3),
+    Reported("HumanoidRandDir", "maml-ppo", 452, 27.9),
+    Reported("HumanoidRandDir", "dice-ppo", 397, 52.3),
+)
+"""Table 1, at iteration 1000. Per-task control variates in the second column of the paper's table."""
+
+
+def _ranking(environment: str) -> list[str]:
+    entries = [entry for entry in REPORTED if entry.environment == environment]
+    return [entry.curve for entry in sorted(entries, key=lambda entry: -entry.mean)]
+
+
+def _deviation(estimator: str) -> Measure:
+    return Measure(column="rstd", where=(("estimator", estimator),))
+
+
+def _less_deviation(estimator: str, rival: str) -> Comparison:
+    return Comparison(
+        label=f"relative deviation, {estimator} / {rival}",
+        statistic="ratio",
+        measure=_deviation(estimator),
+        against=_deviation(rival),
+        wanted=Range(high=1.0),
+    )
+
+
+def _correlation(estimator: str, control_variate: str, quantity: str) -> Measure:
+    where = (
+        ("role", "estimate"),
+        ("quantity", quantity),
+        ("estimator", estimator),
+        ("control_variate", control_variate),
+    )
+    return Measure(column="pearson", where=where)
+
+
+def _better_correlated(estimator: str, control_variate: str, rival: str, quantity: str) -> Comparison:
+    return Comparison(
+        label=f"correlation of the {quantity.replace('_', ' ')}, {estimator} ({control_variate}) − {rival}",
+        statistic="difference",
+        measure=_correlation(estimator, control_variate, quantity),
+        against=_correlation(rival, "none", quantity),
+        wanted=Range(low=0.0),
+        sweep="samples",
+    )
+
+
+def _best_correlated(estimator: str) -> tuple[Comparison, ...]:
+    return tuple(
+        _better_correlated(estimator, control_variate, rival, quantity)
+        for quantity in ("inner_hessian", "meta_gradient")
+        for control_variate in ("meta", "per_task")
+        for rival in ("reinforce", "lvc", "dice")
+    )
+
+
+CLAIMS = (
+    Claim(
+        name="tmaml-theorem-1",
+        paper="tmaml",
+        statement="The Hessian of J_TMAML as printed (Eq. 7) has expectation zero.",
+        source=f"{_SOURCE}, Theorem 1",
+        reads="exact",
+        comparisons=(exact("‖E ∇²J_TMAML‖ / ‖∇²J‖, b = V", "tmaml-printed-hessian"),),
+    ),
+    Claim(
+        name="tmaml-theorem-2",
+        paper="tmaml",
+        statement="Adding J_TMAML as printed (Eq. 7) to J_DiCE lowers the variance of the Hessian estimate.",
+        source=f"{_SOURCE}, Theorem 2",
+        reads="exact",
+        comparisons=(exact("variance of one trajectory's Hessian with / without, b = V", "tmaml-variance", high=1.0),),
+    ),
+    Claim(
+        name="tmaml-lowest-variance",
+        paper="tmaml",
+        statement="TMAML's meta-gradients vary least across batches, with either control variate.",
+        source=f"{_SOURCE}, Sec. 5.2 and Fig. 2",
+        figure=_FIG2.name,
+        reads="study",
+        comparisons=tuple(_less_deviation(ours, rival) for ours in _BOTH for rival in ("reinforce", "lvc", "dice")),
+    ),
+    Claim(
+        name="tmaml-best-correlated",
+        paper="tmaml",
+        statement="TMAML's estimates (its formula corrected) are best correlated with the truth at every sample size.",
+        source=f"{_SOURCE}, Sec. 5.3 and Fig. 4",
+        figure=_FIG4.name,
+        reads="study",
+        comparisons=_best_correlated("tmaml"),
+    ),
+    Claim(
+        name="tmaml-printed-best-correlated",
+        paper="tmaml",
+        statement="TMAML's estimates (Eq. 7 as printed) are best correlated with the truth at every sample size.",
+        source=f"{_SOURCE}, Sec. 5.3 and Fig. 4",
+        figure=_FIG4.name,
+        reads="study",
+        comparisons=_best_correlated("tmaml_printed"),
+    ),
+    Claim(
+        name="tmaml-beats-maml",
+        paper="tmaml",
+        statement="Both kinds of TMAML end with a higher return than MAML on ten tasks.",
+        source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
+        figure=_FIG3.name,
+        reads="runs",
+        comparisons=beats_all(_BOTH, _RIVALS[:1], _FIG3.environments),
+    ),
+    Claim(
+        name="tmaml-beats-lvc-and-dice",
+        paper="tmaml",
+        statement="Both kinds of TMAML typically end with a higher return than LVC and DiCE.",
+        source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
+        figure=_FIG3.name,
+        reads="runs",
+        comparisons=beats_all(_BOTH, _RIVALS[1:], _FIG3.environments),
+    ),
+    Claim(
+        name="tmaml-meta-variate",
+        paper="tmaml",
+        statement="The meta-learned control variate is at least as good as the one per task on every benchmark.",
+        source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
+        figure=_FIG3.name,
+        reads="runs",
+        comparisons=beats_all(_BOTH[:1], _BOTH[1:], _FIG3.environments),
+    ),
+    Claim(
+        name="tmaml-table-1",
+        paper="tmaml",
+        statement="With the clipped objective outside, final returns rank as in Table 1, TMAML first.",
+        source=f"{_SOURCE}, Table 1",
+        figure=_TABLE1.name,
+        reads="runs",
+        comparisons=tuple(part for name in _TABLE1.environments for part in order(_ranking(name), name)),
     ),
 )

@@ -31,13 +31,14 @@ def load_runs(directory: Path) -> pd.DataFrame:
         if not path.stat().st_size:
             continue  # a run in its first iteration
         config, frame = load_config(path.with_name("config.json")), read_table(path)
-        run = (config.algorithm, config.environment.name, config.profile, config.seed)
+        curve = config.label or config.algorithm
+        run = (curve, config.environment.name, config.profile, config.seed)
         if run in homes:
             raise UserError(f"{homes[run]} and {path.parent} are both {' '.join(map(str, run))}: move one elsewhere.")
         homes[run] = path.parent
         frames.append(
             frame.assign(
-                curve=config.label or config.algorithm,
+                curve=curve,
                 environment=config.environment.name,
                 profile=config.profile,
                 seed=config.seed,

@@ -121,8 +121,13 @@ def _released(given: Scales) -> tuple[Tensor, Tensor]:
     adjusted = discounted - ridge_predictions(time_features(discounted), discounted, mask)
     # The released statistics count the padding: every one of the N·H cells.
     rewards, _ = normalise(adjusted, torch.ones_like(mask))
-    variate, _ = normalise(given.variate, mask)
-    return rewards * mask, variate
+    return rewards * mask, _normalised_variate(given.variate, mask)
+
+
+def _normalised_variate(variate: Tensor, mask: Tensor) -> Tensor:
+    if variate.dim() == mask.dim():
+        return normalise(variate, mask)[0]
+    return normalise(variate.movedim(-1, 0), mask)[0].movedim(0, -1)  # each action dimension by itself
 
 
 REWARD_SCALINGS: Mapping[str, RewardScaling] = MappingProxyType({"controlled": _controlled, "released": _released})

@@ -1,4 +1,4 @@
-"""The MuJoCo environments written out by hand: one `MjData`, plain `mj_step`, scalar rewards. Nothing of ours is used."""
+"""The MuJoCo environments written out by hand: one `MjData`, plain `mj_step`, scalar rewards, nothing of metarl."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
 
 from metarl_cli.training.optimizers import Diagnosis, MetaProblem, adam, sgd
-from metarl_cli.training.trust_region import conjugate_gradient, trust_region
+from metarl_cli.training.trust_region import trust_region
 
 DTYPE = torch.float64
 
@@ -138,26 +139,6 @@ def assert_same(one, other):
 # Trust region
 
 
-@pytest.mark.parametrize("condition", [1.0, 10.0, 1e3])
-def test_conjugate_gradient_solves_in_as_many_steps_as_dimensions(condition):
-    matrix, target = positive_definite(4, condition), draw(8, seed=5)
-    x = conjugate_gradient(lambda v: matrix @ v, target)
-    torch.testing.assert_close(x, torch.linalg.solve(matrix, target), rtol=1e-4, atol=1e-5)
-
-
-def test_conjugate_gradient_stops_when_it_is_done():
-    calls = []
-
-    def product(vector):
-        calls.append(vector)
-        return 2.0 * vector
-
-    torch.testing.assert_close(conjugate_gradient(product, draw(8)), draw(8) / 2.0)
-    assert len(calls) == 1
-    assert not conjugate_gradient(product, torch.zeros(8, dtype=DTYPE)).any()
-    assert len(calls) == 1
-
-
 def test_a_small_trust_region_is_the_natural_gradient_at_its_edge():
     """θ + √(2δ/gᵀH⁻¹g) H⁻¹g, whose divergence is δ in the quadratic model."""
     theta, max_kl = theta_of(), 1e-6
@@ -181,23 +162,13 @@ def test_the_line_search_shrinks_by_four_fifths_until_both_conditions_hold():
     start, *candidates = [x - flat(theta) for x in quadratic.evaluations]
     assert not start.any()
     assert len(candidates) > 2
-    for longer, shorter in zip(candidates[:-1], candidates[1:], strict=True):
+    for longer, shorter in pairwise(candidates):
         torch.testing.assert_close(shorter, 0.8 * longer)
     torch.testing.assert_close(flat(following) - flat(theta), candidates[-1])
     before = quadratic.evaluate(theta).objective
     values = [quadratic.evaluate(unflat(flat(theta) + step)) for step in candidates]
     accepted = [value.objective > before and value.kl[-1] <= 30.0 for value in values]
     assert accepted == [False] * (len(candidates) - 1) + [True]
-
-
-@pytest.mark.parametrize("evaluate", [lambda _: Diagnosis(0.0, [0.0]), lambda _: Diagnosis(float("nan"), [0.0])])
-def test_a_step_that_never_helps_is_rejected_and_counted(evaluate):
-    theta, optimizer = theta_of(), trust_region(max_kl=0.01)
-    problem = Quadratic(flat(theta)).problem
-    stuck = MetaProblem(gradient=problem.gradient, evaluate=evaluate, curvature=problem.curvature)
-    following, state = optimizer.update(theta, {"rejected": torch.tensor(4)}, stuck)
-    assert_same(following, theta)
-    assert int(state["rejected"]) == 5
 
 
 def test_a_divergence_outside_the_region_is_rejected():
@@ -224,14 +195,6 @@ def test_a_curvature_that_is_none_moves_nothing(curvature):
         evaluate=problem.evaluate,
         curvature=lambda params: lambda v: {name: curvature * value for name, value in v.items()},
     )
-    following, _ = optimizer.update(theta, optimizer.init(theta), flat_problem)
-    assert all(bool(torch.isfinite(value).all()) for value in following.values())
-
-
-def test_no_gradient_no_step():
-    theta, optimizer = theta_of(), trust_region(max_kl=0.01)
-    quadratic = Quadratic(flat(theta))
-    quadratic.c = quadratic.a @ flat(theta)
-    following, state = optimizer.update(theta, optimizer.init(theta), quadratic.problem)
-    torch.testing.assert_close(following, theta)
-    assert int(state["rejected"]) in (0, 1)
+    following, state = optimizer.update(theta, optimizer.init(theta), flat_problem)
+    assert_same(following, theta)
+    assert int(state["rejected"]) == 1

@@ -14,7 +14,7 @@ M, N, T = 2, 3, 6
 
 
 class Countdown:
-    """State: (steps taken, task, last action). Reward: the state after the step. Trajectory i ends after i + 1 steps."""
+    """State: steps taken, task, last action. Reward: 100·steps + i. Sub-environment i ends after i + 1 steps."""
 
     num_envs = M * N
     single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float64)

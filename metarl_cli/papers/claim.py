@@ -1,0 +1,176 @@
+"""What a claim of a paper is, as data: the numbers it speaks of, and where they must lie.
+
+Its entries: one module per paper. `reporting.claims` judges them; no verdict is written by hand.
+
+A claim is the conjunction of its comparisons. A difference or ratio pairs two curves or estimators seed by seed: one
+seed gives all of them the same tasks, initial weights and, in the studies, the same data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "Claim",
+    "Comparison",
+    "ExactCheck",
+    "Measure",
+    "Position",
+    "Range",
+    "Reported",
+    "Where",
+    "beats",
+    "beats_all",
+    "exact",
+    "order",
+]
+
+Where: TypeAlias = tuple[tuple[str, str | int], ...]
+Summary: TypeAlias = Literal["mean", "median", "final"]
+Statistic: TypeAlias = Literal["value", "difference", "ratio"]
+Position: TypeAlias = Literal["each", "first", "last"]
+
+TOLERANCE = 1e-10
+"""Of exact checks, relative: float64 sums over a few hundred trajectories."""
+
+RETURN = "return/post"
+"""Undiscounted return after adaptation, the column that the papers' learning curves show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a claim wants a number: from `low` to `high`, both included."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A column of a table, in the rows that match.
+
+    Attributes:
+        column: which.
+        where: (column, value) that a row must have.
+    """
+
+    column: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A number, averaged over seeds, that a claim needs in a range.
+
+    Attributes:
+        label: what is compared, in the names of curves, estimators and environments.
+        statistic: the `value` of the measure, its `difference` from another or its `ratio` to it, seed by seed; ratios
+            are averaged geometrically.
+        measure: the first.
+        against: the other, for difference and ratio.
+        summary: of the rows of one seed: their `mean`, their `median`, or `final`, the mean over the last tenth of the
+            iterations.
+        wanted: where the claim wants the number.
+        sweep: a column whose values are taken one by one; empty for none.
+        at: which of these values: `each`, the `first` or the `last`.
+    """
+
+    label: str
+    statistic: Statistic
+    measure: Measure
+    against: Measure | None = None
+    summary: Summary = "mean"
+    wanted: Range
+    sweep: str = ""
+    at: Position = "each"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactCheck:
+    """A number without Monte-Carlo error that a claim needs in a range: `check` is a key of `studies.exact_claims`."""
+
+    label: str
+    check: str
+    wanted: Range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One claim.
+
+    Attributes:
+        name: `<paper>-<what>`.
+        paper: the short name of the paper.
+        statement: what is claimed, one sentence.
+        source: paper, section, figure.
+        figure: the artefact that shows it; empty for a theorem.
+        reads: `runs`: training runs; `study`: the table of the figure; `exact`: nothing, it is computed.
+        comparisons: what must hold, all of it.
+    """
+
+    name: str
+    paper: str
+    statement: str
+    source: str
+    figure: str = ""
+    reads: Literal["runs", "study", "exact"]
+    comparisons: tuple[Comparison | ExactCheck, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A number that a paper prints in a table: mean and spread; what spread, the papers do not all say."""
+
+    environment: str
+    curve: str
+    mean: float
+    spread: float
+
+
+_SUMMARIES: Mapping[Summary, str] = MappingProxyType(
+    {"final": "final return", "mean": "mean return over training", "median": "median return"}
+)
+
+
+def beats(winner: str, loser: str, environment: str, summary: Summary = "final") -> Comparison:
+    """The post-update return of one curve minus that of another, at least zero."""
+
+    def measure(curve: str) -> Measure:
+        return Measure(column=RETURN, where=(("curve", curve), ("environment", environment)))
+
+    return Comparison(
+        label=f"{winner} − {loser}, {environment}, {_SUMMARIES[summary]}",
+        statistic="difference",
+        measure=measure(winner),
+        against=measure(loser),
+        summary=summary,
+        wanted=Range(low=0.0),
+    )
+
+
+def beats_all(
+    winners: Sequence[str], losers: Sequence[str], environments: Sequence[str], summary: Summary = "final"
+) -> tuple[Comparison, ...]:
+    """Each of the winners beats each of the losers in each environment."""
+    return tuple(
+        beats(winner, loser, environment, summary)
+        for environment in environments
+        for winner in winners
+        for loser in losers
+    )
+
+
+def order(curves: Sequence[str], environment: str) -> tuple[Comparison, ...]:
+    """Final returns fall from one curve to the next."""
+    return tuple(beats(better, worse, environment) for better, worse in pairwise(curves))
+
+
+def exact(label: str, check: str, *, low: float = -math.inf, high: float = math.inf) -> ExactCheck:
+    """An exact check; without limits: zero within `TOLERANCE`."""
+    wanted = Range(low, high) if math.isfinite(low) or math.isfinite(high) else Range(high=TOLERANCE)
+    return ExactCheck(label=label, check=check, wanted=wanted)

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import copy
+from dataclasses import fields, is_dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor
+from training_cases import in_float64, moved, sampled, small, with_estimator
+
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.config import with_overrides
+from metarl_cli.papers.settings import run_config
+from metarl_cli.training import policies
+from metarl_cli.training.adaptation import adapt, inner_step, stage_at
+from metarl_cli.training.build import build
+from metarl_cli.training.objectives import stage_kl
+from metarl_cli.training.trainer import TrainState
+from metarl_cli.types import check_shape, for_task
+
+TINY = ("sampling.tasks=3", "sampling.trajectories=4", "sampling.horizon=8", "policy.hidden=6,5")
+
+
+def named(algorithm, environment="Navigation", *, overrides=(), threads=1):
+    config = run_config(algorithm, environment, profile="smoke")
+    return build(with_overrides(config, [*TINY, *overrides]), threads=threads)
+
+
+def tensors(record):
+    """Every tensor in a record, list or dict, however deep."""
+    if isinstance(record, Tensor):
+        yield record
+    elif is_dataclass(record):
+        for field in fields(record):
+            yield from tensors(getattr(record, field.name))
+    elif isinstance(record, dict):
+        yield from (tensor for value in record.values() for tensor in tensors(value))
+    elif isinstance(record, (list, tuple)):
+        yield from (tensor for value in record for tensor in tensors(value))
+
+
+def assert_same(one, other):
+    left, right = list(tensors(one)), list(tensors(other))
+    assert len(left) == len(right) > 0
+    assert all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_step_moves_theta_and_leaves_what_it_was_given(algorithm):
+    trainer, state = named(algorithm)
+    rounds = sampled(trainer, state)
+    before = copy.deepcopy((state, rounds))
+    following, after = trainer.step(state, rounds)
+    assert_same((state, rounds), before)
+    assert following.iteration == state.iteration + 1 == 1
+    assert any(not torch.equal(following.theta[name], state.theta[name]) for name in state.theta)
+    assert after == trainer.diagnose(following.theta, trainer.task_data(state, rounds))
+    assert not any(tensor.requires_grad for tensor in tensors((following, rounds)))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_threads(algorithm):
+    states = []
+    for threads in (1, 2):
+        trainer, state = named(algorithm, threads=threads)
+        for iteration in range(2):
+            state, _ = trainer.step(state, sampled(trainer, state, iteration))
+        states.append(state)
+    assert_same(*states)
+
+
+def test_threads_change_no_bit_of_a_simulated_body_either():
+    results = []
+    for threads in (1, 2):
+        trainer, state = named("promp", "HalfCheetahFwdBack", threads=threads)
+        rounds = sampled(trainer, state)
+        results.append((rounds, trainer.step(state, rounds)[0]))
+    assert_same(results[0], results[1])
+
+
+@pytest.mark.parametrize("algorithm", ["promp", "trpo-maml", "tmaml"])
+def test_another_seed_gives_another_run(algorithm):
+    (one, state), (other, other_state) = (named(algorithm, overrides=[f"seed={seed}"]) for seed in (1, 2))
+    assert not torch.equal(state.theta["mean.weight"], other_state.theta["mean.weight"])
+    data, other_data = sampled(one, state)[0].trajectories, sampled(other, state)[0].trajectories
+    assert not torch.equal(data.actions, other_data.actions)
+    assert not torch.equal(data.rewards, other_data.rewards)
+
+
+def test_every_iteration_draws_other_tasks_and_other_noise():
+    trainer, state = named("promp")
+    tasks = [trainer.draw_tasks(iteration) for iteration in range(3)]
+    assert len({task.tobytes() for task in tasks}) == 3
+    rounds = [trainer.sample(state, tasks[0], iteration)[0].trajectories.actions for iteration in range(3)]
+    assert not torch.equal(rounds[0], rounds[1])
+    assert not torch.equal(rounds[1], rounds[2])
+    assert torch.equal(trainer.sample(state, tasks[0], 1)[0].trajectories.actions, rounds[1])
+
+
+def test_every_stage_has_noise_of_its_own():
+    trainer, state = named("promp", overrides=["inner.steps=2", "inner.lr=1e-9"])
+    noises = [(round_.trajectories.actions - round_.trajectories.behaviour.mean) for round_ in sampled(trainer, state)]
+    assert not torch.allclose(noises[0], noises[1], atol=0.1)
+    assert not torch.allclose(noises[1], noises[2], atol=0.1)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_every_round_is_sampled_by_the_policy_adapted_on_the_rounds_before(steps):
+    trainer, state = small(f"inner.steps={steps}", "inner.lr=0.5")
+    rounds = sampled(trainer, state)
+    assert len(rounds) == steps + 1
+    for task in range(trainer.tasks):
+        data = [for_task(round_, task) for round_ in rounds]
+        stages = adapt({k: v.clone().requires_grad_() for k, v in state.theta.items()}, data, trainer.inner)
+        for stage, round_ in zip(stages, data, strict=True):
+            torch.testing.assert_close(stage.policy.mean, round_.trajectories.behaviour.mean, rtol=1e-4, atol=1e-5)
+            log_std = round_.trajectories.behaviour.log_std.flatten()
+            torch.testing.assert_close(stage.params["log_std"], log_std, rtol=1e-4, atol=1e-5)
+    first, last = rounds[0].trajectories.behaviour.log_std, rounds[-1].trajectories.behaviour.log_std
+    assert torch.equal(first[0], first[1])
+    assert not torch.allclose(last[0], last[1])
+
+
+def test_sampling_adapts_as_the_meta_gradient_does_also_to_first_order():
+    trainer, state = small("inner.steps=2")
+    first_order = replace(trainer, inner=replace(trainer.inner, first_order=True))
+    assert_same(sampled(trainer, state), sampled(first_order, state))
+
+
+@pytest.mark.parametrize("name", ["lvc", "dice", "tmaml"])
+def test_an_inner_step_is_theta_plus_alpha_times_the_gradient_of_the_mean_over_steps(name):
+    trainer, state = small(*with_estimator(name), "inner.lr=0.3")
+    theta, data = in_float64(trainer, state, sampled(trainer, state))
+    mask = torch.ones(4, 5, dtype=torch.float64)
+    mask[1, 3:], mask[2, 1:] = 0.0, 0.0
+    round_ = data[0].rounds[0]
+    round_ = replace(round_, sample=replace(round_.sample, mask=mask))
+    leaves = {key: value.requires_grad_() for key, value in theta.items()}
+    stage = stage_at(leaves, round_)
+    total = trainer.inner.surrogate(stage.logp, round_.sample) * 4.0  # surrogates average over the N trajectories
+    gradients = torch.autograd.grad(total / mask.sum(), list(leaves.values()), retain_graph=True)
+    adapted = inner_step(stage, round_, trainer.inner, differentiable=False)
+    for (key, value), gradient in zip(leaves.items(), gradients, strict=True):
+        torch.testing.assert_close(adapted[key], (value + 0.3 * gradient).detach())
+        assert adapted[key].requires_grad  # through θ itself
+    assert adapted["log_std"].grad_fn is not None
+
+
+@pytest.mark.parametrize("differentiable", [False, True])
+def test_adapt_leaves_what_it_was_given(differentiable):
+    trainer, state = small("inner.steps=2")
+    theta, data = in_float64(trainer, state, sampled(trainer, state))
+    leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
+    before = copy.deepcopy(data[0].rounds)
+    stages = adapt(leaves, data[0].rounds, trainer.inner, differentiable=differentiable)
+    assert len(stages) == 3
+    assert stages[0].params is leaves
+    assert_same(data[0].rounds, before)
+    assert all(torch.equal(leaves[name], theta[name]) for name in theta)
+
+
+def test_one_step_on_what_was_sampled_improves_the_objective():
+    trainer, state = named("promp", overrides=["sampling.trajectories=20", "outer.lr=0.003"])
+    rounds = sampled(trainer, state)
+    data = trainer.task_data(state, rounds)
+    following, after = trainer.step(state, rounds)
+    assert after.objective > trainer.diagnose(state.theta, data).objective
+    assert 0.0 < after.kl[0] < 0.1
+    assert following.iteration == 1
+
+
+def test_training_learns_to_reach_the_goal():
+    """ProMP on the navigation task: what adaptation gains is more after training than before."""
+    overrides = ("sampling.tasks=8", "sampling.trajectories=8", "sampling.horizon=15", "outer.lr=0.02", "inner.lr=0.3")
+    trainer, state = named("promp", overrides=overrides)
+
+    def returns(at, stream):
+        rounds = trainer.sample(at, trainer.draw_tasks(stream, 0), stream, 0)
+        return [float(round_.trajectories.rewards.sum(-1).mean()) for round_ in rounds]
+
+    untrained = [returns(state, stream) for stream in range(3)]
+    for iteration in range(8):
+        state, _ = trainer.step(state, sampled(trainer, state, iteration))
+    trained = [returns(state, stream) for stream in range(3)]
+    gains = [sum(post - pre for pre, post in pairs) / 3 for pairs in (untrained, trained)]
+    assert sum(post for _, post in trained) > sum(post for _, post in untrained)
+    assert gains[1] > gains[0]
+
+
+@pytest.mark.parametrize(
+    ("kl", "factors"),
+    [
+        ((0.0, 0.0), (0.5, 0.5)),
+        ((0.0066, 0.0068), (0.5, 1.0)),
+        ((0.0149, 0.0151), (1.0, 2.0)),
+        ((0.01, 9.0), (1.0, 2.0)),
+    ],
+)
+def test_the_penalty_follows_its_target(kl, factors):
+    """Halved below target/1.5, doubled above 1.5·target: each stage by itself, the last stage has none."""
+    trainer, state = small("inner.steps=2", "outer.kl_target=0.01", "outer.kl_coefficient=0.001")
+    adjusted = adjusted_by(trainer, state, [*kl, 77.0])
+    torch.testing.assert_close(adjusted, 0.001 * torch.tensor(factors))
+
+
+def test_without_a_target_the_penalty_stays():
+    trainer, state = small("inner.steps=2", "outer.kl_coefficient=0.001")
+    assert adjusted_by(trainer, state, [9.0, 9.0, 9.0]).tolist() == state.kl_coefficients.tolist()
+
+
+def adjusted_by(trainer, state, kl):
+    """The coefficients after a step whose divergences are made to be these."""
+
+    class Fixed(type(trainer)):
+        __slots__ = ()
+
+        def diagnose(self, theta, data):
+            return super().diagnose(theta, data)._replace(kl=kl)
+
+    fixed = Fixed(**{field.name: getattr(trainer, field.name) for field in fields(trainer)})
+    return fixed.step(state, sampled(trainer, state))[0].kl_coefficients
+
+
+def test_divergences_are_means_over_unmasked_steps():
+    trainer, state = small("environment.name=HopperRandParams", "sampling.horizon=60")
+    rounds = sampled(trainer, state)
+    assert 0.0 < rounds[0].sample.mask.mean() < 1.0
+    theta, data = in_float64(trainer, state, rounds)
+    at = moved(theta, 0.1)
+    for task in data:
+        stages = adapt({k: v.requires_grad_() for k, v in at.items()}, task.rounds, trainer.inner)
+        for value, stage, round_ in zip(stage_kl(stages, task.rounds), stages, task.rounds, strict=True):
+            kl = policies.kl_divergence(round_.trajectories.behaviour, stage.policy)
+            torch.testing.assert_close(value, kl[round_.sample.mask > 0].mean())
+
+
+def test_the_control_variate_learns_after_its_predictions_were_used():
+    """What it learns from an iteration's rounds is used from the next iteration on, and only θ⁰ … θᴷ⁻¹'s are seen."""
+    trainer, state = named("tmaml")
+    first = sampled(trainer, state)
+    following, _ = trainer.step(state, first)
+    assert any(not torch.equal(following.control_variate[k], v) for k, v in state.control_variate.items())
+    relearned = replace(following, theta=state.theta)
+    second = sampled(trainer, relearned)
+    assert torch.equal(first[0].trajectories.actions, second[0].trajectories.actions)
+    assert not torch.equal(first[0].sample.control_variate, second[0].sample.control_variate)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_state_is_tensors_and_a_number(algorithm):
+    """So that a checkpoint can be loaded without running code."""
+    _, state = named(algorithm)
+    assert [field.name for field in fields(TrainState)] == list(
+        ("theta", "optimizer_state", "control_variate", "kl_coefficients", "iteration")
+    )
+    for entries in (state.theta, state.optimizer_state, state.control_variate):
+        assert all(type(key) is str and type(value) is Tensor for key, value in entries.items())
+    assert type(state.kl_coefficients) is Tensor
+    assert type(state.iteration) is int
+
+
+def test_for_task_takes_one_task_of_everything():
+    trainer, state = small()
+    (round_, _) = sampled(trainer, state)
+    one = for_task(round_, 1)
+    assert torch.equal(one.sample.advantages, round_.sample.advantages[1])
+    assert torch.equal(one.trajectories.behaviour.mean, round_.trajectories.behaviour.mean[1])
+    assert torch.equal(one.scale, round_.scale[1])
+    assert one.sample.discount == round_.sample.discount
+    assert one.sample.action_values is None
+    assert len(list(tensors(one))) == len(list(tensors(round_)))
+
+
+def test_shapes_are_checked_with_what_was_expected_and_given():
+    check_shape("x", torch.zeros(2, 3), (2, 3))
+    with pytest.raises(ValueError, match=r"x: expected shape \[3, 2\], got \[2, 3\]"):
+        check_shape("x", torch.zeros(2, 3), (3, 2))
