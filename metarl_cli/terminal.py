@@ -34,7 +34,7 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     for name in rows[0]:
         table.add_column(name)
     for row in rows:
-        table.add_row(*map(str, row.values()))
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console().print(table, markup=False)
 
 

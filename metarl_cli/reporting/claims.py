@@ -9,24 +9,21 @@ number. Of several profiles the largest counts at which an interval exists.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-import numpy as np
 import pandas as pd
 
-from metarl_cli.errors import UserError
 from metarl_cli.papers import CLAIMS
-from metarl_cli.papers.claim import Claim, Comparison, ExactCheck, Measure, Range
+from metarl_cli.papers.claim import Claim, Comparison, ExactCheck, Range
 from metarl_cli.papers.settings import PROFILES
 from metarl_cli.reporting.frames import load_runs, read_table
-from metarl_cli.reporting.statistics import mean_interval
+from metarl_cli.reporting.measures import Effect, effects
 from metarl_cli.store import runs_directory, table_path
 
 __all__ = ["Finding", "Judgement", "Tables", "Verdict", "judge", "judge_all", "load_tables", "verdict_of"]
@@ -48,27 +45,19 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The result of one comparison.
+    """What one comparison gave.
 
     Attributes:
-        label: what was compared.
-        verdict: of this comparison alone.
-        effect, low, high: the number and its 95 % interval; NaN where there is none.
+        effect: the number, its interval and its seeds.
         wanted: where the claim wants it.
-        profile: of the results; empty where there are none, `exact` for a number without sampling error.
-        seeds: the seeds that went in.
-        iterations: of training, that all of these seeds have; 0 for what is not training.
+        verdict: of this comparison alone.
+        profile: of the results; `exact` for a number without sampling error; empty where there is none.
     """
 
-    label: str
-    verdict: Verdict
-    effect: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
+    effect: Effect
     wanted: Range
-    profile: str = ""
-    seeds: tuple[int, ...] = ()
-    iterations: int = 0
+    verdict: Verdict
+    profile: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +88,6 @@ class Judgement:
 
 _RANK: Mapping[Verdict, int] = MappingProxyType(
     {Verdict.FAILS: 0, Verdict.UNDECIDED: 1, Verdict.HOLDS: 2, Verdict.NOT_RUN: 3}
-)
-
-_SUMMARIES: Mapping[str, Callable[[pd.Series], float]] = MappingProxyType(
-    {
-        "mean": lambda values: values.mean(skipna=False),
-        "median": lambda values: values.median(skipna=False),
-        "final": lambda values: values.tail(math.ceil(len(values) / 10)).mean(skipna=False),
-    }
 )
 
 
@@ -158,104 +139,34 @@ def verdict_of(low: float, high: float, wanted: Range) -> Verdict:
 
 
 def _computed(check: ExactCheck, number: float) -> Finding:
+    effect = Effect(check.label, number, number, number)
     verdict = verdict_of(number, number, check.wanted)
-    return Finding(
-        label=check.label,
-        verdict=verdict,
-        effect=number,
-        low=number,
-        high=number,
-        wanted=check.wanted,
-        profile="exact",
-    )
+    return Finding(effect=effect, wanted=check.wanted, verdict=verdict, profile="exact")
 
 
 def _measured(comparison: Comparison, tables: Tables, name: str) -> list[Finding]:
     """At the largest profile that has an interval, or any number at all."""
     found = [
-        findings
+        [_finding(comparison, effect, profile) for effect in effects(comparison, tables[profile, name], name)]
         for profile in reversed(PROFILES)
         if (profile, name) in tables
-        and any(f.seeds for f in (findings := list(_at_points(comparison, tables[profile, name], profile, name))))
     ]
-    with_interval = (findings for findings in found if any(len(finding.seeds) > 1 for finding in findings))
-    nothing = [Finding(label=comparison.label, verdict=Verdict.NOT_RUN, wanted=comparison.wanted)]
-    return next(with_interval, found[0] if found else nothing)
+    for seeds in (2, 1):
+        for findings in found:
+            if any(len(finding.effect.seeds) >= seeds for finding in findings):
+                return findings
+    return [_finding(comparison, Effect(comparison.label), "")]
 
 
-def _at_points(comparison: Comparison, frame: pd.DataFrame, profile: str, name: str) -> Iterator[Finding]:
-    """One finding, or one per value of the sweep."""
-    _check_columns(comparison, frame, f"{name} at profile {profile}")
-    if not comparison.sweep:
-        yield _finding(comparison, comparison.label, frame, profile)
-        return
-    values = sorted(_rows(frame, comparison.measure)[comparison.sweep].unique())
-    chosen = {"each": values, "first": values[:1], "last": values[-1:]}[comparison.at]
-    for value in chosen:
-        label = f"{comparison.label}, {comparison.sweep} = {value:g}"
-        yield _finding(comparison, label, frame[frame[comparison.sweep] == value], profile)
-
-
-def _finding(comparison: Comparison, label: str, frame: pd.DataFrame, profile: str) -> Finding:
-    numbers, iterations = _per_seed(comparison, frame)
-    if numbers.empty:
-        return Finding(label=label, verdict=Verdict.NOT_RUN, wanted=comparison.wanted)
-    effect, low, high = _effect(comparison, numbers)
-    return Finding(
-        label=label,
-        verdict=verdict_of(low, high, comparison.wanted),
-        effect=effect,
-        low=low,
-        high=high,
-        wanted=comparison.wanted,
-        profile=profile,
-        seeds=tuple(int(seed) for seed in numbers.index),
-        iterations=iterations,
-    )
-
-
-def _effect(comparison: Comparison, numbers: pd.DataFrame) -> tuple[float, float, float]:
-    """The mean over seeds and its interval, of a value, a difference or, in logarithms, a ratio."""
-    sides = numbers.to_numpy(dtype=np.float64)
-    if comparison.statistic == "ratio":
-        mean, low, high = (float(np.exp(limit)) for limit in mean_interval(np.log(sides[:, 0]) - np.log(sides[:, 1])))
-    else:
-        values = sides[:, 0] - sides[:, 1] if comparison.statistic == "difference" else sides[:, 0]
-        mean, low, high = (float(limit) for limit in mean_interval(values))
-    return mean, low, high
-
-
-def _per_seed(comparison: Comparison, frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """One row per seed that all measures have, one column per measure; and how many iterations were summarised."""
-    keys = ["seed", "iteration"] if "iteration" in frame else ["seed"]
-    measures = [measure for measure in (comparison.measure, comparison.against) if measure]
-    series = [_rows(frame, measure).groupby(keys)[measure.column].agg(_SUMMARIES["mean"]) for measure in measures]
-    joined = pd.concat(series, axis=1, join="inner", keys=range(len(series))).sort_index()
-    if len(keys) > 1:
-        seeds = joined.index.get_level_values("seed").nunique()
-        joined = joined.groupby(level="iteration").filter(lambda at: len(at) == seeds)
-    numbers = joined.groupby(level="seed").agg(_SUMMARIES[comparison.summary])
-    return numbers, joined.index.get_level_values("iteration").nunique() if len(keys) > 1 else 0
-
-
-def _rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
-    matches = np.logical_and.reduce([frame[column] == value for column, value in measure.where])
-    return frame[matches]
-
-
-def _check_columns(comparison: Comparison, frame: pd.DataFrame, table: str) -> None:
-    measures: Iterable[Measure] = (m for m in (comparison.measure, comparison.against) if m)
-    needed = {"seed", *((comparison.sweep,) if comparison.sweep else ())}
-    for measure in measures:
-        needed |= {measure.column, *(column for column, _ in measure.where)}
-    if missing := sorted(needed - set(frame.columns)):
-        raise UserError(
-            f"The table {table} has no column {', '.join(missing)}: another version wrote it. Run it again."
-        )
+def _finding(comparison: Comparison, effect: Effect, profile: str) -> Finding:
+    wanted, found = comparison.wanted, bool(effect.seeds)
+    verdict = verdict_of(effect.low, effect.high, wanted) if found else Verdict.NOT_RUN
+    return Finding(effect=effect, wanted=wanted, verdict=verdict, profile=profile if found else "")
 
 
 def _margin(finding: Finding) -> float:
     """Distance into the wanted range, negative outside, in half-widths of the interval where it has a width."""
-    inside = min(finding.effect - finding.wanted.low, finding.wanted.high - finding.effect)
-    half = (finding.high - finding.low) / 2
+    effect, wanted = finding.effect, finding.wanted
+    inside = min(effect.mean - wanted.low, wanted.high - effect.mean)
+    half = (effect.high - effect.low) / 2
     return inside / half if half > 0 else inside

@@ -64,7 +64,8 @@ def _sgmrl_bias(steps: int) -> Callable[[], float]:
         mdp = random_mdp(rng, states=2, actions=2, horizon=2, discount=0.9)
         logits = torch.from_numpy(rng.standard_normal((2, 2)))
         truth = sgmrl_gradient(logits, mdp, _loop(steps)).flatten()
-        return ((_expected_sgmrl(logits, mdp, steps) - truth).norm() / truth.norm()).item()
+        distance = (_expected_sgmrl(logits, mdp, steps) - truth).norm()
+        return float(distance / truth.norm())
 
     return number
 

@@ -1,0 +1,114 @@
+"""The numbers that a comparison is about: from a tidy table to one number per seed, and to an effect with its interval.
+
+Two measures are paired by seed and, where there is training, by iteration: what only one of them has is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from metarl_cli.errors import UserError
+from metarl_cli.papers.claim import Comparison, Measure
+from metarl_cli.reporting.statistics import mean_interval
+
+__all__ = ["Effect", "effects"]
+
+
+class Effect(NamedTuple):
+    """The number of a comparison, averaged over seeds.
+
+    Attributes:
+        label: the comparison, and where on its sweep.
+        mean, low, high: with a 95 % Student t interval, in logarithms for a ratio; NaN where there is none.
+        seeds: the seeds that went in.
+        iterations: of training, that all of these seeds have; 0 for what is not training.
+    """
+
+    label: str
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    seeds: tuple[int, ...] = ()
+    iterations: int = 0
+
+
+_SUMMARIES: Mapping[str, Callable[[pd.Series], float]] = MappingProxyType(
+    {
+        "mean": lambda values: values.mean(skipna=False),
+        "median": lambda values: values.median(skipna=False),
+        "final": lambda values: values.tail(math.ceil(len(values) / 10)).mean(skipna=False),
+    }
+)
+
+
+def effects(comparison: Comparison, frame: pd.DataFrame, table: str) -> Iterator[Effect]:
+    """The effect of a comparison, or one per value of its sweep.
+
+    Args:
+        comparison: which.
+        frame: the rows, with a column `seed`.
+        table: what to call the frame in a message.
+
+    Raises:
+        UserError: if the frame lacks a column.
+    """
+    _check_columns(comparison, frame, table)
+    if not comparison.sweep:
+        yield _effect(comparison, comparison.label, frame)
+        return
+    values = sorted(_rows(frame, comparison.measure)[comparison.sweep].unique())
+    for value in {"each": values, "first": values[:1], "last": values[-1:]}[comparison.at]:
+        label = f"{comparison.label}, {comparison.sweep} = {value:g}"
+        yield _effect(comparison, label, frame[frame[comparison.sweep] == value])
+
+
+def _effect(comparison: Comparison, label: str, frame: pd.DataFrame) -> Effect:
+    numbers, iterations = _per_seed(comparison, frame)
+    if numbers.empty:
+        return Effect(label)
+    sides = numbers.to_numpy(dtype=np.float64).T
+    if comparison.statistic == "ratio":
+        mean, low, high = np.exp(mean_interval(np.log(sides[0]) - np.log(sides[1])))
+    else:
+        mean, low, high = mean_interval(sides[0] - sides[1] if comparison.statistic == "difference" else sides[0])
+    seeds = tuple(int(seed) for seed in numbers.index)
+    return Effect(label, float(mean), float(low), float(high), seeds, iterations)
+
+
+def _per_seed(comparison: Comparison, frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """One row per seed that all measures have, one column per measure; and how many iterations were summarised."""
+    keys = ["seed", "iteration"] if "iteration" in frame else ["seed"]
+    series = [
+        _rows(frame, measure).groupby(keys)[measure.column].agg(_SUMMARIES["mean"]) for measure in _measures(comparison)
+    ]
+    joined = pd.concat(series, axis=1, join="inner", keys=range(len(series))).sort_index()
+    if len(keys) > 1:
+        seeds = joined.index.get_level_values("seed").nunique()
+        joined = joined.groupby(level="iteration").filter(lambda at: len(at) == seeds)
+    numbers = joined.groupby(level="seed").agg(_SUMMARIES[comparison.summary])
+    return numbers, joined.index.get_level_values("iteration").nunique() if len(keys) > 1 else 0
+
+
+def _measures(comparison: Comparison) -> list[Measure]:
+    return [measure for measure in (comparison.measure, comparison.against) if measure]
+
+
+def _rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    matches = np.logical_and.reduce([frame[column] == value for column, value in measure.where])
+    return frame[matches]
+
+
+def _check_columns(comparison: Comparison, frame: pd.DataFrame, table: str) -> None:
+    needed = {"seed", comparison.sweep or "seed"}
+    for measure in _measures(comparison):
+        needed |= {measure.column, *(column for column, _ in measure.where)}
+    if missing := sorted(needed - set(frame.columns)):
+        raise UserError(
+            f"The table of {table} has no column {', '.join(missing)}: another version wrote it. Run it again."
+        )

@@ -1,0 +1,93 @@
+"""Judgements in words and as rows: what `metarl list claims` and the report say alike."""
+
+from __future__ import annotations
+
+import math
+
+from metarl_cli.papers.claim import Claim, Comparison, Range
+from metarl_cli.reporting.claims import Finding, Judgement
+from metarl_cli.reporting.measures import Effect
+
+__all__ = ["claim_row", "counts_text", "evidence_text", "finding_evidence", "interval_text", "number", "range_text"]
+
+
+def number(value: float) -> str:
+    """Three or four significant digits; an en dash for a number that does not exist."""
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    text = f"{value:.2g}" if 0 < size < 0.01 else f"{value:.0f}" if size >= 1000 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def interval_text(effect: Effect) -> str:
+    """The number and its interval, or what there is of them."""
+    if effect.low == effect.high:
+        return number(effect.mean)
+    limits = f" [{number(effect.low)}, {number(effect.high)}]" if math.isfinite(effect.low) else ""
+    return f"{number(effect.mean)}{limits}"
+
+
+def range_text(wanted: Range) -> str:
+    """≥ a, ≤ b, or a to b."""
+    if math.isinf(wanted.high):
+        return f"≥ {number(wanted.low)}"
+    return f"≤ {number(wanted.high)}" if math.isinf(wanted.low) else f"{number(wanted.low)} to {number(wanted.high)}"
+
+
+def counts_text(judgement: Judgement) -> str:
+    """For instance "holds on 2, undecided on 4"; one comparison needs no count."""
+    if len(judgement.findings) == 1:
+        return str(judgement.verdict)
+    return ", ".join(f"{verdict} on {count}" for verdict, count in judgement.counts.items())
+
+
+def finding_evidence(finding: Finding) -> str:
+    """Profile, number of seeds and length of the training behind one number."""
+    effect = finding.effect
+    if not effect.seeds:
+        return finding.profile or "no data"
+    length = f", {effect.iterations} iterations" if effect.iterations else ""
+    return f"{finding.profile}, n = {len(effect.seeds)}{length}"
+
+
+def evidence_text(judgement: Judgement) -> str:
+    """The evidence behind all comparisons, each kind once."""
+    kinds = dict.fromkeys(finding_evidence(finding) for finding in judgement.findings)
+    return "; ".join(kind for kind in kinds if kind != "no data" or len(kinds) == 1)
+
+
+def statistic_text(claim: Claim) -> str:
+    """What is measured, in the tables' own column names."""
+    return "; ".join(dict.fromkeys(_statistic(part) for part in claim.comparisons if isinstance(part, Comparison)))
+
+
+def claim_row(judgement: Judgement) -> dict[str, object]:
+    """One row per claim; effect, interval, profile and n are those of the comparison on which the verdict hangs."""
+    claim, weakest = judgement.claim, judgement.weakest
+    effect = weakest.effect
+    return {
+        "claim": claim.name,
+        "verdict": str(judgement.verdict),
+        "comparisons": counts_text(judgement),
+        "hangs on": effect.label,
+        "effect": _rounded(effect.mean),
+        "low": _rounded(effect.low),
+        "high": _rounded(effect.high),
+        "wanted": range_text(weakest.wanted),
+        "profile": weakest.profile,
+        "n": len(effect.seeds),
+        "statistic": statistic_text(claim) or "exact",
+        "figure": claim.figure,
+        "source": claim.source,
+        "statement": claim.statement,
+    }
+
+
+def _statistic(comparison: Comparison) -> str:
+    summary = {"mean": "mean", "median": "median", "final": "last tenth"}[comparison.summary]
+    return f"{comparison.statistic} of {comparison.measure.column}, {summary} per seed"
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
