@@ -39,7 +39,7 @@ def main() -> None:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(USAGE)
     except RunFailedError as error:
-        print(f"Error: the run failed at {error}", file=sys.stderr)
+        print(f"Error: the run failed: {error}", file=sys.stderr)
         sys.exit(FAILED)
     except OSError as error:
         if error.filename is None:

@@ -10,7 +10,17 @@ from metarl_cli.papers import promp, sgmrl, taypo, tmaml
 from metarl_cli.papers.claim import Claim, Reported
 from metarl_cli.papers.figure import Figure
 
-__all__ = ["CLAIMS", "FIGURES", "REPORTED", "Figure", "find_figure"]
+__all__ = ["CLAIMS", "FIGURES", "PAPERS", "REPORTED", "Figure", "find_figure"]
+
+PAPERS: Mapping[str, str] = MappingProxyType(
+    {
+        "promp": "Rothfuss et al. 2019: ProMP: Proximal Meta-Policy Search",
+        "tmaml": "Liu et al. 2019: Taming MAML: Efficient Unbiased Meta-Reinforcement Learning",
+        "sgmrl": "Fallah et al. 2021: On the Convergence Theory of Debiased MAML in Reinforcement Learning",
+        "taypo": "Tang et al. 2021: Unifying Gradient Estimators for Meta-RL via Off-Policy Evaluation",
+    }
+)
+"""The papers' short names and what they stand for."""
 
 FIGURES: Mapping[str, Figure] = MappingProxyType(
     {figure.name: figure for figure in (*promp.FIGURES, *tmaml.FIGURES, *sgmrl.FIGURES, *taypo.FIGURES)}

@@ -45,7 +45,13 @@ _ROUNDING = 1e-6
 
 
 def _accuracy(estimator: str, derivative: int, sweep: str) -> Measure:
-    where: Where = (("study", "tabular"), ("sweep", sweep), ("order", derivative), ("estimator", estimator))
+    where: Where = (
+        ("study", "tabular"),
+        ("variant", "released"),
+        ("sweep", sweep),
+        ("order", derivative),
+        ("estimator", estimator),
+    )
     return Measure(column="pearson", where=where)
 
 

@@ -9,14 +9,16 @@ from types import MappingProxyType
 import pandas as pd
 
 from metarl_cli.errors import UserError
-from metarl_cli.papers import ADAPTATION, Figure
+from metarl_cli.papers import ADAPTATION, REPORTED, Figure
 from metarl_cli.papers.settings import PROFILES
 from metarl_cli.reporting.frames import curves, load_runs, read_table, write_table
 from metarl_cli.reporting.plots import Drawing, save
 from metarl_cli.reporting.plots.learning import adaptation, learning_curves
+from metarl_cli.reporting.plots.tables import table_figure
+from metarl_cli.reporting.tables import beside_the_paper, write_texts
 from metarl_cli.store import runs_directory, table_path
 
-__all__ = ["PLOTS", "plot", "table_of"]
+__all__ = ["PLOTS", "draw", "plot", "table_of"]
 
 PLOTS: Mapping[str, Callable[[Figure, pd.DataFrame], Drawing]] = MappingProxyType(
     {
@@ -24,6 +26,8 @@ PLOTS: Mapping[str, Callable[[Figure, pd.DataFrame], Drawing]] = MappingProxyTyp
             frame, environments=figure.environments, labels=[curve.label for curve in figure.curves]
         ),
         "adaptation": lambda figure, frame: adaptation(frame),
+        "return_table": lambda figure, frame: table_figure(beside_the_paper(figure, frame)),
+        "evaluation_table": lambda figure, frame: table_figure(beside_the_paper(figure, frame)),
     }
 )
 
@@ -38,17 +42,22 @@ def plot(figure: Figure, *, results: Path, out: Path, profile: str | None = None
         profile: of the results; None for the one that has most of the figure, the larger one of equals.
 
     Returns:
-        The files that were written: PNG, PDF, and for a figure of runs the table that was drawn.
+        The files that were written: PNG, PDF, for a figure of runs the table that was drawn, and for a table of a paper
+        its numbers beside ours as CSV and Markdown.
 
     Raises:
         UserError: if there are no results of that figure.
     """
-    frame, table = table_of(figure, results=results, profile=profile)
+    return draw(figure, *table_of(figure, results=results, profile=profile), out=out)
+
+
+def draw(figure: Figure, frame: pd.DataFrame, table: Path, *, out: Path) -> list[Path]:
+    """Draw and write what `table_of` gave; returns as `plot`."""
     files = list(save(PLOTS[figure.plot](figure, frame), out / figure.name))
     if figure.source == "runs":
         write_table(frame, table)
         files.append(table)
-    return files
+    return [*files, *(write_texts(figure, frame, out) if figure.name in REPORTED else ())]
 
 
 def table_of(figure: Figure, *, results: Path, profile: str | None = None) -> tuple[pd.DataFrame, Path]:

@@ -8,16 +8,24 @@ from metarl_cli.papers.claim import Claim, Comparison, Range
 from metarl_cli.reporting.claims import Finding, Judgement
 from metarl_cli.reporting.measures import Effect
 
-__all__ = ["claim_row", "counts_text", "evidence_text", "finding_evidence", "interval_text", "number", "range_text"]
+__all__ = [
+    "claim_row",
+    "counts_text",
+    "evidence_text",
+    "finding_evidence",
+    "interval_text",
+    "number",
+    "range_text",
+    "statistic_text",
+]
 
 
 def number(value: float) -> str:
-    """Three or four significant digits; an en dash for a number that does not exist."""
+    """Four significant digits, two of very small numbers; an en dash for a number that does not exist."""
     if not math.isfinite(value):
         return "–"
-    size = abs(value)
-    text = f"{value:.2g}" if 0 < size < 0.01 else f"{value:.0f}" if size >= 1000 else f"{value:.3g}"
-    return text.replace("-", "−")
+    digits = ".2g" if abs(value) < 1e-3 else ".0f" if abs(value) >= 1e4 else ".4g"
+    return f"{value:{digits}}".replace("-", "−")
 
 
 def interval_text(effect: Effect) -> str:
@@ -63,24 +71,36 @@ def statistic_text(claim: Claim) -> str:
 
 
 def claim_row(judgement: Judgement) -> dict[str, object]:
-    """One row per claim; effect, interval, profile and n are those of the comparison on which the verdict hangs."""
+    """Everything about a claim, with numbers as numbers.
+
+    Effect, interval, profile and n are those of the comparison on which the verdict hangs; `findings` has them all.
+    """
     claim, weakest = judgement.claim, judgement.weakest
-    effect = weakest.effect
     return {
         "claim": claim.name,
         "verdict": str(judgement.verdict),
         "comparisons": counts_text(judgement),
-        "hangs on": effect.label,
-        "effect": _rounded(effect.mean),
-        "low": _rounded(effect.low),
-        "high": _rounded(effect.high),
-        "wanted": range_text(weakest.wanted),
-        "profile": weakest.profile,
-        "n": len(effect.seeds),
+        **finding_row(weakest),
         "statistic": statistic_text(claim) or "exact",
         "figure": claim.figure,
         "source": claim.source,
         "statement": claim.statement,
+        "findings": [{"verdict": str(finding.verdict), **finding_row(finding)} for finding in judgement.findings],
+    }
+
+
+def finding_row(finding: Finding) -> dict[str, object]:
+    """The number, its interval, where the claim wants it, and the evidence; None where there is none."""
+    effect = finding.effect
+    return {
+        "of": effect.label,
+        "effect": _rounded(effect.mean),
+        "low": _rounded(effect.low),
+        "high": _rounded(effect.high),
+        "wanted": range_text(finding.wanted),
+        "profile": finding.profile,
+        "n": len(effect.seeds),
+        "iterations": effect.iterations,
     }
 
 
@@ -90,4 +110,4 @@ def _statistic(comparison: Comparison) -> str:
 
 
 def _rounded(value: float) -> float | None:
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    return float(f"{value:.5g}") if math.isfinite(value) else None

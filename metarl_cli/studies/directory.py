@@ -90,8 +90,15 @@ def prepare_new(directory: Path, config: RunConfig, *, overwrite: bool) -> None:
     save_config(config, directory / CONFIG)
 
 
-def write_meta(directory: Path, *, threads: int, status: str) -> None:
-    """Write where the numbers come from: versions, machine, command, times; the first start is kept on resume."""
+def write_meta(directory: Path, *, threads: int, status: str, diverged: int = 0) -> None:
+    """Write where the numbers come from: versions, machine, command, times; the first start is kept on resume.
+
+    Args:
+        directory: of the run.
+        threads: of this process.
+        status: running, finished, interrupted or failed.
+        diverged: simulations that diverged in this process and were masked from there; those of earlier ones are added.
+    """
     path = directory / META
     now = datetime.now(UTC).isoformat(timespec="seconds")
     previous = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -104,6 +111,7 @@ def write_meta(directory: Path, *, threads: int, status: str) -> None:
         "host": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
         "threads": threads,
         "argv": ["metarl", *sys.argv[1:]],
+        "diverged_simulations": previous.get("diverged_simulations", 0) + diverged,
         "start": previous.get("start", now),
         "end": None if status == "running" else now,
         "status": status,
@@ -190,7 +198,10 @@ def _write_atomically(path: Path, content: bytes) -> None:
 
 
 def _git_commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    root = Path(__file__).parents[2]
+    if not (root / "pyproject.toml").exists():  # installed: whatever repository is around it is not ours
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):

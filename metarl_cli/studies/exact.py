@@ -64,8 +64,8 @@ def exact_rows(problem: Problem, names: Iterable[str]) -> list[Row]:
 
     Args:
         problem: the MDP and the policies.
-        names: keys of `ESTIMATORS`, or "package.module:function" of a surrogate, see `load_surrogate`. What
-            `left_out` names is skipped.
+        names: keys of `ESTIMATORS`, or "package.module:function" of a surrogate of the user's own, which sees
+            batches of one trajectory, see `load_surrogate`. What `left_out` names is skipped.
 
     Raises:
         UserError: if a name is unknown, or an estimate is not finite.

@@ -85,7 +85,7 @@ def train(
                 on_row(previous)
         status = "finished" if state.iteration == config.iterations else "interrupted"
     finally:
-        runs.write_meta(directory, threads=threads, status=status)
+        runs.write_meta(directory, threads=threads, status=status, diverged=trainer.workers.divergences)
     if status == "finished":
         runs.finish(directory)
     return status == "finished"
@@ -93,7 +93,10 @@ def train(
 
 def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
     start = time.perf_counter()
-    rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
+    try:
+        rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
+    except RunFailedError as error:
+        raise RunFailedError(f"iteration {state.iteration}: {error}") from None
     sampled = time.perf_counter()
     before = trainer.diagnose(state.theta, trainer.task_data(state, rounds))
     following, after = trainer.step(state, rounds)

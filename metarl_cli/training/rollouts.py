@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import metarl_cli.envs  # noqa: F401  registers the environments with Gymnasium
+from metarl_cli.errors import RunFailedError
 from metarl_cli.training import policies
 from metarl_cli.types import Gaussian, Params, Trajectories
 
@@ -24,6 +25,7 @@ class Workers(Protocol):
     """A Gymnasium vector environment with a task distribution, as the trainer sees it."""
 
     num_envs: int
+    divergences: int
     single_observation_space: gymnasium.spaces.Box
     single_action_space: gymnasium.spaces.Box
 
@@ -81,6 +83,9 @@ def collect(
         action_scale: see `scale_actions`.
         generator: the source of the action noise.
         seed: of the environments' reset noise.
+
+    Raises:
+        RunFailedError: if an action is not finite: the parameters are not, or are too large.
     """
     shape = (len(tasks), workers.num_envs // len(tasks))
     noise = torch.randn((horizon, *shape, params["log_std"].shape[-1]), generator=generator)
@@ -95,6 +100,8 @@ def collect(
             observation = torch.from_numpy(state.astype(np.float32)).reshape(*shape, -1)
             mean = policies.distribution(params, observation).mean
             action = mean + std * noise[t]
+            if not bool(torch.isfinite(action).all()):
+                raise RunFailedError("the policy's actions are not finite.")
             scaled = scale_actions(action.flatten(0, 1), workers.single_action_space, action_scale)
             state, reward, terminated, _, _ = workers.step(scaled)
             observations.append(observation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,3 +104,19 @@ def discounts(case: Case) -> Tensor:
 
 def assert_close(actual: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
+
+
+def small(horizon=2, discount=0.9, states=2, actions=2, seed=3):
+    rng = np.random.default_rng(seed)
+    mdp = random_mdp(rng, states=states, actions=actions, horizon=horizon, discount=discount)
+    return mdp, torch.from_numpy(rng.standard_normal((states, actions)))
+
+
+def finite_differences(function, at, step=1e-5):
+    """Central differences of a function of θ[S, A] with any shape of values: [..., S, A]."""
+    columns = []
+    for cell in itertools.product(*map(range, at.shape)):
+        shift = torch.zeros_like(at)
+        shift[cell] = step
+        columns.append((function(at + shift) - function(at - shift)) / (2 * step))
+    return torch.stack(columns, dim=-1).unflatten(-1, at.shape)

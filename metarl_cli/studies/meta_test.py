@@ -1,0 +1,53 @@
+"""Tables 1 and 2 of Fallah et al. (2021): the return of trained policies on tasks that no training has seen.
+
+Every run of a table is adapted to the same held-out tasks, with the inner step and the number of trajectories that it
+was trained with. The tasks depend on `SEED` and the environment alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
+
+from metarl_cli.papers.figure import Figure, PlannedRun, planned_runs
+from metarl_cli.store import runs_directory
+from metarl_cli.studies.evaluate import evaluate
+
+__all__ = ["COLUMNS", "settings", "study"]
+
+COLUMNS = ("curve", "environment", "profile", "steps", "seed", "tasks", "return")
+
+SEED = 0
+"""Of the held-out tasks; training seeds begin at 1."""
+
+TASKS: Mapping[str, int] = MappingProxyType({"smoke": 4, "quick": 40, "overnight": 100, "paper": 200})
+
+
+def settings(profile: str) -> int:
+    """How many held-out tasks."""
+    return TASKS[profile]
+
+
+def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
+    """Mean return over the held-out tasks of every run of a figure, after each of 0 … K adaptation steps.
+
+    Returns:
+        One row per curve, environment, seed and number of `steps`; `tasks` says how many the mean is over.
+
+    Raises:
+        UserError: if a run is missing.
+    """
+    home = runs_directory(results, profile)
+    rows = [_tested(run, home, settings(profile)) for run in planned_runs(figure, profile)]
+    return pd.concat(rows, ignore_index=True)[list(COLUMNS)]
+
+
+def _tested(run: PlannedRun, home: Path, tasks: int) -> pd.DataFrame:
+    table = evaluate(home / run.path, steps=None, tasks=tasks, trajectories=None, seed=SEED, threads=1)
+    config = run.config
+    return table.rename(columns={"step": "steps"}).assign(
+        curve=config.label, environment=config.environment.name, profile=config.profile, seed=config.seed
+    )

@@ -1,0 +1,104 @@
+"""The study behind each figure that is not drawn from training runs alone, and the table that it writes.
+
+`python -m metarl_cli.studies.tables FIGURE PROFILE RESULTS` writes one table: studies run in the same grid as training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
+
+from metarl_cli.papers import FIGURES, Figure
+from metarl_cli.papers.figure import planned_runs
+from metarl_cli.reporting.frames import curves, load_runs, write_table
+from metarl_cli.store import runs_directory, table_path
+from metarl_cli.studies import meta_test, tabular, toy1d
+
+__all__ = ["STUDIES", "Study", "is_current", "write"]
+
+VARIANT = "released"
+"""Of the random MDPs: the sizes with which the paper's figure was drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What makes a figure's table.
+
+    Attributes:
+        rows: the tidy table, from the figure, a profile and where the results are.
+        settings: what decides it at a profile, beside the runs that it reads: another answer means another table.
+    """
+
+    rows: Callable[[Figure, str, Path], pd.DataFrame]
+    settings: Callable[[str], object]
+
+
+def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
+    """Panels a to c, the accuracy, and panel d, the learning curves, told apart by `study`."""
+    accuracy = tabular.run(tabular.settings(profile, VARIANT))
+    runs = [load_runs(runs_directory(results, profile) / run.path) for run in planned_runs(figure, profile)]
+    training = curves(pd.concat(runs), ("return/pre", "return/post"))
+    return pd.concat([accuracy, training.assign(study="training")], ignore_index=True)
+
+
+STUDIES: Mapping[str, Study] = MappingProxyType(
+    {
+        "tmaml-fig4": Study(lambda figure, profile, results: toy1d.run(toy1d.settings(profile)), toy1d.settings),
+        "sgmrl-table1": Study(meta_test.study, meta_test.settings),
+        "sgmrl-table2": Study(meta_test.study, meta_test.settings),
+        "taypo-fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT)),
+    }
+)
+
+
+def write(figure: Figure, profile: str, results: Path) -> None:
+    """Run the study of a figure and write its table, then what it was made from; each file is whole or absent."""
+    table = table_path(results, profile, figure.name)
+    origin = _origin_path(table)
+    origin.unlink(missing_ok=True)
+    frame = STUDIES[figure.name].rows(figure, profile, results)
+    write_table(frame, table.with_suffix(".tmp"))
+    os.replace(table.with_suffix(".tmp"), table)
+    origin.with_suffix(".tmp").write_text(_origin(figure, profile), encoding="utf-8")
+    os.replace(origin.with_suffix(".tmp"), origin)
+
+
+def is_current(figure: Figure, profile: str, results: Path) -> bool:
+    """Whether the table is there and was made with the settings that the study and its runs have now."""
+    table = table_path(results, profile, figure.name)
+    origin = _origin_path(table)
+    return table.exists() and origin.exists() and origin.read_text(encoding="utf-8") == _origin(figure, profile)
+
+
+def _origin_path(table: Path) -> Path:
+    return table.with_suffix(".json")
+
+
+def _origin(figure: Figure, profile: str) -> str:
+    """What decides the table, as text: the study's settings and the settings of the runs, as hashes."""
+    runs = {str(run.path): _digest(asdict(run.config)) for run in planned_runs(figure, profile)}
+    origin = {"figure": figure.name, "settings": repr(STUDIES[figure.name].settings(profile)), "runs": runs}
+    return json.dumps(origin, indent=2) + "\n"
+
+
+def _digest(settings: object) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def main(name: str, profile: str, results: str) -> None:
+    """Write one table. Ctrl-C ends it, also where the shell that started the grid ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    write(FIGURES[name], profile, Path(results))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

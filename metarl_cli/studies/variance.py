@@ -1,0 +1,137 @@
+"""Variance of meta-gradients along a training run: Fig. 3 of Rothfuss et al. (2019), Fig. 2 of Liu et al. (2019).
+
+LVC-VPG is trained as the carrier. At its checkpoints R batches of the *same* tasks are drawn at the same θ, and every
+estimator's meta-gradient is taken on each: `variance_estimators` says on which batches, `variance_statistics` what is
+made of the gradients. The released code of ProMP resamples at every iteration of each algorithm's own training, and
+draws the tasks anew for the last round: here θ and the tasks are the same for all, so sampling noise alone remains.
+
+Both figures show one set of measurements, `<results>/<profile>/variance/<environment>/seed<k>/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
+
+from metarl_cli.papers.figure import Figure, planned_runs
+from metarl_cli.papers.settings import run_config
+from metarl_cli.store import LOCAL, runs_directory
+from metarl_cli.studies.directory import PROGRESS
+from metarl_cli.studies.variance_run import STATISTICS, VarianceSettings, measure
+
+__all__ = ["COLUMNS", "FIGURE_ESTIMATORS", "SIZES", "VarianceSize", "home", "settings_for", "study"]
+
+KEYS = ("environment", "profile", "seed", "rounds", "curve", "iteration", "env_steps")
+RETURNS = ("return/pre", "return/post")
+COLUMNS = (*KEYS, "quantity", "value")
+"""Of a figure's table. `curve` is an estimator, `carrier`, or the label of a trained run, which has 0 rounds."""
+
+FIGURE_ESTIMATORS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "promp-fig3": ("lvc", "dice-full-released", "dice-full", "dice", "loaded_dice"),
+        "tmaml-fig2": ("tmaml", "tmaml-per-task", "lvc", "reinforce", "dice-released", "dice"),
+    }
+)
+"""The papers' estimators, DiCE with both scalings of its rewards, and Loaded DiCE, which is as unbiased as DiCE but has
+a baseline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VarianceSize:
+    """How much is measured: tasks M, trajectories N, rounds R, the iterations at which, and how many seeds."""
+
+    tasks: int
+    trajectories: int
+    rounds: int
+    checkpoints: tuple[int, ...]
+    seeds: int
+
+
+SIZES: Mapping[str, VarianceSize] = MappingProxyType(
+    {
+        "smoke": VarianceSize(tasks=2, trajectories=4, rounds=3, checkpoints=(0, 1), seeds=1),
+        "quick": VarianceSize(tasks=10, trajectories=10, rounds=10, checkpoints=(0, 20, 40), seeds=3),
+        "overnight": VarianceSize(
+            tasks=20, trajectories=20, rounds=10, checkpoints=(0, 40, 80, 120, 160, 200), seeds=3
+        ),
+        "paper": VarianceSize(tasks=20, trajectories=40, rounds=10, checkpoints=tuple(range(0, 301, 10)), seeds=5),
+    }
+)
+"""By profile. `paper` is the size of ProMP's experiment, at every tenth of its iterations."""
+
+
+def settings_for(
+    environment: str,
+    *,
+    profile: str,
+    seed: int,
+    estimators: tuple[str, ...] = (),
+    rounds: int | None = None,
+    checkpoints: tuple[int, ...] = (),
+) -> VarianceSettings:
+    """A measurement at the size of a profile. What is not given: the profile's, and the estimators of both figures.
+
+    Raises:
+        UserError: for a name that does not exist, or numbers that measure nothing.
+    """
+    base = run_config("lvc-vpg", environment, profile=profile)  # knows which profiles there are
+    size = SIZES[profile]
+    sampling = replace(base.sampling, tasks=size.tasks, trajectories=size.trajectories)
+    every = dict.fromkeys(name for names in FIGURE_ESTIMATORS.values() for name in names)
+    at = checkpoints or size.checkpoints
+    return VarianceSettings(
+        config=replace(base, label="carrier", seed=seed, iterations=max(*at, 1), sampling=sampling),
+        estimators=estimators or tuple(every),
+        rounds=size.rounds if rounds is None else rounds,
+        checkpoints=at,
+    )
+
+
+def home(settings: VarianceSettings, results: Path = LOCAL) -> Path:
+    """Where a measurement lies among the results."""
+    config = settings.config
+    return results / config.profile / "variance" / config.environment.name / f"seed{config.seed}"
+
+
+def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
+    """The measurements of a figure's estimators, the carrier's returns, and those of whatever runs the figure has.
+
+    Raises:
+        UserError: for a profile that does not exist, or a directory of measurements that is in use.
+        RunFailedError: if a gradient stops being finite.
+    """
+    (environment,) = figure.environments
+    frames = [_trained_runs(figure, profile, results)]
+    for seed in range(1, SIZES[profile].seeds + 1):
+        settings = settings_for(environment, profile=profile, seed=seed)
+        table = measure(home(settings, results), settings).assign(environment=environment, profile=profile, seed=seed)
+        frames += [_carrier(table), _estimators(table, FIGURE_ESTIMATORS[figure.name])]
+    return pd.concat(frames, ignore_index=True).dropna(subset="value")
+
+
+def _estimators(table: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    shown = table[table["estimator"].isin(names)].rename(columns={"estimator": "curve"})
+    return _long(shown, STATISTICS)
+
+
+def _carrier(table: pd.DataFrame) -> pd.DataFrame:
+    """The returns at the checkpoints, means over all rounds; they stand beside every estimator, and count once."""
+    return _long(table.drop_duplicates("iteration").assign(curve="carrier"), RETURNS)
+
+
+def _trained_runs(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
+    runs = []
+    for run in planned_runs(figure, profile):
+        path, config = runs_directory(results, profile) / run.path / PROGRESS, run.config
+        if path.exists() and path.stat().st_size:
+            named = pd.read_csv(path).assign(environment=config.environment.name, profile=profile, seed=config.seed)
+            runs.append(_long(named.assign(curve=config.label, rounds=0), RETURNS))
+    return pd.concat(runs) if runs else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _long(table: pd.DataFrame, quantities: tuple[str, ...]) -> pd.DataFrame:
+    return table.melt(list(KEYS), list(quantities), "quantity", "value")

@@ -1,0 +1,184 @@
+"""Which meta-gradient estimators are compared, and their gradients on resampled batches of one set of tasks.
+
+All use one θ, one set of tasks, one set of random streams. Two estimators see *identical* batches as far as one batch
+can serve both:
+
+    pre-update   drawn from θ with the same action noise and reset noise for everybody: identical bit for bit.
+    post-update  drawn from the estimator's own θ′, since a gradient at θ′ of data from elsewhere would be off-policy,
+                 which no algorithm here is. On-policy the inner gradient of every estimator that sees advantages alone
+                 is Σₜ ∇log πₜ Aₜ (MAML, LVC, TayPO-2, Loaded DiCE): they share θ′ and the carrier's post-update batch.
+                 Reward-based estimators (DiCE, doubly robust, TMAML) step elsewhere, also by the scaling of their
+                 rewards: each such inner step has its own post-update batch, with common random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from metarl_cli.config import RunConfig
+from metarl_cli.errors import RunFailedError, unknown_name
+from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.studies.variance_statistics import Array
+from metarl_cli.training.build import build
+from metarl_cli.training.processing import CONTROL_VARIATES
+from metarl_cli.training.trainer import Trainer, TrainState
+from metarl_cli.types import Params, Round
+
+__all__ = [
+    "MEASURED",
+    "REFERENCE",
+    "Bench",
+    "Measured",
+    "Resampled",
+    "build_bench",
+    "draw_batches",
+    "resample",
+    "shares_carrier",
+]
+
+Batches: TypeAlias = dict[tuple[str, ...], list[Round]]
+
+STREAM = 0
+"""First index of the random streams of the measurements: training has one index, an evaluation two, these three."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A meta-gradient estimator: inner surrogate with what it sees, and outer objective."""
+
+    inner: str
+    outer: str = "vpg"
+    rewards: str = "controlled"
+    control_variate: str = "none"
+
+    @property
+    def adaptation(self) -> tuple[str, ...]:
+        """What decides its inner steps on-policy: estimators that agree in it have the same θ′ on the same data."""
+        if "rewards" not in ESTIMATORS[self.inner].needs:
+            return ("advantages",)
+        return (self.inner, self.rewards, self.control_variate)
+
+    def configured(self, carrier: RunConfig) -> RunConfig:
+        """The carrier's settings with this estimator."""
+        inner = replace(carrier.inner, estimator=self.inner, rewards=self.rewards, control_variate=self.control_variate)
+        return replace(carrier, inner=inner, outer=replace(carrier.outer, objective=self.outer))
+
+
+MEASURED: Mapping[str, Measured] = MappingProxyType(
+    {
+        "reinforce": Measured(inner="reinforce"),
+        "lvc": Measured(inner="lvc"),
+        "taypo2": Measured(inner="taypo2"),
+        "loaded_dice": Measured(inner="loaded_dice"),
+        "dice": Measured(inner="dice"),
+        "dice-released": Measured(inner="dice", rewards="released"),
+        "dice-full": Measured(inner="dice", outer="dice"),
+        "dice-full-released": Measured(inner="dice", outer="dice", rewards="released"),
+        "doubly_robust": Measured(inner="doubly_robust", control_variate="linear"),
+        "tmaml": Measured(inner="tmaml", control_variate="meta"),
+        "tmaml-per-task": Measured(inner="tmaml", control_variate="per-task"),
+        "tmaml_printed": Measured(inner="tmaml_printed", control_variate="meta"),
+        "tmaml_released": Measured(inner="tmaml_released", control_variate="meta"),
+    }
+)
+"""`full`: DiCE also as outer objective, as in Fig. 3 of Rothfuss et al. (2019). `released`: the reward scaling of the
+released code, whose inner steps are several times longer; without it, rewards in the units of the advantages."""
+
+CARRIER = "lvc"
+"""The inner estimator of the training that is watched: LVC-VPG."""
+
+REFERENCE = "loaded_dice"
+"""On-policy its Hessian is exact and its θ′ is the carrier's: what the others with that θ′ are judged against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The trainer whose training is watched, and one trainer per estimator that is measured on its way."""
+
+    carrier: Trainer
+    trainers: Mapping[str, Trainer]
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """R rounds: gradients [R, P] of each estimator, the carrier's mean returns before and after adaptation."""
+
+    gradients: Mapping[str, Array]
+    returns: tuple[float, float]
+
+
+def shares_carrier(name: str) -> bool:
+    """Whether an estimator is measured on the carrier's own batches."""
+    return MEASURED[name].adaptation == MEASURED[CARRIER].adaptation
+
+
+def build_bench(config: RunConfig, names: Sequence[str], *, threads: int = 1) -> tuple[Bench, TrainState]:
+    """The carrier and the trainers of the estimators, and the carrier's state before the first iteration.
+
+    Where an estimator has a control variate that is learned over the iterations, the carrier's rounds teach it, as an
+    algorithm's own rounds would.
+
+    Raises:
+        UserError: for an estimator that is not among `MEASURED`, or settings that do not go together.
+    """
+    for name in names:
+        if name not in MEASURED:
+            raise unknown_name("meta-gradient estimator", name, MEASURED)
+    carrier, fresh = build(config, threads=threads)
+    learned = "meta" if "meta" in {MEASURED[name].control_variate for name in names} else "none"
+    processing = replace(carrier.processing, control_variate=CONTROL_VARIATES[learned])
+    carrier = replace(carrier, processing=processing)
+    built = {name: build(MEASURED[name].configured(config), threads=threads)[0] for name in names}
+    trainers = {name: replace(trainer, workers=carrier.workers) for name, trainer in built.items()}
+    state = carrier.init(fresh.theta, kl_coefficient=config.outer.kl_coefficient)
+    return Bench(carrier, MappingProxyType(trainers)), state
+
+
+def draw_batches(bench: Bench, state: TrainState, number: int) -> Batches:
+    """One round of the tasks that the next iteration trains on, for each adaptation; the carrier's is the first."""
+    tasks, stream = bench.carrier.draw_tasks(state.iteration), (STREAM, state.iteration, number)
+    batches: Batches = {MEASURED[CARRIER].adaptation: bench.carrier.sample(state, tasks, *stream)}
+    for name, trainer in bench.trainers.items():
+        if MEASURED[name].adaptation not in batches:
+            batches[MEASURED[name].adaptation] = trainer.sample(state, tasks, *stream)
+    return batches
+
+
+def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
+    """The gradients of R rounds at one θ.
+
+    Raises:
+        RunFailedError: if a gradient is not finite.
+    """
+    gradients: dict[str, list[Array]] = {name: [] for name in bench.trainers}
+    returns = []
+    for number in range(rounds):
+        batches = draw_batches(bench, state, number)
+        returns.append([_mean_return(stage) for stage in batches[MEASURED[CARRIER].adaptation]])
+        for name, trainer in bench.trainers.items():
+            data = trainer.task_data(state, batches[MEASURED[name].adaptation])
+            gradients[name].append(_flat(trainer.meta_gradient(state.theta, data)))
+    _check_finite(gradients, state.iteration)
+    before, *_, after = np.mean(returns, axis=0)
+    return Resampled({name: np.stack(rows) for name, rows in gradients.items()}, (float(before), float(after)))
+
+
+def _mean_return(stage: Round) -> float:
+    return stage.trajectories.rewards.double().sum(-1).mean().item()
+
+
+def _flat(gradient: Params) -> Array:
+    flat: Array = torch.cat([part.flatten() for part in gradient.values()]).double().numpy()
+    return flat
+
+
+def _check_finite(gradients: Mapping[str, Sequence[Array]], iteration: int) -> None:
+    bad = [name for name, rows in gradients.items() if not np.isfinite(rows).all()]
+    if bad:
+        raise RunFailedError(f"iteration {iteration}: the gradient of {', '.join(bad)} is not finite.")

@@ -1,0 +1,149 @@
+"""One measurement of meta-gradient variance, in its directory: train the carrier, measure at its checkpoints.
+
+`settings.json` says what is measured, `checkpoint.pt` holds the carrier, and `variance.csv` grows by one checkpoint at
+a time. The rows of a checkpoint are written before the carrier goes on, so that a killed measurement, continued,
+writes the same file as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from metarl_cli.config import RunConfig
+from metarl_cli.errors import UserError
+from metarl_cli.studies import directory as runs
+from metarl_cli.studies.variance_estimators import REFERENCE, Bench, Resampled, build_bench, resample, shares_carrier
+from metarl_cli.studies.variance_statistics import spread, squared_bias
+from metarl_cli.training.trainer import TrainState
+
+__all__ = ["STATISTICS", "VarianceSettings", "measure"]
+
+SETTINGS, TABLE = "settings.json", "variance.csv"
+
+STATISTICS = ("rstd", "relative_deviation", "cosine", "variance", "squared_bias", "squared_bias_error")
+ROW = ("iteration", "env_steps", "estimator", "rounds", "return/pre", "return/post", *STATISTICS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VarianceSettings:
+    """One measurement: the carrier's settings, the estimators, R, and the iterations at which, in rising order."""
+
+    config: RunConfig
+    estimators: tuple[str, ...]
+    rounds: int
+    checkpoints: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.rounds < 3:
+            raise UserError(f"{self.rounds} rounds: the variance and its jackknife need at least 3.")
+        if not self.checkpoints or list(self.checkpoints) != sorted(set(self.checkpoints)) or self.checkpoints[0] < 0:
+            given = ",".join(map(str, self.checkpoints))
+            raise UserError(f"checkpoints {given or 'none'}: expected rising iterations, for instance 0,20,40.")
+
+
+def measure(
+    directory: Path,
+    settings: VarianceSettings,
+    *,
+    threads: int = 1,
+    overwrite: bool = False,
+    on_checkpoint: Callable[[pd.DataFrame], None] = lambda rows: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> pd.DataFrame:
+    """Train the carrier and measure at its checkpoints; what is in the directory already is not done again.
+
+    Args:
+        directory: where it is written, one seed.
+        settings: what; a directory with other settings is refused.
+        threads: of the simulation and of the gradients; no number depends on it.
+        overwrite: begin anew.
+        on_checkpoint: told the rows of each checkpoint that was measured.
+        should_stop: asked after every iteration and every checkpoint.
+
+    Returns:
+        One row per checkpoint and estimator; not all of them if it was asked to stop.
+
+    Raises:
+        UserError: if the directory belongs to another measurement, or is in use.
+        RunFailedError: if a gradient stops being finite.
+    """
+    torch.set_num_threads(1)  # as in training: one order of every sum, whatever the machine
+    with runs.exclusive(directory):
+        _claim(directory, settings, overwrite=overwrite)
+        table = _read(directory)
+        pending = settings.checkpoints[table["iteration"].nunique() :]
+        if not pending:
+            return table
+        bench, fresh = build_bench(settings.config, settings.estimators, threads=threads)
+        state = _carrier(directory, fresh, pending[0])
+        for checkpoint in pending:
+            while state.iteration < checkpoint and not should_stop():
+                state = _train(directory, bench, state)
+            if should_stop():
+                break
+            measured = _rows(resample(bench, state, settings.rounds), state, settings)
+            _write(pd.concat([table, measured]) if len(table) else measured, directory)
+            table = _read(directory)  # a resumed measurement begins with these digits
+            on_checkpoint(measured)
+    return table
+
+
+def _claim(directory: Path, settings: VarianceSettings, *, overwrite: bool) -> None:
+    path, text = directory / SETTINGS, json.dumps(asdict(settings), indent=2) + "\n"
+    if overwrite:
+        for name in (SETTINGS, TABLE, runs.CHECKPOINT):
+            (directory / name).unlink(missing_ok=True)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise UserError(f"{path} is of other settings: --overwrite begins anew, --out goes elsewhere.")
+    path.write_text(text, encoding="utf-8")
+
+
+def _carrier(directory: Path, fresh: TrainState, checkpoint: int) -> TrainState:
+    """The carrier where it was left, if that is not beyond the next checkpoint."""
+    state = runs.load_checkpoint(directory) or fresh
+    if state.iteration > checkpoint:
+        raise UserError(f"{directory / TABLE} has lost the rows of iteration {checkpoint}: --overwrite begins anew.")
+    return state
+
+
+def _train(directory: Path, bench: Bench, state: TrainState) -> TrainState:
+    rounds = bench.carrier.sample(state, bench.carrier.draw_tasks(state.iteration), state.iteration)
+    following, _ = bench.carrier.step(state, rounds)
+    runs.save_checkpoint(directory, following)
+    return following
+
+
+def _rows(resampled: Resampled, state: TrainState, settings: VarianceSettings) -> pd.DataFrame:
+    sampling, stages = settings.config.sampling, settings.config.inner.steps + 1
+    steps = state.iteration * sampling.tasks * sampling.trajectories * sampling.horizon * stages
+    rows = [
+        (state.iteration, steps, name, settings.rounds, *resampled.returns, *_statistics(resampled, name))
+        for name in settings.estimators
+    ]
+    return pd.DataFrame(rows, columns=list(ROW))
+
+
+def _statistics(resampled: Resampled, name: str) -> tuple[float, ...]:
+    gradients, bias = resampled.gradients, (float("nan"), float("nan"))
+    if REFERENCE in gradients and shares_carrier(name) and name != REFERENCE:
+        bias = squared_bias(gradients[name], gradients[REFERENCE])
+    return (*spread(gradients[name]), *bias)
+
+
+def _read(directory: Path) -> pd.DataFrame:
+    path = directory / TABLE
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(ROW))
+
+
+def _write(rows: pd.DataFrame, directory: Path) -> None:
+    """All at once: the file is whole or it is the previous one."""
+    temporary = directory / f"{TABLE}.tmp"
+    rows.to_csv(temporary, index=False, lineterminator="\n", float_format="%.10g")
+    os.replace(temporary, directory / TABLE)

@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from metarl_cli import __version__
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.config import save_config
+from metarl_cli.envs.registry import ENVIRONMENTS
+from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.listing import LISTINGS, listing
+from metarl_cli.papers import FIGURES
+from metarl_cli.papers.settings import run_config
+from metarl_cli.store import runs_directory
+
+SMOKE = ("train", "--env", "Navigation", "--profile", "smoke", "--out", "{tmp}/run")
+
+
+def subprocess_of(*arguments, **environment):
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "metarl_cli", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | environment, timeout=120
+    )
+
+
+def one_line(err):
+    (line,) = err.splitlines()
+    return line
+
+
+# Mistakes
+
+
+MISTAKES = [
+    ((*SMOKE, "--algo", "prompp"), r"Unknown algorithm 'prompp'\. Did you mean 'promp'\? Known: dice, "),
+    ((*SMOKE[:3], "--env", "HalfCheetahFwdBak"), r"Unknown environment .*Did you mean 'HalfCheetahFwdBack'"),
+    (("train", "--profile", "quik", "--out", "{tmp}/run"), r"Unknown profile 'quik'\. Did you mean 'quick'"),
+    ((*SMOKE, "--set", "inner.lrr=1"), r"Unknown setting 'inner\.lrr'\. Did you mean 'inner\.lr'"),
+    ((*SMOKE, "--set", "inner.lr"), r"--set 'inner\.lr': expected section\.field=value"),
+    ((*SMOKE, "--set", "=1"), r"expected section\.field=value"),
+    ((*SMOKE, "--set", "inner.lr=fast"), r"inner\.lr=fast: .*The default is 0\.1"),
+    ((*SMOKE, "--set", "inner.steps=1.5"), r"inner\.steps=1\.5: .*integer"),
+    ((*SMOKE, "--set", "sampling.tasks=0"), r"sampling\.tasks=0: .*greater than or equal to 1"),
+    ((*SMOKE, "--set", "sampling.trajectories=-3"), r"greater than or equal to 1"),
+    ((*SMOKE, "--set", "sampling.horizon=0"), r"greater than or equal to 1"),
+    ((*SMOKE, "--set", "policy.hidden=64,0"), r"greater than or equal to 1"),
+    ((*SMOKE, "--set", "algorithm=dice"), r"--set algorithm=dice: choose it with --algo"),
+    ((*SMOKE, "--set", "environment.name=Toy1D"), r"choose it with --env"),
+    ((*SMOKE, "--set", "environment.variant=plian"), r"Unknown variant of Navigation 'plian'\. Did you mean 'plain'"),
+    ((*SMOKE, "--iterations", "0"), r"iterations=0: .*greater than or equal to 1"),
+    ((*SMOKE, "--iterations", "-5"), r"iterations=-5"),
+    ((*SMOKE, "--seed", "-1"), r"seed=-1: .*greater than or equal to 0"),
+    ((*SMOKE, "--inner", "lvx"), r"Unknown inner estimator 'lvx'\. Did you mean 'lvc'"),
+    ((*SMOKE, "--outer", "cliped"), r"Unknown outer objective 'cliped'\. Did you mean 'clipped'"),
+    ((*SMOKE, "--optimizer", "adamm"), r"Unknown optimizer 'adamm'\. Did you mean 'adam'"),
+    ((*SMOKE, "--exploration", "emalm"), r"Unknown exploration term 'emalm'\. Did you mean 'emaml'"),
+    ((*SMOKE, "--inner", "tmaml"), r"tmaml subtracts a control variate, and there is none: set inner\.control_variate"),
+    ((*SMOKE, "--optimizer", "trpo"), r"trpo needs an objective"),
+    ((*SMOKE, "--resume", "--overwrite"), r"give one of them"),
+    ((*SMOKE, "--resume"), r"run holds no run to resume"),
+    ((*SMOKE[:-1], "{tmp}/file"), r"Cannot write to .*file: .*Choose another --out"),
+    ((*SMOKE[:-1], "{tmp}/file/below"), r"Cannot write to .*Not a directory"),
+    ((*SMOKE[:-1], "/proc/metarl"), r"Cannot write to /proc/metarl"),
+    (("evaluate", "{tmp}"), r"holds no run"),
+    (("evaluate", "{tmp}/file"), r"holds no run"),
+    (("evaluate", "{tmp}/damaged"), r"damaged.* is not valid JSON|damaged.*no .*checkpoint"),
+    (("plot", "fig99"), r"Unknown figure 'fig99'.* Known: adaptation, promp-fig2"),
+    (("plot", "promp-fig22"), r"Did you mean 'promp-fig2'"),
+    (("plot", "adaptation", "--results", "{tmp}/nowhere"), r"no runs"),
+    (("plot", "adaptation", "--results", "{tmp}/file"), r"no runs"),
+    (("plot", "adaptation", "--results", "{tmp}/damaged"), r"damaged.*config\.json"),
+    (("list", "algoritms"), r"Unknown list 'algoritms'\. Did you mean 'algorithms'\? Known: algorithms, "),
+    (("correlate", "exact"), r"--mdp"),
+    (("correlate", "exact", "--mdp", "{tmp}/nowhere.json"), r"nowhere\.json"),
+    (("correlate", "tabular", "--profile", "quik"), r"quik"),
+    (("correlate", "toy1d", "--profile", "quik"), r"quik"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), MISTAKES, ids=lambda value: " ".join(value) if type(value) is tuple else ""
+)
+def test_a_mistake_is_one_line_that_helps_and_exit_code_2(metarl, tmp_path, arguments, message):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "damaged").mkdir()
+    for name in ("config.json", "progress.csv"):
+        (tmp_path / "damaged" / name).write_text("{")
+    ended = metarl(*(argument.format(tmp=tmp_path) for argument in arguments))
+    line = one_line(ended.err)
+    assert ended.code == 2
+    assert line.startswith("Error: ")
+    assert re.search(message, line), line
+    assert ended.out == ""
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figure_without_results_is_a_mistake(metarl, tmp_path, figure):
+    ended = metarl("plot", figure, "--results", tmp_path / "results", "--out", tmp_path / "figures")
+    assert (ended.code, ended.out) == (2, "")
+    assert re.match(r"Error: There (is no|are no runs) ", one_line(ended.err))
+    assert not (tmp_path / "figures").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "--seed", "x"),
+        ("train", "--threads", "0"),
+        ("train", "--sed", "1"),
+        ("plot",),
+        ("trian",),
+        ("list",),
+        ("evaluate",),
+    ],
+    ids=" ".join,
+)
+def test_usage_errors_show_how_it_is_used(metarl, arguments):
+    ended = metarl(*arguments)
+    assert ended.code == 2
+    assert ended.err.startswith("Usage: ")
+    assert "Traceback" not in ended.err
+
+
+def test_a_mistake_in_a_process_of_its_own():
+    ended = subprocess_of("train", "--algo", "prompp")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert one_line(ended.stderr).startswith("Error: Unknown algorithm 'prompp'. Did you mean 'promp'?")
+
+
+# Help and start-up
+
+HEAVY = {"torch", "gymnasium", "mujoco", "pandas", "matplotlib", "numpy", "scipy", "pydantic"}
+
+
+def modules_after(*arguments):
+    code = (
+        "import sys; from metarl_cli.cli import main\n"
+        f"sys.argv = ['metarl', *{list(arguments)!r}]\n"
+        "try: main()\n"
+        "except SystemExit as ended: assert not ended.code\n"
+        "print('MODULES', *sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    return set(ended.stdout.rpartition("MODULES ")[2].split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], HEAVY),
+        (["--version"], HEAVY),
+        (["train", "--help"], HEAVY),
+        (["list", "algorithms"], {"torch", "mujoco", "matplotlib"}),
+        (["list", "estimators"], {"mujoco", "matplotlib"}),
+    ],
+    ids=lambda value: " ".join(value) if type(value) is list else "",
+)
+def test_nothing_heavy_is_loaded_where_nothing_heavy_is_done(arguments, heavy):
+    loaded = modules_after(*arguments)
+    assert "typer" in loaded
+    assert loaded & heavy == set()
+
+
+def test_help_names_every_command_and_the_exit_codes(metarl):
+    text = metarl("--help").out
+    for command in ("train", "evaluate", "correlate", "plot", "list"):
+        assert re.search(rf"^. {command} ", text, re.MULTILINE)
+    assert "Exit codes: 0 ok, 1 run failed, 2 usage" in text
+    assert metarl("-h").out == text
+    assert metarl().code == 2  # no command was given
+
+
+def test_version(metarl):
+    assert metarl("--version").out == metarl("-V").out == f"metarl {__version__}\n"
+
+
+@pytest.mark.parametrize("setting", [{"NO_COLOR": "1"}, {}])
+def test_colours_are_the_terminals_choice(setting):
+    text = subprocess_of("--help", FORCE_COLOR="1", **setting).stdout
+    assert bool(re.search(r"\x1b\[[0-9;]*3\dm", text)) == (not setting)
+
+
+# Lists
+
+
+@pytest.mark.parametrize("what", LISTINGS)
+def test_lists_are_tables_or_json(metarl, what):
+    rows = listing(what)
+    assert json.loads(metarl("list", what, "--json").out) == json.loads(json.dumps(rows))
+    table = metarl("list", what).out
+    assert table.splitlines()[0].split("  ")[0] == "name"
+    for row in rows:
+        assert re.search(rf"^{re.escape(str(row['name']))} ", table, re.MULTILINE)
+
+
+def test_lists_are_the_registries():
+    names = {what: [row["name"] for row in listing(what)] for what in LISTINGS}
+    assert names["algorithms"] == list(ALGORITHMS)
+    assert names["envs"] == list(ENVIRONMENTS)
+    assert names["estimators"] == list(ESTIMATORS)
+    assert names["figures"] == list(FIGURES)
+
+
+def test_square_brackets_of_an_equation_are_no_markup(metarl):
+    assert ESTIMATORS["taypo2"].equation in metarl("list", "estimators").out
+    assert "[1 + " in ESTIMATORS["taypo2"].equation
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_tables_fit_the_terminal(metarl, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = metarl("list", "algorithms").out.splitlines()
+    assert columns - 20 < max(map(len, lines)) <= columns
+
+
+# Train, evaluate
+
+
+def test_train_says_where_it_is_and_what_to_do_next(metarl, tmp_path):
+    directory = tmp_path / "run"
+    ended = metarl("train", "--env", "Navigation", "--profile", "smoke", "--out", directory)
+    assert (ended.code, ended.out) == (0, f"Finished: {directory}\n")
+    progress = ended.err.splitlines()
+    assert [re.match(r"iteration (\d)/2  env steps (\d+)  return -?\d", line).groups() for line in progress] == [
+        ("1", "160"),
+        ("2", "320"),
+    ]
+    again = metarl("train", "--resume", "--out", directory, "--quiet")
+    assert (again.code, again.out, again.err) == (0, f"Already finished: {directory}\n", "")
+
+
+def test_quiet_is_quiet(metarl, tmp_path):
+    ended = metarl("train", "--env", "Navigation", "--profile", "smoke", "--out", tmp_path / "run", "-q")
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_flags_are_settings(metarl, tmp_path):
+    flags = (
+        "--algo",
+        "lvc-vpg",
+        "--seed",
+        3,
+        "--iterations",
+        1,
+        "--inner",
+        "dice",
+        "--outer",
+        "ratio",
+        "--optimizer",
+        "sgd",
+    )
+    exploring = ("--exploration", "emaml", "--set", "inner.lr=0.01", "--set", "policy.hidden=3", "--threads", 2)
+    smoke = ("train", "--env", "Navigation", "--profile", "smoke", "--out", tmp_path / "run")
+    assert metarl(*smoke, *flags, *exploring).code == 0
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (saved["algorithm"], saved["seed"], saved["iterations"]) == ("lvc-vpg", 3, 1)
+    assert (saved["inner"]["estimator"], saved["inner"]["lr"], saved["policy"]["hidden"]) == ("dice", 0.01, [3])
+    outer = saved["outer"]
+    assert (outer["objective"], outer["optimizer"], outer["exploration"]) == ("ratio", "sgd", "emaml")
+    assert json.loads((tmp_path / "run" / "meta.json").read_text())["argv"][:3] == ["metarl", "train", "--env"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A smoke run, made through the command."""
+    directory = tmp_path_factory.mktemp("trained") / "run"
+    ended = subprocess_of("train", "--env", "Navigation", "--profile", "smoke", "--out", directory, "--quiet")
+    assert ended.returncode == 0, ended.stderr
+    return directory
+
+
+def test_evaluate_has_a_row_per_step_and_depends_on_its_seed_alone(metarl, trained):
+    def rows(*arguments):
+        return json.loads(metarl("evaluate", trained, "--tasks", 3, "--json", *arguments).out)
+
+    first = rows("--steps", 3)
+    assert [row["step"] for row in first] == [0, 1, 2, 3]
+    assert all(row["low"] <= row["return"] <= row["high"] for row in first)
+    assert rows("--steps", 3, "--threads", 2) == first
+    assert rows("--steps", 3, "--seed", 5) != first
+    assert rows("--steps", 1) == first[:2]
+    assert len(rows()) == 2
+
+
+# Plot
+
+
+def write_run(results, *, curve="promp", environment="HalfCheetahFwdBack", profile="quick", seed=1, level=0.0):
+    directory = runs_directory(results, profile) / curve / environment / f"seed{seed}"
+    directory.mkdir(parents=True)
+    config = replace(run_config("promp", environment, profile=profile), seed=seed, label=curve)
+    save_config(config, directory / "config.json")
+    steps = pd.DataFrame({"iteration": range(4), "env_steps": [4000 * i for i in range(1, 5)]})
+    post = [level + seed + i for i in range(4)]
+    steps.assign(**{"return/pre": 0.0, "return/post": post}).to_csv(directory / "progress.csv", index=False)
+
+
+@pytest.fixture
+def results(tmp_path):
+    for seed in (1, 2, 3):
+        write_run(tmp_path / "results", seed=seed)
+    write_run(tmp_path / "results", curve="lvc-vpg", environment="AntRandDir", level=9.0)
+    return tmp_path / "results"
+
+
+def test_plot_writes_a_picture_a_page_and_a_table(metarl, tmp_path, results):
+    ended = metarl("plot", "fig2", "--results", results, "--out", tmp_path / "figures")
+    assert ended.code == 0, ended.err
+    png, pdf, table = map(Path, ended.out.splitlines())
+    assert (png, pdf) == (tmp_path / "figures" / "promp-fig2.png", tmp_path / "figures" / "promp-fig2.pdf")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert table == results / "quick" / "promp-fig2" / "promp-fig2.csv"
+    frame = pd.read_csv(table)
+    post = frame[(frame["quantity"] == "return/post") & (frame["curve"] == "promp")]
+    assert post["mean"].tolist() == [2.0, 3.0, 4.0, 5.0]
+    assert set(frame["environment"]) == {"HalfCheetahFwdBack", "AntRandDir"}
+
+
+def test_plot_draws_the_same_bytes_again_in_any_process(metarl, tmp_path, results):
+    first = metarl("plot", "fig2", "--results", results, "--out", tmp_path / "one").out.splitlines()
+    before = [Path(path).read_bytes() for path in first]
+    other = subprocess_of("plot", "fig2", "--results", results, "--out", tmp_path / "two", PYTHONHASHSEED="7")
+    assert [Path(path).read_bytes() for path in other.stdout.splitlines()] == before
+
+
+def test_plot_takes_the_profile_that_is_asked_for(metarl, tmp_path, results):
+    write_run(results, profile="smoke", level=50.0)
+    for profile, mean in (("smoke", 51.0), ("quick", 2.0)):
+        asked = metarl("plot", "fig2", "--results", results, "--profile", profile, "--out", tmp_path / profile)
+        frame = pd.read_csv(asked.out.splitlines()[-1])
+        assert set(frame["profile"]) == {profile}
+        assert frame[(frame["curve"] == "promp") & (frame["quantity"] == "return/post")]["mean"].iloc[0] == mean
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/metarl"])
+def test_a_place_that_cannot_be_drawn_to_is_named(metarl, tmp_path, results, place):
+    (tmp_path / "file").write_text("")
+    out = place if place.startswith("/") else tmp_path / place
+    ended = metarl("plot", "fig2", "--results", results, "--out", out)
+    assert (ended.code, ended.out) == (2, "")
+    assert one_line(ended.err).startswith(f"Error: {out}")
+
+
+def test_adaptation_draws_any_run(metarl, tmp_path, trained):
+    ended = metarl("plot", "adaptation", "--results", trained.parent, "--out", tmp_path)
+    assert ended.code == 0
+    assert (tmp_path / "adaptation.png").exists()

@@ -1,0 +1,162 @@
+"""What the documents say is what the code does."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+from itertools import product
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import metarl_cli
+from metarl_cli import cli
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.listing import LISTINGS
+from metarl_cli.papers import find_figure
+
+ROOT = Path(metarl_cli.__file__).parent.parent
+README, MAKEFILE = ROOT / "README.md", ROOT / "Makefile"
+DOCUMENTS = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(ROOT.glob("figures/*.md")),
+]
+
+
+def text(path):
+    return path.read_text(encoding="utf-8")
+
+
+def code_lines(document):
+    """Lines of code blocks: indented by four, or between fences; without their comments."""
+    fenced = False
+    for line in text(document).splitlines():
+        fenced = fenced != line.startswith("```")
+        if (fenced or line.startswith("    ")) and not line.startswith("```"):
+            yield line.split(" #")[0].strip().removeprefix("$ ")
+
+
+def commands(lines, word):
+    """Every command that begins with a word, once for each of its `a|b` alternatives."""
+    for line in lines:
+        for part in re.split(r"\s&&\s|\s>\s\S+\s*", line):
+            if part.startswith(f"{word} "):
+                yield from map(" ".join, product(*(token.split("|") for token in shlex.split(part))))
+
+
+def makefile_commands():
+    joined = re.sub(r"\\\n\s*", "", text(MAKEFILE)).splitlines()
+    return list(
+        commands([line.strip().removeprefix("$(BIN)/").replace("$(PROFILE)", "quick") for line in joined], "metarl")
+    )
+
+
+def examples():
+    """The example of each command's help."""
+    found = [re.search(r"Example: (.*)", inspect.getdoc(command.callback) or "") for command in every_command()]
+    assert all(found), "every command has an example"
+    return [match.group(1) for match in found]
+
+
+def every_command(group=cli.app):
+    for command in group.registered_commands:
+        yield command
+    for child in group.registered_groups:
+        yield from every_command(child.typer_instance)
+
+
+def parse(line):
+    """Let the command line be parsed to its end, without running it: unknown commands and options raise."""
+    command, context, words = typer.main.get_command(cli.app), None, shlex.split(line)[1:]
+    while hasattr(command, "commands"):
+        context = command.make_context("metarl", words, parent=context)
+        name, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
+    return name, command.make_context(name, words, parent=context).params
+
+
+README_COMMANDS = sorted({command for document in DOCUMENTS for command in commands(code_lines(document), "metarl")})
+EVERY_COMMAND = sorted(
+    {*README_COMMANDS, *makefile_commands(), *(c for e in examples() for c in commands([e], "metarl"))}
+)
+
+
+@pytest.mark.parametrize("line", EVERY_COMMAND)
+def test_every_command_that_is_printed_somewhere_exists(line):
+    name, params = parse(line)
+    if name == "list":
+        assert params["what"] in LISTINGS
+    if name in ("plot", "reproduce") and params.get("figure"):
+        assert find_figure(params["figure"])
+    if params.get("algo"):
+        assert params["algo"] in ALGORITHMS
+
+
+def test_the_readme_shows_the_commands():
+    assert any(command.startswith("metarl train ") for command in README_COMMANDS)
+    assert any(command.startswith("metarl plot ") for command in README_COMMANDS)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_target_that_is_printed_exists(document):
+    targets = set(re.findall(r"^([a-z-]+):", text(MAKEFILE), re.MULTILINE))
+    assert {command.split()[1] for command in commands(code_lines(document), "make")} <= targets
+
+
+def test_the_readme_has_the_two_commands_that_do_everything():
+    lines = set(code_lines(README))
+    assert {"make reproduce-all", "make test", "make quickstart"} <= lines
+
+
+def rows(header):
+    """The cells of the README's table with that header, backticks removed."""
+    below = text(README).partition(f"{header}\n")[2].splitlines()[1:]
+    table = below[: next((n for n, line in enumerate(below) if not line.startswith("|")), len(below))]
+    return [[cell.strip().strip("`") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table]
+
+
+def test_the_table_of_algorithms_is_the_registry():
+    header = "| algorithm | inner estimator | exploration | outer objective | optimiser | source |"
+    expected = [[name, a.inner, a.exploration, a.outer, a.optimizer, a.source] for name, a in ALGORITHMS.items()]
+    assert rows(header) == expected
+
+
+def test_the_table_of_estimators_is_the_registry():
+    header = "| estimator | surrogate | Hessian | off-policy gradient | off-policy Hessian | source |"
+    expected = [
+        [name, e.equation, e.on_policy_hessian, e.off_policy_gradient, e.off_policy_hessian, e.paper]
+        for name, e in ESTIMATORS.items()
+    ]
+    assert rows(header) == expected
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text(document)) if "://" not in target]
+    assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_paths_of_the_package_that_are_named_exist(document):
+    named = re.findall(
+        r"`((?:metarl_cli|tests|benchmarks|docs|training|envs|reporting|estimators)/[\w/.-]+)`", text(document)
+    )
+    missing = [path for path in named if not any((home / path).exists() for home in (ROOT, ROOT / "metarl_cli"))]
+    assert missing == []
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"version: {metarl_cli.__version__}" in text(ROOT / "CITATION.cff").replace('"', "")
+    assert re.search(r"^## \[(Unreleased|%s)\]" % re.escape(metarl_cli.__version__), text(ROOT / "CHANGELOG.md"), re.M)
+
+
+def test_the_python_environment_example_runs():
+    """The block of Python in the README, as it stands."""
+    (block,) = re.findall(r"```python\n(.*?)```", text(README), re.DOTALL)
+    scope = {}
+    exec(compile(block, "README.md", "exec"), scope)
+    assert len(scope["observations"]) == scope["envs"].num_envs
