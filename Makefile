@@ -29,8 +29,8 @@ quickstart: install  ## Train ProMP on HalfCheetahFwdBack for 25 iterations and 
 		--out results/local/quickstart/promp --overwrite
 	$(BIN)/metarl plot adaptation --results results/local/quickstart --out results/local/quickstart
 
-reproduce-all: install  ## Draw every figure from the committed results
-	$(BIN)/metarl plot promp-fig2
+reproduce-all: install  ## Run, draw and compare all twelve figures, PROFILE=quick (40 minutes on 2 cores) or smoke
+	$(BIN)/metarl reproduce --all --profile $(PROFILE)
 
 bench: install  ## Speed, as ratios to the simulator's and to the matrix products' own
 	$(BIN)/python benchmarks/environments.py

@@ -23,6 +23,7 @@ class Algorithm:
         control_variate: what the inner estimator subtracts.
         rewards: scaling of the rewards that reward-based inner estimators see, `controlled` or `released`.
         first_order: the adaptation's Jacobian is taken for the identity.
+        magic_box: products of ratios are one in value in every gradient step, not only in the first.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Algorithm:
     control_variate: str = "none"
     rewards: str = "controlled"
     first_order: bool = False
+    magic_box: bool = False
 
 
 _PROMP, _TMAML = "Rothfuss et al. 2019", "Liu et al. 2019"
@@ -117,6 +119,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             outer="clipped",
             optimizer="adam",
             control_variate="meta",
+            magic_box=True,
             source=f"{_TMAML}, Table 1",
         ),
         "tmaml-trpo": Algorithm(
@@ -139,6 +142,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             outer="clipped",
             optimizer="adam",
             rewards="released",
+            magic_box=True,
             source=f"{_TMAML}, Table 1",
         ),
         "sgmrl": Algorithm(

@@ -133,6 +133,50 @@ def evaluate(
     print_table(table.round(3).to_dict("records"), as_json=as_json)
 
 
+@app.command()
+def variance(
+    env: Annotated[str, typer.Option(help="Task distribution; see `metarl list envs`.")] = "HalfCheetahFwdBack",
+    estimators: Annotated[
+        str | None, typer.Option(help="Meta-gradient estimators, as in lvc,dice. [default: those of the figures]")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="Size: smoke, quick, overnight or paper.")] = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random stream.")] = 1,
+    rounds: Annotated[int | None, typer.Option(help="Batches at each checkpoint. [default: the profile's]")] = None,
+    checkpoints: Annotated[
+        str | None, typer.Option(help="Iterations to measure at, as in 0,20,40. [default: the profile's]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory. [default: results/local/PROFILE/variance/ENV/seedN]")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads; no number depends on them.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew instead of continuing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure, along the training of LVC-VPG, how much meta-gradients change when the batch is drawn again.
+
+    Example: metarl variance --env Navigation --estimators lvc,dice,loaded_dice
+    """
+    from metarl_cli.studies.variance_launch import launch
+    from metarl_cli.terminal import print_table
+
+    outcome = launch(
+        env,
+        profile=profile,
+        seed=seed,
+        estimators=estimators,
+        rounds=rounds,
+        checkpoints=checkpoints,
+        out=out,
+        threads=threads,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+    if rows := outcome.rows() if as_json else outcome.brief():
+        print_table(rows, as_json=as_json)
+    raise typer.Exit(OK if outcome.finished else INTERRUPTED)
+
+
 correlate = typer.Typer(no_args_is_help=True, help="Compare estimates with the truth: exactly, or by correlation.")
 app.add_typer(correlate, name="correlate")
 
@@ -217,7 +261,10 @@ def _write_study(
 
 @app.command()
 def plot(
-    figure: Annotated[str, typer.Argument(help="Figure; see `metarl list figures`. fig2, fig3, fig4 are ProMP's.")],
+    figure: Annotated[
+        str | None, typer.Argument(help="Figure; see `metarl list figures`. fig2, fig3, fig4 are ProMP's.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All there are results of, and a page of them.")] = False,
     results: Annotated[Path, typer.Option(help="Where the CSV files are.")] = PUBLISHED,
     profile: Annotated[
         str | None, typer.Option(help="Profile of the results. [default: the one that has most of the figure]")
@@ -230,14 +277,71 @@ def plot(
     """
     from metarl_cli.papers import find_figure
     from metarl_cli.reporting.draw import plot as draw
+    from metarl_cli.reporting.gallery import write_gallery
 
-    for path in draw(find_figure(figure), results=results, out=out, profile=profile):
+    if (figure is None) != everything:
+        raise UserError("Plot what? Give one figure, see `metarl list figures`, or --all.")
+    if figure is None:
+        files = write_gallery(results, out, profile)
+    else:
+        files = draw(find_figure(figure), results=results, out=out, profile=profile)
+    for path in files:
         print(path)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Option(help="Where the CSV files are.")] = PUBLISHED,
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
+) -> None:
+    """Write the papers' claims with their verdicts, figures, tables and provenance as one self-contained HTML page.
+
+    Example: metarl report --results results/local
+    """
+    from metarl_cli.reporting.html import write_report
+    from metarl_cli.reporting.wording import tally
+    from metarl_cli.studies.exact_claims import exact_number
+
+    print(f"{tally(write_report(results, out, exact_number))}. Open {out} in a browser.")
+
+
+@app.command()
+def reproduce(
+    figure: Annotated[str | None, typer.Argument(help="Figure; see `metarl list figures`.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All twelve figures.")] = False,
+    profile: Annotated[str, typer.Option(help="Size: smoke, quick, overnight or paper.")] = "quick",
+    results: Annotated[Path, typer.Option(help="Where everything is made and continued.")] = LOCAL,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Child processes at a time, one thread each. [default: one per core]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is missing, in seconds of one core.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Run what a figure still lacks, draw it, and compare it with the published one. Ctrl-C stops, a rerun goes on.
+
+    Example: metarl reproduce promp-fig4 --profile quick
+    """
+    from metarl_cli.studies.reproduce import Request, what_is_missing
+    from metarl_cli.studies.reproduce import reproduce as run
+    from metarl_cli.terminal import print_table
+
+    if (figure is None) != everything:
+        raise UserError("Reproduce what? Give one figure, see `metarl list figures`, or --all.")
+    request = Request(figure=figure, profile=profile, results=results, jobs=jobs, quiet=quiet)
+    if dry_run:
+        print_table(what_is_missing(request), as_json=False)
+        return
+    outcome = run(request)
+    if outcome.rows:
+        print_table(outcome.rows, as_json=False)
+    for message in outcome.messages:
+        print(message, file=sys.stderr)
+    raise typer.Exit({"complete": OK, "partial": PARTIAL, "stopped": INTERRUPTED}[outcome.status])
 
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="algorithms, envs, estimators or figures.")],
+    what: Annotated[str, typer.Argument(help="algorithms, claims, envs, estimators or figures.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what there is.
@@ -247,7 +351,7 @@ def list_(
     from metarl_cli.listing import listing
     from metarl_cli.terminal import print_table
 
-    print_table(listing(what), as_json=as_json)
+    print_table(listing(what, brief=not as_json), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import json
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,7 +78,8 @@ class InnerConfig:
     """The adaptation: estimator, step size α, number of steps K, first order or not.
 
     `control_variate` (none, linear, meta, per-task) is what the estimator subtracts, `rewards` the scaling of the
-    rewards that reward-based estimators see: see `training.processing`.
+    rewards that reward-based estimators see: see `training.processing`. `magic_box` takes ratios to the policy itself
+    instead of to the recorded one: see `training.adaptation`.
     """
 
     estimator: str = "lvc"
@@ -86,6 +88,7 @@ class InnerConfig:
     first_order: bool = False
     control_variate: str = "none"
     rewards: str = "controlled"
+    magic_box: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +171,11 @@ def _with_value(config: RunConfig, key: str, text: str) -> RunConfig:
 
 
 def _parse(owner: type, key: str, name: str, text: str) -> Any:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    hint = typing.get_type_hints(owner, include_extras=True)[name]
-    adapter = TypeAdapter(hint)
+    adapter = _adapter(typing.get_type_hints(owner, include_extras=True)[name])
     try:
-        if "tuple" in str(hint):
+        if isinstance(settable_keys()[key], tuple):
             return adapter.validate_python([part for part in text.replace(" ", "").split(",") if part])
         return adapter.validate_strings(text)
     except ValidationError as error:
@@ -181,13 +183,23 @@ def _parse(owner: type, key: str, name: str, text: str) -> Any:
         raise UserError(f"{key}={text}: {reason}. The default is {_shown(settable_keys()[key])}.") from None
 
 
+@cache
+def _adapter(hint: Any) -> Any:
+    """Pydantic's checker of a type; making one takes milliseconds, and a figure loads many runs."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(hint)
+
+
 def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def save_config(config: RunConfig, path: Path) -> None:
-    """Write the settings as JSON."""
-    path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n", encoding="utf-8")
+    """Write the settings as JSON; the file is whole or it is the previous one."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def load_config(path: Path) -> RunConfig:
@@ -196,12 +208,13 @@ def load_config(path: Path) -> RunConfig:
     Raises:
         UserError: if the file cannot be read, is no JSON, or holds an unknown key or a value of the wrong type.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
         text = path.read_text(encoding="utf-8")
         _refuse_unknown_keys(json.loads(text), path)
-        return TypeAdapter(RunConfig).validate_json(text)
+        config: RunConfig = _adapter(RunConfig).validate_json(text)
+        return config
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.errors import unknown_name
 from metarl_cli.papers import FIGURES
+from metarl_cli.store import PUBLISHED
 
 __all__ = ["LISTINGS", "listing"]
 
@@ -67,17 +68,44 @@ def _figures() -> Rows:
     return [{"name": name, "paper": f.paper, "title": f.title} for name, f in FIGURES.items()]
 
 
+def _claims() -> Rows:
+    """The claims of the papers, with the verdicts of the published results."""
+    from metarl_cli.reporting.claims import judge_all
+    from metarl_cli.reporting.wording import claim_row
+    from metarl_cli.studies.exact_claims import exact_number
+
+    return [claim_row(judgement) for judgement in judge_all(PUBLISHED, exact_number)]
+
+
 LISTINGS: Mapping[str, Callable[[], Rows]] = MappingProxyType(
-    {"algorithms": _algorithms, "envs": _environments, "estimators": _estimators, "figures": _figures}
+    {
+        "algorithms": _algorithms,
+        "claims": _claims,
+        "envs": _environments,
+        "estimators": _estimators,
+        "figures": _figures,
+    }
 )
 
+BRIEF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"claims": ("claim", "found", "effect", "low", "high", "wanted", "profile", "n", "statement")}
+)
+"""Where rows have more columns than a terminal: the ones that it shows."""
 
-def listing(what: str) -> Rows:
+
+def listing(what: str, *, brief: bool = False) -> Rows:
     """The rows of one registry.
+
+    Args:
+        what: a key of `LISTINGS`.
+        brief: only the columns that fit on a terminal.
 
     Raises:
         UserError: if there is no such registry.
     """
     if what not in LISTINGS:
         raise unknown_name("list", what, LISTINGS)
-    return LISTINGS[what]()
+    rows = LISTINGS[what]()
+    if brief and what in BRIEF:
+        return [{name: "–" if row[name] is None else row[name] for name in BRIEF[what]} for row in rows]
+    return rows

@@ -31,8 +31,8 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in rows[0]:
-        table.add_column(name)
+    for position, name in enumerate(rows[0]):
+        table.add_column(name, no_wrap=position == 0)
     for row in rows:
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console().print(table, markup=False)

@@ -164,6 +164,10 @@ class BatchSimulator:
         """The observations, a new array [num_envs, S]."""
         return np.concatenate(self._body.observe(self._fields), axis=1)
 
+    def positions(self) -> FloatArray:
+        """`qpos` of all bodies, a new array [num_envs, nq]."""
+        return np.array(self._fields["qpos"])
+
     def _rewards(self, motion: Motion, actions: FloatArray) -> FloatArray:
         problem = self._problem
         rewards = problem.progress(motion, self._tasks) + problem.alive_bonus

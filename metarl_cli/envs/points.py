@@ -84,6 +84,10 @@ class PointSimulator:
         """The states, a new array [num_envs, S]."""
         return self._states.copy()
 
+    def positions(self) -> FloatArray:
+        """The states without velocities, a new array [num_envs, A]: an action moves every coordinate."""
+        return self._states[:, : self._problem.action_size].copy()
+
 
 def _space(limit: float, size: int) -> Box:
     return Box(-limit, limit, (size,), np.float64)

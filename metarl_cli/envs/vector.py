@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from metarl_cli.envs.registry import find_environment, find_variant
 
-__all__ = ["BoolArray", "FloatArray", "Outcome", "Problem", "Simulator", "TaskVectorEnv", "make_vec"]
+__all__ = ["BoolArray", "FloatArray", "Outcome", "Problem", "Simulator", "TaskVectorEnv", "find_problem", "make_vec"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -50,6 +50,9 @@ class Simulator(Protocol):
 
     def observe(self) -> FloatArray:
         """The observations of all sub-environments, a new array [num_envs, S]."""
+
+    def positions(self) -> FloatArray:
+        """Where everything is, observed or not: what a picture needs, a new array [num_envs, Q]."""
 
 
 class Problem(Protocol):
@@ -178,6 +181,10 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
             {"diverged": self._diverged.copy()},
         )
 
+    def positions(self) -> FloatArray:
+        """Coordinates of points, `qpos` of bodies: what a picture needs and an observation may hide, [num_envs, Q]."""
+        return self._simulator.positions()
+
     def _clipped(self, actions: FloatArray) -> FloatArray:
         if np.shape(actions) != self.action_space.shape:
             expected = [self.num_envs, *self._low.shape]
@@ -226,11 +233,12 @@ def make_vec(
         UserError: If there is no such environment or variant.
     """
     return TaskVectorEnv(
-        _problem(name, variant), num_envs=num_envs, max_episode_steps=max_episode_steps, threads=threads
+        find_problem(name, variant), num_envs=num_envs, max_episode_steps=max_episode_steps, threads=threads
     )
 
 
-def _problem(name: str, variant: str | None) -> Problem:
+def find_problem(name: str, variant: str | None) -> Problem:
+    """The task distribution behind `make_vec`; same arguments and errors."""
     spec = find_environment(name)
     problems: Mapping[str, Mapping[str, Problem]] = import_module(spec.module).PROBLEMS
     return problems[name][find_variant(spec, variant)]

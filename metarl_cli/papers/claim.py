@@ -26,11 +26,12 @@ __all__ = [
     "Where",
     "beats",
     "beats_all",
+    "deviates",
     "exact",
     "order",
 ]
 
-Where: TypeAlias = tuple[tuple[str, str | int], ...]
+Where: TypeAlias = tuple[tuple[str, str | int | None], ...]
 Summary: TypeAlias = Literal["mean", "median", "final"]
 Statistic: TypeAlias = Literal["value", "difference", "ratio"]
 Position: TypeAlias = Literal["each", "first", "last"]
@@ -56,7 +57,7 @@ class Measure:
 
     Attributes:
         column: which.
-        where: (column, value) that a row must have.
+        where: (column, value) that a row must have; None for a column without a value there.
     """
 
     column: str
@@ -168,6 +169,21 @@ def beats_all(
 def order(curves: Sequence[str], environment: str) -> tuple[Comparison, ...]:
     """Final returns fall from one curve to the next."""
     return tuple(beats(better, worse, environment) for better, worse in pairwise(curves))
+
+
+def deviates(estimator: str, rival: str, quantity: str, wanted: Range) -> Comparison:
+    """A quantity that the variance study measures, of one estimator over that of another."""
+
+    def measure(curve: str) -> Measure:
+        return Measure(column="value", where=(("curve", curve), ("quantity", quantity)))
+
+    return Comparison(
+        label=f"{quantity}, {estimator} / {rival}",
+        statistic="ratio",
+        measure=measure(estimator),
+        against=measure(rival),
+        wanted=wanted,
+    )
 
 
 def exact(label: str, check: str, *, low: float = -math.inf, high: float = math.inf) -> ExactCheck:

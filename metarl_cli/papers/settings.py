@@ -158,6 +158,7 @@ def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
             first_order=named.first_order,
             control_variate=named.control_variate,
             rewards=named.rewards,
+            magic_box=named.magic_box,
         ),
         outer=OuterConfig(
             objective=named.outer,

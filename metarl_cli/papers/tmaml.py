@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, Reported, beats_all, exact, order
+from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, Reported, beats_all, deviates, exact, order
 from metarl_cli.papers.figure import Curve, Figure
 
 __all__ = ["CLAIMS", "FIGURES", "REPORTED"]
@@ -99,20 +99,6 @@ def _ranking(environment: str) -> list[str]:
     return [entry.curve for entry in sorted(entries, key=lambda entry: -entry.mean)]
 
 
-def _deviation(estimator: str) -> Measure:
-    return Measure(column="rstd", where=(("estimator", estimator),))
-
-
-def _less_deviation(estimator: str, rival: str) -> Comparison:
-    return Comparison(
-        label=f"relative deviation, {estimator} / {rival}",
-        statistic="ratio",
-        measure=_deviation(estimator),
-        against=_deviation(rival),
-        wanted=Range(high=1.0),
-    )
-
-
 def _correlation(estimator: str, control_variate: str, quantity: str) -> Measure:
     where = (
         ("role", "estimate"),
@@ -167,7 +153,12 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.2 and Fig. 2",
         figure=_FIG2.name,
         reads="study",
-        comparisons=tuple(_less_deviation(ours, rival) for ours in _BOTH for rival in ("reinforce", "lvc", "dice")),
+        comparisons=tuple(
+            deviates(ours, rival, quantity, Range(high=1.0))
+            for quantity in ("variance", "relative_deviation")
+            for ours in _BOTH
+            for rival in ("reinforce", "lvc", "dice", "dice-released")
+        ),
     ),
     Claim(
         name="tmaml-best-correlated",

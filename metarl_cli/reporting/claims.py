@@ -91,17 +91,20 @@ _RANK: Mapping[Verdict, int] = MappingProxyType(
 )
 
 
-def judge_all(results: Path, exact: Callable[[str], float]) -> list[Judgement]:
+def judge_all(
+    results: Path, exact: Callable[[str], float], load: Callable[[Path], pd.DataFrame] = load_runs
+) -> list[Judgement]:
     """Every claim of the papers.
 
     Args:
         results: a directory as `store` lays it out.
         exact: the number behind the name of an exact check.
+        load: reads the runs below a directory.
 
     Raises:
         UserError: if a table is damaged or lacks a column.
     """
-    tables = load_tables(results)
+    tables = load_tables(results, load)
     return [judge(claim, tables, exact) for claim in CLAIMS.values()]
 
 
@@ -116,12 +119,12 @@ def judge(claim: Claim, tables: Tables, exact: Callable[[str], float]) -> Judgem
     return Judgement(claim, tuple(findings))
 
 
-def load_tables(results: Path) -> Tables:
+def load_tables(results: Path, load: Callable[[Path], pd.DataFrame] = load_runs) -> Tables:
     """All there is of what the claims read; the seconds of an iteration are added up."""
     figures = sorted({claim.figure for claim in CLAIMS.values() if claim.reads == "study"})
     tables = {}
     for profile in PROFILES:
-        runs = load_runs(runs_directory(results, profile))
+        runs = load(runs_directory(results, profile))
         if not runs.empty:
             tables[profile, RUNS] = runs.assign(**{"time/iteration": runs["time/sampling"] + runs["time/update"]})
         paths = {figure: table_path(results, profile, figure) for figure in figures}

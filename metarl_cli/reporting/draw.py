@@ -8,17 +8,24 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from metarl_cli.errors import UserError
+from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.papers import ADAPTATION, REPORTED, Figure
 from metarl_cli.papers.settings import PROFILES
 from metarl_cli.reporting.frames import curves, load_runs, read_table, write_table
 from metarl_cli.reporting.plots import Drawing, save
 from metarl_cli.reporting.plots.learning import adaptation, learning_curves
 from metarl_cli.reporting.plots.tables import table_figure
+from metarl_cli.reporting.plots.trajectories import trajectories
+from metarl_cli.reporting.plots.variance import promp_fig3, tmaml_fig2
 from metarl_cli.reporting.tables import beside_the_paper, write_texts
 from metarl_cli.store import runs_directory, table_path
 
-__all__ = ["PLOTS", "draw", "plot", "table_of"]
+__all__ = ["PLOTS", "NoResultsError", "draw", "plot", "table_of"]
+
+
+class NoResultsError(UserError):
+    """A figure of which nothing was run yet; any other `UserError` is about results that are damaged."""
+
 
 PLOTS: Mapping[str, Callable[[Figure, pd.DataFrame], Drawing]] = MappingProxyType(
     {
@@ -26,6 +33,10 @@ PLOTS: Mapping[str, Callable[[Figure, pd.DataFrame], Drawing]] = MappingProxyTyp
             frame, environments=figure.environments, labels=[curve.label for curve in figure.curves]
         ),
         "adaptation": lambda figure, frame: adaptation(frame),
+        "promp_fig3": lambda figure, frame: promp_fig3(frame, labels=[curve.label for curve in figure.curves]),
+        "promp_fig4": lambda figure, frame: trajectories(frame, labels=[curve.label for curve in figure.curves]),
+        "tmaml_fig2": lambda figure, frame: tmaml_fig2(frame, labels=[curve.label for curve in figure.curves]),
+        "sgmrl_fig1": lambda figure, frame: trajectories(frame, labels=[curve.label for curve in figure.curves]),
         "return_table": lambda figure, frame: table_figure(beside_the_paper(figure, frame)),
         "evaluation_table": lambda figure, frame: table_figure(beside_the_paper(figure, frame)),
     }
@@ -46,7 +57,8 @@ def plot(figure: Figure, *, results: Path, out: Path, profile: str | None = None
         its numbers beside ours as CSV and Markdown.
 
     Raises:
-        UserError: if there are no results of that figure.
+        NoResultsError: if there are no results of that figure.
+        UserError: if they are damaged.
     """
     return draw(figure, *table_of(figure, results=results, profile=profile), out=out)
 
@@ -60,14 +72,27 @@ def draw(figure: Figure, frame: pd.DataFrame, table: Path, *, out: Path) -> list
     return [*files, *(write_texts(figure, frame, out) if figure.name in REPORTED else ())]
 
 
-def table_of(figure: Figure, *, results: Path, profile: str | None = None) -> tuple[pd.DataFrame, Path]:
-    """What a figure draws, and the path of its table. Arguments and errors as for `plot`."""
+def table_of(
+    figure: Figure, *, results: Path, profile: str | None = None, load: Callable[[Path], pd.DataFrame] = load_runs
+) -> tuple[pd.DataFrame, Path]:
+    """What a figure draws, and the path of its table. Arguments and errors as for `plot`.
+
+    `load` reads the runs below a directory; who draws many figures gives one that remembers them.
+    """
+    if profile is not None and profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
     if figure == ADAPTATION:
-        return _curves(load_runs(results), results), results / f"{figure.name}.csv"
+        return _curves(load(results), results), results / f"{figure.name}.csv"
     if figure.source == "study":
         path = _study_table(figure, results, profile)
+        if not path.exists():
+            raise NoResultsError(
+                f"There is no {path}. `metarl reproduce {figure.name}` makes it, --results DIR reads another place."
+            )
         return read_table(path), path
-    chosen, runs = _runs(figure, results, profile)
+    names = [profile] if profile else list(PROFILES)
+    found = {name: _shown(figure, load(runs_directory(results, name))) for name in names}
+    chosen, runs = _fullest(found)
     return _curves(runs, results), table_path(results, chosen, figure.name)
 
 
@@ -77,9 +102,7 @@ def _study_table(figure: Figure, results: Path, profile: str | None) -> Path:
     return next((path for path in paths if path.exists()), paths[0])
 
 
-def _runs(figure: Figure, results: Path, profile: str | None) -> tuple[str, pd.DataFrame]:
-    names = [profile] if profile else list(PROFILES)
-    found = {name: _shown(figure, load_runs(runs_directory(results, name))) for name in names}
+def _fullest(found: dict[str, pd.DataFrame]) -> tuple[str, pd.DataFrame]:
     # The profile with most of the figure, and of equals the last, which is the largest.
     return max(reversed(found.items()), key=lambda item: len(item[1].groupby(["curve", "environment"])))
 
@@ -91,5 +114,5 @@ def _shown(figure: Figure, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _curves(runs: pd.DataFrame, results: Path) -> pd.DataFrame:
     if runs.empty:
-        raise UserError(f"There are no runs of it below {results}. `metarl reproduce` makes them.")
+        raise NoResultsError(f"There are no runs of it below {results}. `metarl reproduce` makes them.")
     return curves(runs, ("return/pre", "return/post"))

@@ -1,18 +1,20 @@
-"""`figures/README.md`: every figure that there are results of, with its size, its seeds and the command that draws it."""
+"""`figures/README.md`: every figure, with the size and the seeds of its results and the command that draws it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
-from metarl_cli.errors import UserError
 from metarl_cli.papers import FIGURES, PAPERS, Figure
-from metarl_cli.reporting.draw import draw, table_of
+from metarl_cli.reporting.draw import NoResultsError, draw, table_of
+from metarl_cli.reporting.frames import load_runs
 from metarl_cli.store import PUBLISHED
 
-__all__ = ["Shown", "shown", "write_gallery"]
+__all__ = ["Shown", "plot_command", "shown", "write_gallery"]
 
 GALLERY = "README.md"
 
@@ -34,29 +36,43 @@ class Shown:
     seeds: str
 
 
-def shown(figure: Figure, results: Path) -> Shown | str:
-    """What a figure can show of the results, or why it cannot."""
+def shown(figure: Figure, results: Path, profile: str | None, load: Callable[[Path], pd.DataFrame]) -> Shown | None:
+    """What a figure can show of the results, as `draw.table_of` chooses; None where there are none.
+
+    Raises:
+        UserError: if they are damaged.
+    """
     try:
-        frame, path = table_of(figure, results=results)
-    except UserError as error:
-        return str(error)
+        frame, path = table_of(figure, results=results, profile=profile, load=load)
+    except NoResultsError:
+        return None
     return Shown(frame, path, path.parent.parent.name, _seeds(frame))
 
 
-def write_gallery(results: Path, out: Path) -> list[Path]:
+def plot_command(figure: Figure, what: Shown, results: Path) -> str:
+    """The command that draws it again."""
+    place = "" if results == PUBLISHED else f" --results {results.as_posix()}"
+    return f"metarl plot {figure.name}{place} --profile {what.profile}"
+
+
+def write_gallery(results: Path, out: Path, profile: str | None = None) -> list[Path]:
     """Draw every figure that there are results of, and write the page that shows them.
 
     Args:
         results: a directory as `store` lays it out.
         out: where the pictures and `README.md` go.
+        profile: of the results; None for the one that has most of each figure.
 
     Returns:
         The files that were written.
+
+    Raises:
+        UserError: if results are damaged.
     """
-    files, sections = [], []
+    load, files, sections = cache(load_runs), list[Path](), list[str]()
     for figure in FIGURES.values():
-        what = shown(figure, results)
-        if isinstance(what, Shown):
+        what = shown(figure, results, profile, load)
+        if what is not None:
             files += draw(figure, what.frame, what.path, out=out)
         sections.append(_section(figure, what, results))
     page = out / GALLERY
@@ -66,29 +82,21 @@ def write_gallery(results: Path, out: Path) -> list[Path]:
 
 
 _INTRODUCTION = (
-    "Made by `metarl plot --all`; do not edit. A picture shows what was run, at the profile that it names: only `paper` "
-    "is the size of the papers' own experiments. `metarl report` sets the papers' claims beside it."
+    "Made by `metarl plot --all`; do not edit. A picture shows what was run, at the profile that it names: only "
+    "`paper` is the size of the papers' own experiments. `metarl report` sets the papers' claims beside it."
 )
 
 
-def _section(figure: Figure, what: Shown | str, results: Path) -> str:
-    heading = [f"## {figure.name}: {figure.title}", "", f"{PAPERS[figure.paper]}.", ""]
-    if isinstance(what, str):
-        return "\n".join([*heading, f"Not yet run: `metarl reproduce {figure.name}`.", ""])
-    place = "" if results == PUBLISHED else f" --results {results.as_posix()}"
-    lines = [
-        f"![{figure.title}]({figure.name}.png)",
-        "",
-        f"Profile {what.profile}, seeds {what.seeds}. `metarl plot {figure.name}{place} --profile {what.profile}`",
-        "",
-    ]
-    return "\n".join([*heading, *lines])
+def _section(figure: Figure, what: Shown | None, results: Path) -> str:
+    lines = [f"## {figure.name}: {figure.title}", "", f"{PAPERS[figure.paper]}.", ""]
+    if what is None:
+        return "\n".join([*lines, f"Not yet run; `metarl reproduce {figure.name}` runs it.", ""])
+    size = f"Profile {what.profile}, seeds {what.seeds}. `{plot_command(figure, what, results)}`"
+    return "\n".join([*lines, f"![{figure.title}]({figure.name}.png)", "", size, ""])
 
 
 def _seeds(frame: pd.DataFrame) -> str:
-    """The seeds of a table: a column of them, or one of lists of them."""
-    if "seed" in frame:
-        seeds = {int(seed) for seed in frame["seed"].unique()}
-    else:
-        seeds = {int(seed) for entry in frame["seeds"].unique() for seed in str(entry).split()}
+    """The seeds of a table: a column of them, a column of lists of them, or both."""
+    entries = [frame[column].dropna() for column in ("seed", "seeds") if column in frame]
+    seeds = {int(float(seed)) for column in entries for entry in column.unique() for seed in str(entry).split()}
     return ", ".join(map(str, sorted(seeds)))

@@ -83,16 +83,17 @@ def _effect(comparison: Comparison, label: str, frame: pd.DataFrame) -> Effect:
 
 def _per_seed(comparison: Comparison, frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """One row per seed that all measures have, one column per measure; and how many iterations were summarised."""
-    keys = ["seed", "iteration"] if "iteration" in frame else ["seed"]
-    series = [
-        _rows(frame, measure).groupby(keys)[measure.column].agg(_SUMMARIES["mean"]) for measure in _measures(comparison)
-    ]
+    parts = [(measure.column, _rows(frame, measure)) for measure in _measures(comparison)]
+    trained = "iteration" in frame and all(rows["iteration"].notna().all() for _, rows in parts)
+    keys = ["seed", "iteration"] if trained else ["seed"]
+    series = [rows.groupby(keys)[column].agg(_SUMMARIES["mean"]) for column, rows in parts]
     joined = pd.concat(series, axis=1, join="inner", keys=range(len(series))).sort_index()
-    if len(keys) > 1:
-        seeds = joined.index.get_level_values("seed").nunique()
-        joined = joined.groupby(level="iteration").filter(lambda at: len(at) == seeds)
-    numbers = joined.groupby(level="seed").agg(_SUMMARIES[comparison.summary])
-    return numbers, joined.index.get_level_values("iteration").nunique() if len(keys) > 1 else 0
+    if not trained:
+        return joined, 0
+    seeds = joined.index.get_level_values("seed").nunique()
+    common = joined.groupby(level="iteration").filter(lambda at: len(at) == seeds)
+    numbers = common.groupby(level="seed").agg(_SUMMARIES[comparison.summary])
+    return numbers, common.index.get_level_values("iteration").nunique()
 
 
 def _measures(comparison: Comparison) -> list[Measure]:
@@ -100,8 +101,8 @@ def _measures(comparison: Comparison) -> list[Measure]:
 
 
 def _rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
-    matches = np.logical_and.reduce([frame[column] == value for column, value in measure.where])
-    return frame[matches]
+    matches = [frame[column].isna() if value is None else frame[column] == value for column, value in measure.where]
+    return frame[np.logical_and.reduce(matches)]
 
 
 def _check_columns(comparison: Comparison, frame: pd.DataFrame, table: str) -> None:

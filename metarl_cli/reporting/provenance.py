@@ -12,7 +12,7 @@ import pandas as pd
 
 from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
-from metarl_cli.papers import FIGURES, Figure
+from metarl_cli.papers import FIGURES
 from metarl_cli.papers.settings import PROFILES
 from metarl_cli.store import runs_directory, table_path
 

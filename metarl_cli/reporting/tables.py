@@ -79,7 +79,7 @@ def explanation(table: pd.DataFrame) -> str:
     profiles = ", ".join(sorted({profile for profile in table["profile"] if profile})) or "none yet"
     return (
         "Paper: mean ± spread as printed. Ours: mean over n seeds with its 95 % Student t interval, undiscounted "
-        f"return after adaptation. Profile of ours: {profiles}; only `paper` is the paper's size."
+        f"return after adaptation. Profile of ours: {profiles}; only the profile paper has the paper's size."
     )
 
 

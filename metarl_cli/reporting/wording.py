@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 
 from metarl_cli.papers.claim import Claim, Comparison, Range
-from metarl_cli.reporting.claims import Finding, Judgement
+from metarl_cli.reporting.claims import Finding, Judgement, Verdict
 from metarl_cli.reporting.measures import Effect
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "number",
     "range_text",
     "statistic_text",
+    "tally",
 ]
 
 
@@ -30,9 +33,7 @@ def number(value: float) -> str:
 
 def interval_text(effect: Effect) -> str:
     """The number and its interval, or what there is of them."""
-    if effect.low == effect.high:
-        return number(effect.mean)
-    limits = f" [{number(effect.low)}, {number(effect.high)}]" if math.isfinite(effect.low) else ""
+    limits = f" [{number(effect.low)}, {number(effect.high)}]" if effect.seeds and math.isfinite(effect.low) else ""
     return f"{number(effect.mean)}{limits}"
 
 
@@ -48,6 +49,13 @@ def counts_text(judgement: Judgement) -> str:
     if len(judgement.findings) == 1:
         return str(judgement.verdict)
     return ", ".join(f"{verdict} on {count}" for verdict, count in judgement.counts.items())
+
+
+def tally(judgements: Sequence[Judgement]) -> str:
+    """How many claims there are of each verdict."""
+    counted = Counter(judgement.verdict for judgement in judgements)
+    parts = ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
+    return f"{len(judgements)} claims: {parts}"
 
 
 def finding_evidence(finding: Finding) -> str:
@@ -79,7 +87,7 @@ def claim_row(judgement: Judgement) -> dict[str, object]:
     return {
         "claim": claim.name,
         "verdict": str(judgement.verdict),
-        "comparisons": counts_text(judgement),
+        "found": counts_text(judgement),
         **finding_row(weakest),
         "statistic": statistic_text(claim) or "exact",
         "figure": claim.figure,

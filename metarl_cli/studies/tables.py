@@ -17,13 +17,14 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers import FIGURES, Figure
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.reporting.frames import curves, load_runs, write_table
 from metarl_cli.store import runs_directory, table_path
-from metarl_cli.studies import meta_test, tabular, toy1d
+from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 
-__all__ = ["STUDIES", "Study", "is_current", "write"]
+__all__ = ["STUDIES", "Study", "command", "is_current", "write"]
 
 VARIANT = "released"
 """Of the random MDPs: the sizes with which the paper's figure was drawn."""
@@ -36,10 +37,12 @@ class Study:
     Attributes:
         rows: the tidy table, from the figure, a profile and where the results are.
         settings: what decides it at a profile, beside the runs that it reads: another answer means another table.
+        after: a study with which it shares measurements, so that they cannot run at a time.
     """
 
     rows: Callable[[Figure, str, Path], pd.DataFrame]
     settings: Callable[[str], object]
+    after: tuple[str, ...] = ()
 
 
 def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
@@ -50,14 +53,27 @@ def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     return pd.concat([accuracy, training.assign(study="training")], ignore_index=True)
 
 
+def _tmaml_fig4(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
+    return toy1d.run(toy1d.settings(profile))
+
+
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
-        "tmaml-fig4": Study(lambda figure, profile, results: toy1d.run(toy1d.settings(profile)), toy1d.settings),
+        "promp-fig3": Study(variance.study, variance.settings),
+        "promp-fig4": Study(trajectories.study, trajectories.settings),
+        "tmaml-fig2": Study(variance.study, variance.settings, after=("promp-fig3",)),
+        "tmaml-fig4": Study(_tmaml_fig4, toy1d.settings),
+        "sgmrl-fig1": Study(trajectories.study, trajectories.settings),
         "sgmrl-table1": Study(meta_test.study, meta_test.settings),
         "sgmrl-table2": Study(meta_test.study, meta_test.settings),
         "taypo-fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT)),
     }
 )
+
+
+def command(figure: Figure, profile: str, results: Path) -> list[str]:
+    """The child process that writes the table of a figure."""
+    return [sys.executable, "-m", __name__, figure.name, profile, str(results)]
 
 
 def write(figure: Figure, profile: str, results: Path) -> None:
@@ -97,7 +113,10 @@ def _digest(settings: object) -> str:
 def main(name: str, profile: str, results: str) -> None:
     """Write one table. Ctrl-C ends it, also where the shell that started the grid ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    write(FIGURES[name], profile, Path(results))
+    try:
+        write(FIGURES[name], profile, Path(results))
+    except (RunFailedError, UserError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

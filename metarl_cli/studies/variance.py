@@ -10,7 +10,7 @@ Both figures show one set of measurements, `<results>/<profile>/variance/<enviro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,9 +21,10 @@ from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.papers.settings import run_config
 from metarl_cli.store import LOCAL, runs_directory
 from metarl_cli.studies.directory import PROGRESS
+from metarl_cli.studies.variance_estimators import MEASURED
 from metarl_cli.studies.variance_run import STATISTICS, VarianceSettings, measure
 
-__all__ = ["COLUMNS", "FIGURE_ESTIMATORS", "SIZES", "VarianceSize", "home", "settings_for", "study"]
+__all__ = ["COLUMNS", "FIGURE_ESTIMATORS", "SIZES", "VarianceSize", "home", "settings", "settings_for", "study"]
 
 KEYS = ("environment", "profile", "seed", "rounds", "curve", "iteration", "env_steps")
 RETURNS = ("return/pre", "return/post")
@@ -91,9 +92,14 @@ def settings_for(
     )
 
 
-def home(settings: VarianceSettings, results: Path = LOCAL) -> Path:
+def settings(profile: str) -> object:
+    """What decides a figure's table besides the trained runs."""
+    return SIZES[profile], dict(FIGURE_ESTIMATORS), dict(MEASURED)
+
+
+def home(asked: VarianceSettings, results: Path = LOCAL) -> Path:
     """Where a measurement lies among the results."""
-    config = settings.config
+    config = asked.config
     return results / config.profile / "variance" / config.environment.name / f"seed{config.seed}"
 
 
@@ -105,10 +111,10 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
         RunFailedError: if a gradient stops being finite.
     """
     (environment,) = figure.environments
-    frames = [_trained_runs(figure, profile, results)]
+    frames = list(_trained_runs(figure, profile, results))
     for seed in range(1, SIZES[profile].seeds + 1):
-        settings = settings_for(environment, profile=profile, seed=seed)
-        table = measure(home(settings, results), settings).assign(environment=environment, profile=profile, seed=seed)
+        asked = settings_for(environment, profile=profile, seed=seed)
+        table = measure(home(asked, results), asked).assign(environment=environment, profile=profile, seed=seed)
         frames += [_carrier(table), _estimators(table, FIGURE_ESTIMATORS[figure.name])]
     return pd.concat(frames, ignore_index=True).dropna(subset="value")
 
@@ -123,14 +129,12 @@ def _carrier(table: pd.DataFrame) -> pd.DataFrame:
     return _long(table.drop_duplicates("iteration").assign(curve="carrier"), RETURNS)
 
 
-def _trained_runs(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
-    runs = []
+def _trained_runs(figure: Figure, profile: str, results: Path) -> Iterator[pd.DataFrame]:
     for run in planned_runs(figure, profile):
         path, config = runs_directory(results, profile) / run.path / PROGRESS, run.config
         if path.exists() and path.stat().st_size:
             named = pd.read_csv(path).assign(environment=config.environment.name, profile=profile, seed=config.seed)
-            runs.append(_long(named.assign(curve=config.label, rounds=0), RETURNS))
-    return pd.concat(runs) if runs else pd.DataFrame(columns=list(COLUMNS))
+            yield _long(named.assign(curve=config.label, rounds=0), RETURNS)
 
 
 def _long(table: pd.DataFrame, quantities: tuple[str, ...]) -> pd.DataFrame:

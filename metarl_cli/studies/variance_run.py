@@ -17,9 +17,17 @@ import pandas as pd
 import torch
 
 from metarl_cli.config import RunConfig
-from metarl_cli.errors import UserError
+from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.studies import directory as runs
-from metarl_cli.studies.variance_estimators import REFERENCE, Bench, Resampled, build_bench, resample, shares_carrier
+from metarl_cli.studies.variance_estimators import (
+    MEASURED,
+    REFERENCE,
+    Bench,
+    Resampled,
+    build_bench,
+    resample,
+    shares_carrier,
+)
 from metarl_cli.studies.variance_statistics import spread, squared_bias
 from metarl_cli.training.trainer import TrainState
 
@@ -41,6 +49,9 @@ class VarianceSettings:
     checkpoints: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        for name in self.estimators:
+            if name not in MEASURED:
+                raise unknown_name("meta-gradient estimator", name, MEASURED)
         if self.rounds < 3:
             raise UserError(f"{self.rounds} rounds: the variance and its jackknife need at least 3.")
         if not self.checkpoints or list(self.checkpoints) != sorted(set(self.checkpoints)) or self.checkpoints[0] < 0:

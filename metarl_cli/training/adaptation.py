@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -24,12 +24,16 @@ class Inner:
         lr: α.
         first_order: replace the Jacobian I + α∇²J of the step by I (FMAML).
         per_action: the surrogate takes log-probabilities per action dimension, [N, T, A].
+        magic_box: take ρ = π_θ / ⊥π_θ, one in value whatever θ is, as Foerster et al. (2018) write DiCE, instead of the
+            ratio to the recorded policy. The two agree at the θ that sampled; further away, products of a hundred
+            ratios explode.
     """
 
     surrogate: Surrogate
     lr: float
     first_order: bool = False
     per_action: bool = False
+    magic_box: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,9 @@ def inner_step(stage: Stage, round_: Round, inner: Inner, *, differentiable: boo
     """
     mask = round_.sample.mask
     logp = stage.logp_per_action if inner.per_action else stage.logp
-    objective = inner.surrogate(logp, round_.sample) * (mask.shape[-2] / mask.sum())
+    # ⊥π_θ: the box is one in value, only its derivatives depend on θ.
+    sample = replace(round_.sample, behaviour_logp=logp.detach()) if inner.magic_box else round_.sample
+    objective = inner.surrogate(logp, sample) * (mask.shape[-2] / mask.sum())
     keep_graph = differentiable and not inner.first_order
     gradients = torch.autograd.grad(
         objective, list(stage.params.values()), create_graph=keep_graph, retain_graph=differentiable

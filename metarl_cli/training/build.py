@@ -95,6 +95,7 @@ def _inner(config: RunConfig) -> Inner:
         lr=config.inner.lr,
         first_order=config.inner.first_order,
         per_action=per_action,
+        magic_box=config.inner.magic_box,
     )
 
 

@@ -110,13 +110,16 @@ def update_meta(
 ) -> MetaState:
     """θ_V ← θ_V − β′ ∇_{θ_V} [L_{θ_V¹}(τ_{N/2:N}) + L_{θ_V²}(τ_{1:N/2})], repeatedly: line 6 of Alg. 1.
 
-    The gradient passes through the adaptation (MAML). Arguments as for `meta_control_variate`.
+    The gradient passes through the adaptation (MAML), and is shortened to norm 1 where it is longer. Arguments as for
+    `meta_control_variate`.
     """
     data = Regression(features=_meta_features(observations), targets=returns, mask=mask)
     params = state.params
     for _ in range(settings.repetitions):
         gradients = torch.func.grad(lambda theta: _meta_loss(theta, settings, data))(params)
-        params = {name: value - settings.outer_lr * gradients[name] for name, value in params.items()}
+        norm = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()
+        rate = settings.outer_lr / norm.clamp(min=1.0)  # with hundreds of inputs a full step would overshoot
+        params = {name: value - rate * gradients[name] for name, value in params.items()}
     return MetaState(params)
 
 

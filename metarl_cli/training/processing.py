@@ -3,11 +3,11 @@
 All discounting is done here, so that a sample's own discount is 1 and one sample serves every estimator:
 
     advantages       GAE on an in-sample linear baseline, normalised per task, without γᵗ, as all four released codes do
-    rewards          `controlled`: γᵗ rₜ / σ, with σ the deviation of the advantages before normalisation, so that
-                     reward-based estimators take steps as long as advantage-based ones
+    rewards          `controlled`: γᵗ rₜ / s with s² the mean of (Gₜ − bₜ)², so that what multiplies the scores has
+                     mean square 1, as the normalised advantages have, and steps are as long as theirs
                      `released`: γᵗ rₜ − b(t) with a cubic time baseline, normalised over all N·H cells: the DiCE of the
                      released code, whose steps are several times longer
-    control variate  in the units of the rewards: γᵗ bₜ / σ, or normalised where the rewards are `released`
+    control variate  in the units of the rewards: γᵗ bₜ / s, or normalised where the rewards are `released`
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from metarl_cli.training.cross_fitting import Regression, cross_fitted
 from metarl_cli.training.returns import discount_weights, discounted_returns, generalised_advantages, normalise
 from metarl_cli.types import Params, Round, Sample, Trajectories
 
-__all__ = ["CONTROL_VARIATES", "REWARD_SCALINGS", "ControlVariate", "Processing", "Scales", "process"]
+__all__ = ["CONTROL_VARIATES", "REWARD_SCALINGS", "ControlVariate", "Processing", "Unscaled", "process"]
 
-RewardScaling: TypeAlias = Callable[["Scales"], tuple[Tensor, Tensor]]
+RewardScaling: TypeAlias = Callable[["Unscaled"], tuple[Tensor, Tensor]]
 """The rewards and the control variate in the units that reward-based estimators see."""
 
 
@@ -82,7 +82,7 @@ def process(trajectories: Trajectories, processing: Processing, state: Params) -
     advantages, scale = normalise(raw, mask)
     variate = processing.control_variate.predict(state, trajectories, returns)
     gammas = discount_weights(processing.discount, rewards)
-    scaled_rewards, scaled_variate = processing.scaling(Scales(gammas * rewards, gammas, variate, mask, scale))
+    scaled_rewards, scaled_variate = processing.scaling(Unscaled(gammas * rewards, gammas, returns, variate, mask))
     sample = Sample(
         behaviour_logp=_behaviour_logp(trajectories, per_action=processing.control_variate.per_action),
         rewards=scaled_rewards,
@@ -99,24 +99,29 @@ def _behaviour_logp(trajectories: Trajectories, *, per_action: bool) -> Tensor:
     return policies.log_prob_per_action(trajectories.behaviour, trajectories.actions)
 
 
-class Scales(NamedTuple):
-    """What a scaling may use: γᵗrₜ [M, N, T], γᵗ [T], b in the units of Gₜ, the mask, σ [M]."""
+class Unscaled(NamedTuple):
+    """What a scaling may use: γᵗrₜ [M, N, T], γᵗ [T], Gₜ, b in the units of Gₜ, the mask."""
 
     discounted_rewards: Tensor
     gammas: Tensor
+    returns: Tensor
     variate: Tensor
     mask: Tensor
-    scale: Tensor
 
 
-def _controlled(given: Scales) -> tuple[Tensor, Tensor]:
-    per_action = (1,) * (given.variate.dim() - given.mask.dim())
-    scale = given.scale[:, None, None]
-    gammas = given.gammas.reshape(-1, *per_action)
-    return given.discounted_rewards / scale, gammas * given.variate / scale.reshape(*scale.shape, *per_action)
+def _controlled(given: Unscaled) -> tuple[Tensor, Tensor]:
+    mask = given.mask
+    per_action = (1,) * (given.variate.dim() - mask.dim())
+    residuals = (given.returns.reshape(*mask.shape, *per_action) - given.variate) * mask.reshape(
+        *mask.shape, *per_action
+    )
+    squares = (residuals**2).flatten(3).mean(-1) if per_action else residuals**2
+    scale = (squares.sum((-2, -1)) / mask.sum((-2, -1))).sqrt()[:, None, None] + 1e-8
+    variate = given.gammas.reshape(-1, *per_action) * given.variate / scale.reshape(*scale.shape, *per_action)
+    return given.discounted_rewards / scale, variate
 
 
-def _released(given: Scales) -> tuple[Tensor, Tensor]:
+def _released(given: Unscaled) -> tuple[Tensor, Tensor]:
     discounted, mask = given.discounted_rewards, given.mask
     adjusted = discounted - ridge_predictions(time_features(discounted), discounted, mask)
     # The released statistics count the padding: every one of the N·H cells.

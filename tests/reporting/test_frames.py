@@ -15,10 +15,11 @@ from metarl_cli.reporting.statistics import mean_interval
 
 
 def write_run(
-    directory: Path, *, algorithm="promp", environment="Navigation", profile="quick", seed=1, post=(1.0, 2.0)
+    directory: Path, *, curve="promp", label="", environment="Navigation", profile="quick", seed=1, post=(1.0, 2.0)
 ):
     directory.mkdir(parents=True)
-    save_config(replace(run_config(algorithm, environment, profile=profile), seed=seed), directory / "config.json")
+    config = replace(run_config(curve, environment, profile=profile), seed=seed, label=label)
+    save_config(config, directory / "config.json")
     steps = range(len(post))
     frame = pd.DataFrame({"iteration": steps, "env_steps": [100 * (i + 1) for i in steps]})
     frame.assign(**{"return/pre": -1.0, "return/post": post}).to_csv(directory / "progress.csv", index=False)
@@ -26,13 +27,21 @@ def write_run(
 
 def test_settings_come_from_the_run_and_never_from_its_path(tmp_path):
     write_run(tmp_path / "lvc-vpg" / "HalfCheetahFwdBack" / "seed9", seed=3)
-    write_run(tmp_path / "anywhere", seed=4, algorithm="vpg-maml", post=(5.0,))
+    write_run(tmp_path / "anywhere", seed=4, curve="vpg-maml", post=(5.0,))
     runs = load_runs(tmp_path)
     assert runs["seed"].tolist() == [4, 3, 3]
-    assert runs["algorithm"].tolist() == ["vpg-maml", "promp", "promp"]
+    assert runs["curve"].tolist() == ["vpg-maml", "promp", "promp"]
     assert set(runs["environment"]) == {"Navigation"}
     assert set(runs["profile"]) == {"quick"}
     assert runs["return/post"].tolist() == [5.0, 1.0, 2.0]
+
+
+def test_a_label_names_a_curve_and_keeps_it_apart_from_its_algorithm(tmp_path):
+    write_run(tmp_path / "a", label="promp, another α", post=(4.0,))
+    write_run(tmp_path / "b", post=(6.0,))
+    runs = load_runs(tmp_path)
+    assert runs["curve"].tolist() == ["promp, another α", "promp"]
+    assert curves(runs, ("return/post",))["mean"].tolist() == [6.0, 4.0]
 
 
 @pytest.mark.parametrize("name", ["", "nowhere"])
@@ -81,8 +90,8 @@ def test_curves_are_means_over_seeds_at_the_iterations_that_all_have(tmp_path):
     assert table[table["quantity"] == "return/pre"]["mean"].tolist() == [-1.0, -1.0]
 
 
-def test_curves_keep_algorithms_environments_and_profiles_apart(tmp_path):
-    for n, changes in enumerate([{}, {"algorithm": "lvc-vpg"}, {"environment": "PointMomentum"}, {"profile": "smoke"}]):
+def test_curves_keep_labels_environments_and_profiles_apart(tmp_path):
+    for n, changes in enumerate([{}, {"curve": "lvc-vpg"}, {"environment": "PointMomentum"}, {"profile": "smoke"}]):
         write_run(tmp_path / str(n), **changes, post=(float(n),))
     table = curves(load_runs(tmp_path), ("return/post",))
     assert sorted(table["mean"]) == [0.0, 1.0, 2.0, 3.0]

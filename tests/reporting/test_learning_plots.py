@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,13 @@ from metarl_cli.reporting.plots.learning import REQUIRED, adaptation, learning_c
 from metarl_cli.reporting.plots.style import COLOURS, LABELS, colour, label
 
 
-def curve(
-    algorithm="promp", environment="Navigation", profile="quick", seeds="1 2 3", quantity="return/post", level=0.0
-):
+def curve(name="promp", environment="Navigation", profile="quick", seeds="1 2 3", quantity="return/post", level=0.0):
     steps = np.arange(1, 5) * 1000
     mean = level + np.sqrt(steps)
     frame = pd.DataFrame({"env_steps": steps, "mean": mean, "low": mean - 1.0, "high": mean + 1.0})
-    return frame.assign(
-        algorithm=algorithm, environment=environment, profile=profile, seeds=seeds, quantity=quantity
-    ).sample(frac=1.0, random_state=0)
+    return frame.assign(curve=name, environment=environment, profile=profile, seeds=seeds, quantity=quantity).sample(
+        frac=1.0, random_state=0
+    )
 
 
 def curves(*parts):
@@ -44,7 +42,7 @@ def legend(panel):
 
 def test_a_panel_for_each_environment_in_order_also_without_data():
     figure = learning_curves(
-        curve(), environments=("AntRandDir", "Navigation", "Toy1D", "PointWalls"), algorithms=("promp",)
+        curve(), environments=("AntRandDir", "Navigation", "Toy1D", "PointWalls"), labels=("promp",)
     )
     panels = visible(figure)
     assert [panel.get_title() for panel in panels] == ["AntRandDir", "Navigation", "Toy1D", "PointWalls"]
@@ -54,7 +52,7 @@ def test_a_panel_for_each_environment_in_order_also_without_data():
 
 def test_lines_are_the_means_over_steps_and_bands_their_intervals():
     frame = curves(curve(), curve("vpg-maml", level=5.0, seeds="4"), curve(quantity="return/pre", level=99.0))
-    (panel,) = visible(learning_curves(frame, environments=("Navigation",), algorithms=("vpg-maml", "promp")))
+    (panel,) = visible(learning_curves(frame, environments=("Navigation",), labels=("vpg-maml", "promp")))
     assert legend(panel) == [f"{label('vpg-maml')} (n=1)", "ProMP (n=3)"]
     for line, band, level in zip(panel.lines, panel.collections, (5.0, 0.0), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), [1000, 2000, 3000, 4000])
@@ -66,7 +64,7 @@ def test_lines_are_the_means_over_steps_and_bands_their_intervals():
 
 def test_profiles_are_never_joined_to_one_line():
     frame = curves(curve(), curve(profile="smoke", level=3.0))
-    (panel,) = visible(learning_curves(frame, environments=("Navigation",), algorithms=("promp",)))
+    (panel,) = visible(learning_curves(frame, environments=("Navigation",), labels=("promp",)))
     assert [len(line.get_xdata()) for line in panel.lines] == [4, 4]
     assert legend(panel) == ["ProMP, quick (n=3)", "ProMP, smoke (n=3)"]
     assert len(visible(adaptation(frame))) == 2
@@ -83,7 +81,7 @@ def test_adaptation_shows_before_and_after_of_each_run():
 
 
 @pytest.mark.parametrize(
-    "draw", [adaptation, lambda f: learning_curves(f, environments=("Navigation",), algorithms=("promp",))]
+    "draw", [adaptation, lambda f: learning_curves(f, environments=("Navigation",), labels=("promp",))]
 )
 def test_the_figure_says_profile_seeds_and_band(draw):
     text = draw(curves(curve(seeds="2 10"), curve(quantity="return/pre", seeds="2 10"))).get_supxlabel()
@@ -94,18 +92,18 @@ def test_the_figure_says_profile_seeds_and_band(draw):
 
 def test_a_figure_without_any_run_says_so():
     empty = curve().iloc[:0]
-    figure = learning_curves(empty, environments=("Navigation", "Toy1D"), algorithms=("promp",))
+    figure = learning_curves(empty, environments=("Navigation", "Toy1D"), labels=("promp",))
     assert figure.get_supxlabel() == "No runs yet."
     assert [texts(panel) for panel in visible(figure)] == [["no data yet"]] * 2
 
 
 def test_required_columns_are_all_that_is_read():
     frame = curve()[sorted(REQUIRED)]
-    figure = learning_curves(frame, environments=("Navigation",), algorithms=("promp",))
+    figure = learning_curves(frame, environments=("Navigation",), labels=("promp",))
     assert len(visible(figure)[0].lines) == 1
     for column in REQUIRED:
         with pytest.raises(KeyError):
-            learning_curves(frame.drop(columns=column), environments=("Navigation",), algorithms=("promp",))
+            learning_curves(frame.drop(columns=column), environments=("Navigation",), labels=("promp",))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +112,7 @@ def test_required_columns_are_all_that_is_read():
 def test_files_are_written_and_the_same_figure_gives_the_same_bytes(tmp_path, frame):
     written = []
     for name in ("a/figure", "b/figure"):
-        figure = learning_curves(frame, environments=("Navigation", "Toy1D"), algorithms=("promp",))
+        figure = learning_curves(frame, environments=("Navigation", "Toy1D"), labels=("promp",))
         png, pdf = save(figure, tmp_path / name)
         assert (png.suffix, pdf.suffix) == (".png", ".pdf")
         written.append((png.read_bytes(), pdf.read_bytes()))
@@ -127,7 +125,7 @@ def test_what_is_given_stays():
     frame = curve()
     before = frame.copy(deep=True)
     adaptation(frame)
-    learning_curves(frame, environments=("Navigation",), algorithms=("promp",))
+    learning_curves(frame, environments=("Navigation",), labels=("promp",))
     pd.testing.assert_frame_equal(frame, before)
 
 
@@ -142,8 +140,11 @@ def test_labels_are_the_titles_of_the_registry():
         assert LABELS[name] == ALGORITHMS[name].title
 
 
-@pytest.mark.parametrize("figure", [f for f in FIGURES.values() if f.algorithms], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "figure", [f for f in FIGURES.values() if f.curves and "table" not in f.plot], ids=lambda f: f.name
+)
 def test_lines_of_one_figure_can_be_told_apart(figure):
-    colours = sorted(to_rgb(colour(name)) for name in figure.algorithms)
-    assert all(np.abs(np.subtract(a, b)).max() > 0.1 for a, b in pairwise(colours))
-    assert len({label(name) for name in figure.algorithms}) == len(figure.algorithms)
+    names = [curve.label for curve in figure.curves]
+    colours = [to_rgb(colour(name)) for name in names]
+    assert all(np.abs(np.subtract(a, b)).max() > 0.1 for a, b in combinations(colours, 2))
+    assert len({label(name) for name in names}) == len(names)

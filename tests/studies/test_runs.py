@@ -19,6 +19,7 @@ from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.studies import directory as runs
 from metarl_cli.studies.launch import Request, default_directory, launch
 from metarl_cli.studies.train import progress_columns, train
+from metarl_cli.training import trainer
 
 FILES = {"config.json", "meta.json", "progress.csv", "checkpoint.pt"}
 
@@ -167,6 +168,23 @@ def test_a_longer_run_begins_as_a_shorter_one(tmp_path):
     go(tmp_path / "short", iterations=2)
     go(tmp_path / "long", iterations=4)
     assert numbers(tmp_path / "long")[:2] == numbers(tmp_path / "short")
+
+
+def test_every_iteration_and_stage_draws_from_streams_of_its_own(tmp_path, monkeypatch):
+    drawn = []
+
+    def recorded(make):
+        def wrapper(*stream):
+            drawn.append(stream)
+            return make(*stream)
+
+        return wrapper
+
+    for name in ("numpy_generator", "torch_generator", "derived_seed"):
+        monkeypatch.setattr(trainer, name, recorded(getattr(trainer, name)))
+    go(tmp_path / "run", "seed=5", iterations=3)
+    noise = [(5, name, i, stage) for i in range(3) for stage in range(2) for name in ("actions", "environment")]
+    assert sorted(drawn) == sorted([(5, "control variate"), *((5, "tasks", i) for i in range(3)), *noise])
 
 
 # Crashes

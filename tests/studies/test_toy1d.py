@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from metarl_cli.envs.points import TOY_1D
 from metarl_cli.errors import UserError
@@ -114,11 +115,16 @@ def test_the_exact_value_converges_with_the_square_of_the_spacing():
     assert (values[0] - values[1]) / (values[1] - values[2]) == pytest.approx(4.0, rel=0.1)
 
 
-def test_move_probabilities_sum_to_one_up_to_the_quadrature():
-    flat = replace(LINE, horizon=1, spacing=0.005)
-    params = policy()
-    nowhere = value_of_means(flat, policies.distribution(params, grid(flat)).mean[:, 0], params["log_std"][0], 1e6)
-    assert nowhere.item() == pytest.approx(-1e6, rel=1e-4)
+@pytest.mark.parametrize("log_std", [-0.5, 0.3])
+def test_the_value_of_one_step_is_an_integral_over_starts_and_actions(log_std):
+    one_step = replace(LINE, horizon=1, spacing=0.0025)
+    means = 0.8 + 0.5 * grid(one_step)[:, 0]
+    exact = value_of_means(one_step, means, torch.tensor(log_std, dtype=torch.float64), 0.3)
+    starts = np.linspace(-2.0, 2.0, 2001)[:, None]
+    normal = stats.norm.ppf((np.arange(2000) + 0.5) / 2000)
+    moves = np.clip(0.1 * (0.8 + 0.5 * starts + np.exp(log_std) * normal), -0.2, 0.2)
+    rewards = -np.abs(np.clip(starts + moves, -2.0, 2.0) - 0.3).mean(1)
+    assert exact.item() == pytest.approx(np.trapezoid(rewards) / 2000, abs=2e-5)
 
 
 def test_the_gradient_estimate_converges_to_the_exact_gradient():

@@ -1,0 +1,172 @@
+"""A figure that was run here beside the published one: value by value, with a verdict that is computed.
+
+Learning curves are compared at the last iteration that both have, the tables of studies in every cell. A verdict needs
+the same profile: at another size the numbers stand beside each other and nothing is said of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from metarl_cli.papers.figure import Figure
+from metarl_cli.papers.settings import PROFILES
+from metarl_cli.reporting.frames import read_table
+from metarl_cli.reporting.statistics import mean_interval
+from metarl_cli.store import table_path
+
+__all__ = ["CELLS", "VERDICTS", "Cells", "compare", "summarise"]
+
+VERDICTS = ("equal", "within", "outside", "no interval", "other size", "not published")
+"""`equal`: to the digits of the files; `within` or `outside` the published 95 % interval; `no interval`: one seed."""
+
+RELATIVE_ROUNDING = 1e-8
+"""Tables are written with ten significant digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """How a study's table is read.
+
+    Attributes:
+        keys: the columns that name a cell.
+        value: the column with its number, one per seed.
+        only: a column and the value that a row must have, if not all rows are compared.
+    """
+
+    keys: tuple[str, ...]
+    value: str
+    only: tuple[str, str] | None = None
+
+
+DEVIATION = Cells(("environment", "curve", "iteration"), "value", only=("quantity", "rstd"))
+PLANE = Cells(("environment", "curve", "stage"), "return")
+
+CELLS: Mapping[str, Cells] = MappingProxyType(
+    {
+        "taypo_fig1": Cells(("sweep", "epsilon", "samples", "estimator", "order"), "pearson"),
+        "tmaml_fig4": Cells(("role", "quantity", "estimator", "control_variate", "samples"), "pearson"),
+        "evaluation_table": Cells(("environment", "curve", "steps"), "return"),
+        "promp_fig3": DEVIATION,
+        "promp_fig4": PLANE,
+        "sgmrl_fig1": PLANE,
+        "tmaml_fig2": DEVIATION,
+    }
+)
+"""By the plot that draws them; learning curves, in whichever table, need no entry."""
+
+CURVE_KEYS = ("environment", "curve")
+CURVE_QUANTITY = "return/post"
+CURVE_COLUMNS = frozenset({*CURVE_KEYS, "quantity", "iteration", "mean", "low", "high", "seeds"})
+VALUES = ("what", "iteration", "mean", "low", "high", "seeds")
+
+
+def compare(figure: Figure, *, results: Path, profile: str, published: Path) -> pd.DataFrame:
+    """Every number of a figure beside the published one.
+
+    Args:
+        figure: which; its table must be there.
+        results: where it was run.
+        profile: of the run; the published one has the same if there is one, else the largest there is.
+        published: where published results are.
+
+    Returns:
+        One row per number, `what` it is and the `iteration` of a learning curve; ours and the published one with
+        `low`, `high` and the number of `seeds`; the `published_profile`, and the `verdict`, one of `VERDICTS`.
+
+    Raises:
+        UserError: if our table is missing, or one of them is no table.
+    """
+    ours = _values(figure, read_table(table_path(results, profile, figure.name)))
+    source = _published_profile(figure, profile, published)
+    theirs = _values(figure, read_table(table_path(published, source, figure.name)) if source else pd.DataFrame())
+    rows = _side_by_side(ours, theirs).assign(figure=figure.name, published_profile=source)
+    return rows.assign(verdict=_verdicts(rows, same_size=source == profile))
+
+
+def summarise(comparison: pd.DataFrame) -> list[dict[str, object]]:
+    """One row per figure: the published profile, and how many numbers got which verdict."""
+    rows = []
+    for figure, group in comparison.groupby("figure", sort=False):
+        counts = group["verdict"].value_counts()
+        published = group["published_profile"].iloc[0] or "nothing published"
+        numbers = {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
+        rows.append({"figure": figure, "published": published, "numbers": len(group), **numbers})
+    return rows
+
+
+def _published_profile(figure: Figure, profile: str, published: Path) -> str:
+    candidates = (profile, *reversed(PROFILES))
+    return next((name for name in candidates if table_path(published, name, figure.name).exists()), "")
+
+
+def _values(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
+    parts = [_curve_values(frame), _cell_values(frame, CELLS.get(figure.plot))]
+    return pd.concat(
+        [part for part in parts if not part.empty] or [pd.DataFrame(columns=list(VALUES))], ignore_index=True
+    )
+
+
+def _curve_values(frame: pd.DataFrame) -> pd.DataFrame:
+    if not set(frame.columns) >= CURVE_COLUMNS:
+        return pd.DataFrame()
+    rows = frame[frame["quantity"] == CURVE_QUANTITY]
+    seeds = [len(str(seeds).split()) for seeds in rows["seeds"]]
+    return rows.assign(what=_names(rows, CURVE_KEYS), seeds=seeds).reindex(columns=list(VALUES))
+
+
+def _cell_values(frame: pd.DataFrame, cells: Cells | None) -> pd.DataFrame:
+    """Mean and interval over seeds of every cell."""
+    if cells is None or cells.value not in frame:
+        return pd.DataFrame()
+    rows = frame[frame[cells.value].notna()]
+    if cells.only:
+        rows = rows[rows[cells.only[0]] == cells.only[1]]
+    rows = rows.assign(what=_names(rows, cells.keys))
+    values = []
+    for what, group in rows.groupby("what", sort=False):
+        interval = mean_interval(group[cells.value].to_numpy())
+        values.append((what, -1, *map(float, interval), len(group)))
+    return pd.DataFrame(values, columns=list(VALUES))
+
+
+def _names(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """The values of the keys in words; a number says what it is."""
+    return [
+        " ".join(_word(key, value) for key, value in zip(keys, row, strict=True)) for row in rows[list(keys)].to_numpy()
+    ]
+
+
+def _word(key: str, value: object) -> str:
+    return value if isinstance(value, str) else f"{key} {value:g}"
+
+
+def _side_by_side(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """Ours at the last iteration that both have; where nothing is published, at our last one."""
+    joined = ours.merge(
+        theirs.add_prefix("published_"),
+        how="left",
+        left_on=["what", "iteration"],
+        right_on=["published_what", "published_iteration"],
+    )
+    order = joined.assign(shared=joined["published_mean"].notna()).sort_values(["shared", "iteration"], kind="stable")
+    last = order.groupby("what", sort=False).tail(1).sort_index()
+    return last.drop(columns=["published_what", "published_iteration"])
+
+
+def _verdicts(rows: pd.DataFrame, *, same_size: bool) -> list[str]:
+    published, low, high = (rows[f"published_{name}"].astype(float) for name in ("mean", "low", "high"))
+    equal = np.isclose(rows["mean"].astype(float), published, rtol=RELATIVE_ROUNDING, atol=0.0)
+    cases = {
+        "not published": published.isna(),
+        "other size": ~published.isna() & (not same_size),
+        "equal": equal,
+        "no interval": low.isna(),
+        "within": rows["mean"].between(low, high),
+    }
+    return [str(verdict) for verdict in np.select(list(cases.values()), list(cases), default="outside")]

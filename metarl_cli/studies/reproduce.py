@@ -1,0 +1,154 @@
+"""`metarl reproduce`: run what figures lack, draw them, and say how they compare with what is published.
+
+Everything is made below `<results>/<profile>/`: runs, tables, and the drawings in `figures/`. Published results are
+read for the comparison alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.papers import FIGURES, Figure, find_figure
+from metarl_cli.papers.settings import PROFILES
+from metarl_cli.reporting.comparison import compare, summarise
+from metarl_cli.reporting.draw import PLOTS, plot
+from metarl_cli.reporting.frames import write_table
+from metarl_cli.store import PUBLISHED, table_path
+from metarl_cli.studies.grid import JobResult, count_interrupts, run_jobs
+from metarl_cli.studies.grid_display import grid_display
+from metarl_cli.studies.plan import Step, plan
+from metarl_cli.studies.tables import STUDIES
+
+__all__ = ["Outcome", "Request", "reproduce", "what_is_missing"]
+
+FIGURES_FOLDER, COMPARISON = "figures", "comparison.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        figure: the name of one, or None for all.
+        profile: the size.
+        results: where everything is made; what is finished there is not done again.
+        jobs: child processes at a time, one thread each; None for as many as there are cores.
+        quiet: show no progress.
+    """
+
+    figure: str | None
+    profile: str
+    results: Path
+    jobs: int | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a reproduction came to.
+
+    Attributes:
+        status: whether all was done, a part, or it was stopped on request.
+        rows: one per figure, how it compares with the published one.
+        messages: where things are, what is not done and why.
+    """
+
+    status: Literal["complete", "partial", "stopped"]
+    rows: tuple[dict[str, object], ...] = ()
+    messages: tuple[str, ...]
+
+
+def what_is_missing(request: Request) -> list[dict[str, object]]:
+    """What is not done yet, one row per job: name, state, and the seconds that it is expected to take on one core.
+
+    Raises:
+        UserError: for a figure or profile that does not exist.
+    """
+    steps = _lacking(_figures(request.figure), request)
+    total = {"job": f"all {len(steps)}", "state": "", "seconds": round(sum(step.share.seconds for step in steps))}
+    return [*({"job": s.job.name, "state": s.state, "seconds": round(s.share.seconds)} for s in steps), total]
+
+
+def reproduce(request: Request) -> Outcome:
+    """Do what is missing, then draw every figure and compare it.
+
+    Raises:
+        UserError: for a figure or profile that does not exist.
+    """
+    figures = _figures(request.figure)
+    steps = _lacking(figures, request)
+    if changed := [step.job.name for step in steps if step.state == "changed"]:
+        print(f"Their settings have changed, so they are done again: {', '.join(changed)}.", file=sys.stderr)
+    over, stopped = _run(steps, request)
+    problems = [f"{result.name}: {result.message}" for result in over if result.status != "done"]
+    if stopped:
+        advice = f"Stopped with {len(problems)} of {len(over)} jobs to do; the same command goes on from there."
+        return Outcome(status="stopped", messages=(advice,))
+    comparisons, undrawn = _finish(figures, request)
+    home = request.results / request.profile
+    return Outcome(
+        status="partial" if problems or undrawn else "complete",
+        rows=tuple(summarise(pd.concat(comparisons, ignore_index=True)) if comparisons else ()),
+        messages=(f"Drawn in {home / FIGURES_FOLDER}, compared in {home}/FIGURE/{COMPARISON}.", *problems, *undrawn),
+    )
+
+
+def _figures(name: str | None) -> list[Figure]:
+    if name is None:
+        return list(FIGURES.values())
+    figure = find_figure(name)
+    if figure.name not in FIGURES:
+        raise UserError(f"{name} is a picture of whatever runs there are: `metarl plot {name}` draws it.")
+    return [figure]
+
+
+def _lacking(figures: Sequence[Figure], request: Request) -> list[Step]:
+    if request.profile not in PROFILES:
+        raise unknown_name("profile", request.profile, PROFILES)
+    return [step for step in plan(figures, request.profile, request.results) if step.state != "finished"]
+
+
+def _run(steps: Sequence[Step], request: Request) -> tuple[list[JobResult], bool]:
+    """How every job ended; and whether all was stopped before they had."""
+    if not steps:
+        return [], False
+    slots = request.jobs or os.cpu_count() or 1
+    jobs, shares = [step.job for step in steps], {step.job.name: step.share for step in steps}
+    with count_interrupts() as stop_requests, grid_display(shares, slots=slots, quiet=request.quiet) as show:
+        over = run_jobs(jobs, slots=slots, on_event=show, stop_requests=stop_requests)
+        return over, stop_requests() > 0 and any(result.status == "skipped" for result in over)
+
+
+def _finish(figures: Sequence[Figure], request: Request) -> tuple[list[pd.DataFrame], list[str]]:
+    """The comparison of every figure that could be drawn, and why the others could not."""
+    comparisons, undrawn = [], []
+    for figure in figures:
+        try:
+            _draw(figure, request)
+            comparisons.append(_compare(figure, request))
+        except UserError as error:
+            undrawn.append(f"{figure.name}: {error}")
+    return comparisons, undrawn
+
+
+def _draw(figure: Figure, request: Request) -> None:
+    if figure.source == "study" and figure.name not in STUDIES:
+        raise UserError("this version has no study for it; only its training was run.")
+    if figure.plot not in PLOTS:
+        raise UserError("this version cannot draw it; its numbers are complete.")
+    out = request.results / request.profile / FIGURES_FOLDER
+    plot(figure, results=request.results, out=out, profile=request.profile)
+
+
+def _compare(figure: Figure, request: Request) -> pd.DataFrame:
+    rows = compare(figure, results=request.results, profile=request.profile, published=PUBLISHED)
+    write_table(rows, table_path(request.results, request.profile, figure.name).with_name(COMPARISON))
+    return rows

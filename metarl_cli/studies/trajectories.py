@@ -1,0 +1,194 @@
+"""Pictures of adaptation in the plane, with numbers: Fig. 4 of Rothfuss et al. (2019), Fig. 1 of Fallah et al. (2021).
+
+Each trained policy of the figure is adapted to the same held-out tasks, with its training-time inner steps and number
+of trajectories. The numbers are over all of these tasks and trajectories and for every seed; a few paths, of the first
+seed and of tasks that were chosen beforehand, are kept point by point. A path is s₀ … s_{T−1}, where actions were
+taken; it "ends" in the last of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from metarl_cli.config import RunConfig
+from metarl_cli.envs.distributions import CORNERS
+from metarl_cli.errors import UserError
+from metarl_cli.papers.figure import Figure, planned_runs
+from metarl_cli.store import runs_directory
+from metarl_cli.studies.directory import CHECKPOINT
+from metarl_cli.studies.evaluate import load_run
+from metarl_cli.training.build import build
+from metarl_cli.training.rollouts import Array
+from metarl_cli.training.trainer import TrainState
+from metarl_cli.types import Round
+
+__all__ = ["COLUMNS", "SCENES", "Scene", "corners_visited", "distances", "settings", "study", "summary"]
+
+TASKS = 40
+HELD_OUT_SEED, HELD_OUT = 0, (0, 1)
+"""The same tasks and noise for every run; no training iteration draws from this stream, theirs have one index."""
+
+KEYS = ("curve", "environment", "profile", "seed", "iterations", "stage")
+POINT = ("task", "trajectory", "step", "x", "y", "radius")
+NUMBERS = ("return", "end_distance", "ends_at_goal", "reaches_goal", "ends_in_region", "corners", "corners_of_batch")
+COLUMNS = (*KEYS, *POINT, *NUMBERS)
+"""Four kinds of rows. Stage `pre` or `post` without a task: the numbers of a run, see `summary`; with a task: a point
+of a path. Stage `goal`: the disc around the goal of a drawn task; `region`: beyond it that corner pays nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What belongs to the picture of an environment.
+
+    Attributes:
+        goal_radius: of the disc around the goal that counts as reached.
+        region_radius: around each corner, beyond which the reward is zero; None where there are no such regions.
+        drawn_tasks: how many tasks are drawn, the first; or the goals whose first task is drawn.
+        drawn_trajectories: how many of each drawn task, the first.
+    """
+
+    goal_radius: float
+    region_radius: float | None = None
+    drawn_tasks: int | tuple[tuple[float, float], ...]
+    drawn_trajectories: int
+
+    def drawn(self, goals: Array) -> list[int]:
+        """Which of the tasks with these goals, [M, 2], are drawn."""
+        if isinstance(self.drawn_tasks, int):
+            return list(range(self.drawn_tasks))
+        return [int(np.flatnonzero((goals == goal).all(axis=1))[0]) for goal in self.drawn_tasks]
+
+
+SCENES: Mapping[str, Scene] = MappingProxyType(
+    {
+        "PointMomentum": Scene(goal_radius=0.3, region_radius=2.0, drawn_tasks=((2.0, 2.0),), drawn_trajectories=6),
+        "Navigation": Scene(goal_radius=0.1, drawn_tasks=4, drawn_trajectories=2),
+    }
+)
+"""ProMP's radii and goal are those of its figure. SG-MRL's text has no disc: 0.1 is the longest step along an axis."""
+
+
+def distances(paths: Array, goals: Array) -> Array:
+    """‖sₜ − g‖ for paths [M, N, T, 2] and goals [M, 2]: [M, N, T]."""
+    lengths: Array = np.linalg.norm(paths - goals[:, None, None], axis=-1)
+    return lengths
+
+
+def corners_visited(paths: Array, radius: float) -> NDArray[np.bool_]:
+    """Whether each path [..., T, 2] has a point within the radius of each of the four corners, [..., 4]."""
+    visited: NDArray[np.bool_] = (np.linalg.norm(paths[..., None, :] - CORNERS, axis=-1) < radius).any(axis=-2)
+    return visited
+
+
+def summary(paths: Array, goals: Array, scene: Scene) -> dict[str, float]:
+    """The numbers of one stage, over all tasks and trajectories; shares lie in [0, 1].
+
+    Args:
+        paths: [M, N, T, 2].
+        goals: [M, 2].
+        scene: the radii.
+
+    Returns:
+        `end_distance`: ‖s − g‖ in the end. `ends_at_goal`: the share that ends in the goal disc; `reaches_goal`: that
+        is in it at any step. Where there are corners, `ends_in_region`: the share that ends where the task pays;
+        `corners`: how many of the four regions a path enters; `corners_of_batch`: how many those of a task enter.
+    """
+    away = distances(paths, goals)
+    numbers = {
+        "end_distance": away[..., -1].mean(),
+        "ends_at_goal": (away[..., -1] < scene.goal_radius).mean(),
+        "reaches_goal": (away < scene.goal_radius).any(axis=-1).mean(),
+    }
+    if scene.region_radius is not None:
+        visited = corners_visited(paths, scene.region_radius)
+        numbers |= {
+            "ends_in_region": (away[..., -1] < scene.region_radius).mean(),
+            "corners": visited.sum(axis=-1).mean(),
+            "corners_of_batch": visited.any(axis=1).sum(axis=-1).mean(),
+        }
+    return {name: float(value) for name, value in numbers.items()}
+
+
+def settings(profile: str) -> object:
+    """What decides the table besides the trained runs; the same at every profile."""
+    return TASKS, HELD_OUT_SEED, HELD_OUT, dict(SCENES)
+
+
+def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
+    """The paths and numbers of every trained run of the figure, see `COLUMNS`; of the first seed also the paths.
+
+    Raises:
+        UserError: if none of its runs has been trained.
+    """
+    planned = list(planned_runs(figure, profile))
+    homes = {runs_directory(results, profile) / run.path: run.config.seed for run in planned}
+    trained = {path: seed for path, seed in homes.items() if (path / CHECKPOINT).exists()}
+    if not trained:
+        raise UserError(f"{figure.name} shows trained policies, and there are none below {results / profile}.")
+    frames = [_of_run(path, drawn=seed == planned[0].config.seed) for path, seed in trained.items()]
+    return _tidy(pd.concat(frames, ignore_index=True))
+
+
+def _of_run(directory: Path, *, drawn: bool) -> pd.DataFrame:
+    config, state = load_run(directory)
+    scene, (goals, rounds) = SCENES[config.environment.name], _adapt(config, state)
+    frames = [_numbers(round_, goals, scene).assign(stage=stage) for stage, round_ in rounds.items()]
+    if drawn:
+        shown = scene.drawn(goals)
+        frames += [_points(round_, shown, scene).assign(stage=stage) for stage, round_ in rounds.items()]
+        frames += [_discs(goals[shown], scene.goal_radius).assign(stage="goal", task=shown)]
+        if scene.region_radius is not None:
+            frames += [_discs(CORNERS, scene.region_radius).assign(stage="region")]
+    return pd.concat(frames, ignore_index=True).assign(
+        curve=config.label or config.algorithm,
+        environment=config.environment.name,
+        profile=config.profile,
+        seed=config.seed,
+        iterations=state.iteration,
+    )
+
+
+def _adapt(config: RunConfig, state: TrainState) -> tuple[Array, dict[str, Round]]:
+    """The goals of the held-out tasks, and what was sampled there before and after all K inner steps."""
+    torch.set_num_threads(1)  # as in training: one order of every sum
+    trainer, _ = build(replace(config, seed=HELD_OUT_SEED, sampling=replace(config.sampling, tasks=TASKS)))
+    goals = trainer.draw_tasks(*HELD_OUT)
+    pre, *_, post = trainer.sample(state, goals, *HELD_OUT)
+    return goals, {"pre": pre, "post": post}
+
+
+def _paths(round_: Round) -> Array:
+    """The positions, which are the first two entries of the observations, [M, N, T, 2]."""
+    paths: Array = round_.trajectories.observations[..., :2].double().numpy()
+    return paths
+
+
+def _numbers(round_: Round, goals: Array, scene: Scene) -> pd.DataFrame:
+    returns = round_.trajectories.rewards.double().sum(-1).mean().item()
+    return pd.DataFrame([{"return": returns, **summary(_paths(round_), goals, scene)}])
+
+
+def _points(round_: Round, shown: list[int], scene: Scene) -> pd.DataFrame:
+    paths = _paths(round_)[shown, : scene.drawn_trajectories]
+    task, trajectory, step = (index.ravel() for index in np.indices(paths.shape[:-1]))
+    x, y = paths.reshape(-1, 2).T
+    points = {"task": np.array(shown)[task], "trajectory": trajectory, "step": step, "x": x, "y": y}
+    return pd.DataFrame(points)
+
+
+def _discs(centres: Array, radius: float) -> pd.DataFrame:
+    return pd.DataFrame({"x": centres[:, 0], "y": centres[:, 1], "radius": radius})
+
+
+def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns in order, positions to a thousandth, indices that stay whole numbers beside empty cells."""
+    whole = dict.fromkeys(("task", "trajectory", "step"), "Int64")
+    return frame.reindex(columns=list(COLUMNS)).round({"x": 3, "y": 3}).astype(whole)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from metarl_cli.papers import FIGURES
+from metarl_cli.reporting.draw import PLOTS
+from metarl_cli.reporting.plots import save
+from metarl_cli.reporting.plots.style import colour, label
+from metarl_cli.reporting.plots.variance import LOOKS, REQUIRED, Look, promp_fig3, tmaml_fig2
+from metarl_cli.studies.variance import FIGURE_ESTIMATORS
+from metarl_cli.studies.variance_statistics import noise_limits
+
+QUANTITIES = ("rstd", "relative_deviation", "cosine", "variance")
+STEPS = (0, 400, 800)
+LABELS = ("lvc-vpg", "dice")
+
+
+def measured(curve, quantity, *values, rounds=10):
+    """One value per seed, twice as much at each later checkpoint."""
+    rows = [
+        {"seed": seed, "iteration": step // 20, "env_steps": step, "value": value * 2.0**at}
+        for seed, value in enumerate(values, start=1)
+        for at, step in enumerate(STEPS)
+    ]
+    return pd.DataFrame(rows).assign(curve=curve, quantity=quantity, rounds=rounds)
+
+
+def table(*parts):
+    frame = pd.concat(parts, ignore_index=True).assign(environment="HalfCheetahFwdBack", profile="quick")
+    return frame
+
+
+def full(estimators=("lvc", "dice-full-released")):
+    parts = [measured(name, quantity, 0.1, 0.2, 0.15) for name in estimators for quantity in QUANTITIES]
+    returns = [measured("carrier", "return/post", 1.0, 2.0, 3.0), measured("dice", "return/post", 4.0, 6.0, rounds=0)]
+    return table(*parts, *returns)
+
+
+def panels(figure):
+    return {panel.get_ylabel(): panel for panel in figure.axes}
+
+
+def line(panel, text):
+    (found,) = (line for line in panel.lines if line.get_label() == text)
+    return found
+
+
+def test_a_panel_for_each_quantity():
+    assert list(panels(promp_fig3(full(), labels=LABELS))) == [
+        "mean of std/|mean| over coordinates",
+        "‖std‖ / ‖mean‖",
+        "cosine to the mean gradient",
+        "return after adaptation",
+    ]
+    assert list(panels(tmaml_fig2(full(), labels=LABELS))) == [
+        "sum of the variances of all coordinates",
+        "‖std‖ / ‖mean‖",
+        "return after adaptation",
+    ]
+
+
+def test_lines_are_means_over_seeds_and_bands_their_intervals():
+    frame = table(measured("lvc", "relative_deviation", 1.0, 2.0))
+    (panel,) = (p for name, p in panels(tmaml_fig2(frame, labels=())).items() if name == "‖std‖ / ‖mean‖")
+    drawn = line(panel, label("lvc"))
+    np.testing.assert_array_equal(drawn.get_xdata(), STEPS)
+    np.testing.assert_allclose(drawn.get_ydata(), [1.5, 3.0, 6.0])
+    corners = panel.collections[0].get_paths()[0].vertices
+    deviation = np.std([4.0, 8.0], ddof=1)
+    assert corners[:, 1].max() == pytest.approx(6.0 + 12.706 * deviation / np.sqrt(2.0), rel=1e-3)
+
+
+def test_on_logarithmic_axes_means_are_geometric_and_intervals_stay_positive():
+    frame = table(measured("lvc", "variance", 1.0, 100.0))
+    panel = tmaml_fig2(frame, labels=()).axes[0]
+    assert panel.get_yscale() == "log"
+    np.testing.assert_allclose(line(panel, label("lvc")).get_ydata(), [10.0, 20.0, 40.0])
+    assert panel.collections[0].get_paths()[0].vertices[:, 1].min() > 0.0
+
+
+@pytest.mark.parametrize("quantity", ["relative_deviation", "cosine"])
+def test_the_value_of_pure_noise_is_marked(quantity):
+    frame = table(measured("lvc", quantity, 0.5, rounds=7))
+    drawn = promp_fig3(frame, labels=())
+    (panel,) = (p for p in drawn.axes if any(t.get_text() == "nothing but noise" for t in p.texts))
+    (limit,) = (found for found in panel.lines if len(set(found.get_ydata())) == 1)
+    assert limit.get_ydata()[0] == pytest.approx(getattr(noise_limits(7), quantity))
+
+
+def test_returns_show_trained_runs_beside_the_carrier():
+    panel = panels(promp_fig3(full(), labels=LABELS))["return after adaptation"]
+    assert [found.get_label() for found in panel.lines] == ["DiCE", LOOKS["carrier"].label]
+    np.testing.assert_allclose(panel.lines[0].get_ydata(), [5.0, 10.0, 20.0])
+    np.testing.assert_allclose(panel.lines[1].get_ydata(), [2.0, 4.0, 8.0])
+
+
+def test_checkpoints_that_a_seed_lacks_are_not_averaged():
+    frame = table(measured("lvc", "cosine", 0.1, 0.2))
+    frame = frame[~((frame["seed"] == 2) & (frame["env_steps"] == 800))]
+    panel = panels(promp_fig3(frame, labels=()))["cosine to the mean gradient"]
+    np.testing.assert_array_equal(line(panel, label("lvc")).get_xdata(), [0, 400])
+
+
+def test_the_figure_says_profile_seeds_rounds_and_band():
+    text = promp_fig3(full(), labels=LABELS).get_supxlabel()
+    assert "Profile: quick." in text
+    assert "seeds: 1, 2, 3 (n=3)" in text
+    assert "R = 10 rounds" in text
+    assert "95 % Student t interval" in text
+
+
+def test_an_empty_table_gives_empty_panels():
+    figure = promp_fig3(full().iloc[:0], labels=LABELS)
+    assert figure.get_supxlabel() == "No measurements yet."
+    assert [panel.texts[0].get_text() for panel in figure.axes] == ["no data yet"] * 4
+
+
+@pytest.mark.parametrize("names", FIGURE_ESTIMATORS.values(), ids=FIGURE_ESTIMATORS)
+def test_the_lines_of_a_figure_can_be_told_apart(names):
+    looks = [LOOKS.get(name, Look(name, "-", label(name))) for name in names]
+    assert len({look.label for look in looks}) == len(names)
+    assert len({(to_rgb(colour(look.like)), look.line) for look in looks}) == len(names)
+
+
+def test_required_columns_are_all_that_is_read():
+    frame = full()[sorted(REQUIRED)]
+    assert len(promp_fig3(frame, labels=LABELS).axes[0].lines) == 2
+    for column in REQUIRED:
+        with pytest.raises(KeyError):
+            promp_fig3(frame.drop(columns=column), labels=LABELS)
+
+
+def test_the_same_table_gives_the_same_bytes_and_stays(tmp_path):
+    frame = full()
+    before = frame.copy(deep=True)
+    files = [save(tmaml_fig2(frame, labels=LABELS), tmp_path / name) for name in ("a", "b")]
+    for first, second in zip(*files, strict=True):
+        assert first.read_bytes() == second.read_bytes()
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize("name", FIGURE_ESTIMATORS)
+def test_the_registry_draws_the_figure(name):
+    figure = FIGURES[name]
+    drawn = PLOTS[figure.plot](figure, full(FIGURE_ESTIMATORS[name]))
+    assert len(drawn.axes[0].lines) == len(FIGURE_ESTIMATORS[name])
