@@ -78,7 +78,7 @@ def calls(tree: ast.AST) -> list[ast.Call]:
     [
         ("gymnasium", ("training/rollouts.py", "envs/")),
         ("mujoco", ("training/rollouts.py", "envs/")),
-        ("typer", ("cli.py",)),
+        ("typer", ("cli/",)),
         ("matplotlib", ("reporting/plots/",)),
     ],
 )

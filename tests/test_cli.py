@@ -232,9 +232,9 @@ def test_train_says_where_it_is_and_what_to_do_next(metarl, tmp_path):
     ended = metarl("train", "--env", "Navigation", "--profile", "smoke", "--out", directory)
     assert (ended.code, ended.out) == (0, f"Finished: {directory}\n")
     progress = ended.err.splitlines()
-    assert [re.match(r"iteration (\d)/2  env steps (\d+)  return -?\d", line).groups() for line in progress] == [
-        ("1", "160"),
-        ("2", "320"),
+    assert [re.match(r"iteration (\d)/2  env steps ([\d,]+)  return -?\d", line).groups() for line in progress] == [
+        ("1", "1,600"),
+        ("2", "3,200"),
     ]
     again = metarl("train", "--resume", "--out", directory, "--quiet")
     assert (again.code, again.out, again.err) == (0, f"Already finished: {directory}\n", "")
@@ -278,7 +278,7 @@ def test_a_terminal_shows_one_table_that_changes(metarl, tmp_path, monkeypatch):
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", ended.err)
     assert "promp on Navigation, seed 1" in plain
     assert re.search(r"iteration +env steps +return before +return after +steps/s +time left", plain)
-    assert re.search(r"2/2 +320 +-\d+\.\d +-\d+\.\d +[\d,]+ +0:00:00", plain)
+    assert re.search(r"2/2 +3,200 +-\d+\.\d +-\d+\.\d +[\d,]+ +0:00:00", plain)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ Shoot: TypeAlias = Callable[[FloatArray, FloatArray | None], Image]
 HEIGHT, WIDTH = 240, 320
 
 BACKENDS = {"linux": ("egl", "osmesa"), "darwin": ("cgl",)}.get(sys.platform, ("glfw",))
-"""MuJoCo's ways to OpenGL that need no display, the faster first."""
+"""MuJoCo's ways to OpenGL that need no display; EGL, which can use a graphics card, before OSMesa."""
 
 PROBE = """
 import sys, importlib, mujoco
@@ -167,7 +167,7 @@ def _in_the_plane(model: Any) -> bool:
 
 
 def _soften(model: Any) -> None:
-    """A pale floor without mirror images: the body stands out, and a software renderer needs a third of the time."""
+    """A pale floor without mirror images and shadows: the body stands out, and software draws it faster."""
     model.mat_reflectance[:] = 0.0
     model.light_castshadow[:] = False
     model.tex_data[:] = 160 + model.tex_data // 4

@@ -45,11 +45,12 @@ class Size:
 
 
 _SMOKE = Size(tasks=2, trajectories=4, iterations=2, seeds=1, horizon=10)
+_SMOKE_POINTS = Size(tasks=2, trajectories=4, iterations=2, seeds=1)
 
 LOCOMOTION: Mapping[str, Size] = MappingProxyType(
     {
         "smoke": _SMOKE,
-        "quick": Size(tasks=8, trajectories=5, iterations=10, seeds=2),
+        "quick": Size(tasks=5, trajectories=4, iterations=7, seeds=2),
         "overnight": Size(tasks=20, trajectories=10, iterations=50, seeds=3),
         "paper": Size(tasks=40, trajectories=20, iterations=1001, seeds=3),
     }
@@ -60,24 +61,24 @@ POINTS: Mapping[str, Mapping[str, Size]] = MappingProxyType(
     {
         "PointMomentum": MappingProxyType(
             {
-                "smoke": _SMOKE,
-                "quick": Size(tasks=20, trajectories=10, iterations=60, seeds=2),
+                "smoke": _SMOKE_POINTS,
+                "quick": Size(tasks=10, trajectories=10, iterations=40, seeds=2),
                 "overnight": Size(tasks=40, trajectories=20, iterations=200, seeds=3),
                 "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=5),
             }
         ),
         "PointCorner": MappingProxyType(
             {
-                "smoke": _SMOKE,
-                "quick": Size(tasks=20, trajectories=10, iterations=60, seeds=2),
+                "smoke": _SMOKE_POINTS,
+                "quick": Size(tasks=10, trajectories=10, iterations=50, seeds=2),
                 "overnight": Size(tasks=40, trajectories=20, iterations=200, seeds=5),
                 "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=10),
             }
         ),
         "Navigation": MappingProxyType(
             {
-                "smoke": _SMOKE,
-                "quick": Size(tasks=20, trajectories=20, iterations=100, seeds=3),
+                "smoke": _SMOKE_POINTS,
+                "quick": Size(tasks=20, trajectories=20, iterations=60, seeds=3),
                 "overnight": Size(tasks=20, trajectories=20, iterations=500, seeds=5),
                 "paper": Size(tasks=20, trajectories=20, iterations=500, seeds=10),
             }

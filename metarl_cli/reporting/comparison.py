@@ -18,9 +18,10 @@ from metarl_cli.papers.figure import Figure
 from metarl_cli.papers.settings import PROFILES
 from metarl_cli.reporting.frames import read_table
 from metarl_cli.reporting.statistics import mean_interval
+from metarl_cli.reporting.wording import number
 from metarl_cli.store import table_path
 
-__all__ = ["CELLS", "VERDICTS", "Cells", "compare", "summarise"]
+__all__ = ["CELLS", "VERDICTS", "Cells", "compare", "detail", "summarise"]
 
 VERDICTS = ("equal", "within", "outside", "no interval", "other size", "not published")
 """`equal`: to the digits of the files; `within` or `outside` the published 95 % interval; `no interval`: one seed."""
@@ -89,15 +90,35 @@ def compare(figure: Figure, *, results: Path, profile: str, published: Path) -> 
     return rows.assign(verdict=_verdicts(rows, same_size=source == profile))
 
 
+def detail(comparison: pd.DataFrame) -> list[dict[str, object]]:
+    """Every number in words, ours with its interval beside the published one with its own, and of which profile."""
+    return [
+        {
+            "what": row["what"],
+            "at": "" if row["iteration"] < 0 else f"iteration {row['iteration']}",
+            "ours": _in_words(row["mean"], row["low"], row["high"]),
+            f"published ({row['published_profile'] or 'nothing'})": _in_words(
+                row["published_mean"], row["published_low"], row["published_high"]
+            ),
+            "verdict": row["verdict"],
+        }
+        for _, row in comparison.iterrows()
+    ]
+
+
 def summarise(comparison: pd.DataFrame) -> list[dict[str, object]]:
     """One row per figure: the published profile, and how many numbers got which verdict."""
     rows = []
     for figure, group in comparison.groupby("figure", sort=False):
         counts = group["verdict"].value_counts()
-        published = group["published_profile"].iloc[0] or "nothing published"
-        numbers = {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
-        rows.append({"figure": figure, "published": published, "numbers": len(group), **numbers})
+        verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+        published = group["published_profile"].iloc[0] or "nothing"
+        rows.append({"figure": figure, "published": published, "numbers": len(group), "verdicts": verdicts})
     return rows
+
+
+def _in_words(mean: float, low: float, high: float) -> str:
+    return number(mean) if np.isnan(low) else f"{number(mean)} [{number(low)}, {number(high)}]"
 
 
 def _published_profile(figure: Figure, profile: str, published: Path) -> str:

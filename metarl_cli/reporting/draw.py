@@ -13,7 +13,8 @@ from metarl_cli.papers import ADAPTATION, REPORTED, Figure
 from metarl_cli.papers.settings import PROFILES
 from metarl_cli.reporting.frames import curves, load_runs, read_table, write_table
 from metarl_cli.reporting.plots import Drawing, save
-from metarl_cli.reporting.plots.learning import adaptation, learning_curves
+from metarl_cli.reporting.plots.correlation import taypo_fig1, tmaml_fig4
+from metarl_cli.reporting.plots.learning import adaptation, learning_curves, training_panel
 from metarl_cli.reporting.plots.tables import table_figure
 from metarl_cli.reporting.plots.trajectories import trajectories
 from metarl_cli.reporting.plots.variance import promp_fig3, tmaml_fig2
@@ -27,16 +28,22 @@ class NoResultsError(UserError):
     """A figure of which nothing was run yet; any other `UserError` is about results that are damaged."""
 
 
+def _labels(figure: Figure) -> list[str]:
+    return [curve.label for curve in figure.curves]
+
+
 PLOTS: Mapping[str, Callable[[Figure, pd.DataFrame], Drawing]] = MappingProxyType(
     {
         "learning_curves": lambda figure, frame: learning_curves(
-            frame, environments=figure.environments, labels=[curve.label for curve in figure.curves]
+            frame, environments=figure.environments, labels=_labels(figure)
         ),
         "adaptation": lambda figure, frame: adaptation(frame),
-        "promp_fig3": lambda figure, frame: promp_fig3(frame, labels=[curve.label for curve in figure.curves]),
-        "promp_fig4": lambda figure, frame: trajectories(frame, labels=[curve.label for curve in figure.curves]),
-        "tmaml_fig2": lambda figure, frame: tmaml_fig2(frame, labels=[curve.label for curve in figure.curves]),
-        "sgmrl_fig1": lambda figure, frame: trajectories(frame, labels=[curve.label for curve in figure.curves]),
+        "promp_fig3": lambda figure, frame: promp_fig3(frame),
+        "promp_fig4": lambda figure, frame: trajectories(frame, labels=_labels(figure)),
+        "tmaml_fig2": lambda figure, frame: tmaml_fig2(frame),
+        "sgmrl_fig1": lambda figure, frame: trajectories(frame, labels=_labels(figure)),
+        "taypo_fig1": lambda figure, frame: taypo_fig1(frame, training=training_panel(frame, _labels(figure))),
+        "tmaml_fig4": lambda figure, frame: tmaml_fig4(frame),
         "return_table": lambda figure, frame: table_figure(beside_the_paper(figure, frame)),
         "evaluation_table": lambda figure, frame: table_figure(beside_the_paper(figure, frame)),
     }
@@ -108,7 +115,7 @@ def _fullest(found: dict[str, pd.DataFrame]) -> tuple[str, pd.DataFrame]:
 
 
 def _shown(figure: Figure, runs: pd.DataFrame) -> pd.DataFrame:
-    labels = [curve.label for curve in figure.curves]
+    labels = _labels(figure)
     return runs[runs["curve"].isin(labels) & runs["environment"].isin(figure.environments)]
 
 

@@ -12,7 +12,6 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from string import Template
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 import pandas as pd
@@ -23,7 +22,7 @@ from metarl_cli.reporting.claims import Finding, Judgement, Verdict, judge_all
 from metarl_cli.reporting.draw import PLOTS
 from metarl_cli.reporting.frames import load_runs
 from metarl_cli.reporting.gallery import Shown, plot_command, shown
-from metarl_cli.reporting.plots import save
+from metarl_cli.reporting.plots.picture import png
 from metarl_cli.reporting.provenance import fingerprint, run_rows, table_rows
 from metarl_cli.reporting.tables import beside_the_paper, cells, explanation
 from metarl_cli.reporting.wording import (
@@ -152,7 +151,7 @@ def _figure(figure: Figure, what: Shown | None, results: Path) -> str:
         command = f"<code>metarl reproduce {figure.name}</code>"
         return f'<figure id="{figure.name}">{heading}<p>{_badge(Verdict.NOT_RUN)} {command} runs it.</p></figure>'
     alternative = f"{figure.title}; profile {what.profile}, seeds {what.seeds}."
-    image = b64encode(_png(figure, what)).decode("ascii")
+    image = b64encode(png(PLOTS[figure.plot](figure, what.frame))).decode("ascii")
     source = f"<code>{escape(what.path.relative_to(results).as_posix())}</code>"
     origin = f"{source}, SHA-256 {fingerprint(what.path)}" if figure.source == "study" else "the training runs below"
     return (
@@ -162,12 +161,6 @@ def _figure(figure: Figure, what: Shown | None, results: Path) -> str:
         f"<code>{escape(plot_command(figure, what, results))}</code></figcaption>"
         f"{_numbers(figure, what) if figure.name in REPORTED else ''}</figure>"
     )
-
-
-def _png(figure: Figure, what: Shown) -> bytes:
-    with TemporaryDirectory() as directory:
-        png, _ = save(PLOTS[figure.plot](figure, what.frame), Path(directory) / figure.name)
-        return png.read_bytes()
 
 
 def _numbers(figure: Figure, what: Shown) -> str:

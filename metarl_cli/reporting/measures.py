@@ -27,7 +27,7 @@ class Effect(NamedTuple):
         label: the comparison, and where on its sweep.
         mean, low, high: with a 95 % Student t interval, in logarithms for a ratio; NaN where there is none.
         seeds: the seeds that went in.
-        iterations: of training, that all of these seeds have; 0 for what is not training.
+        iterations: that all of these seeds have: of training, or checkpoints of a study; 0 where there are none.
     """
 
     label: str

@@ -16,7 +16,7 @@ from metarl_cli.papers import FIGURES
 from metarl_cli.papers.settings import PROFILES
 from metarl_cli.store import runs_directory, table_path
 
-__all__ = ["made_by", "run_rows", "table_rows"]
+__all__ = ["fingerprint", "made_by", "run_rows", "table_rows"]
 
 Row = dict[str, str]
 

@@ -59,11 +59,11 @@ def tally(judgements: Sequence[Judgement]) -> str:
 
 
 def finding_evidence(finding: Finding) -> str:
-    """Profile, number of seeds and length of the training behind one number."""
+    """Profile, number of seeds, and of iterations that were looked at, behind one number."""
     effect = finding.effect
     if not effect.seeds:
         return finding.profile or "no data"
-    length = f", {effect.iterations} iterations" if effect.iterations else ""
+    length = f" over {effect.iterations} iterations" if effect.iterations else ""
     return f"{finding.profile}, n = {len(effect.seeds)}{length}"
 
 

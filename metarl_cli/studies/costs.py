@@ -39,15 +39,17 @@ SAMPLING: Mapping[str, float] = MappingProxyType(
 )
 """Microseconds per environment step of sampling."""
 
-UPDATE: Mapping[str, float] = MappingProxyType({"sgd": 6.0, "adam": 17.0, "trpo": 60.0})
-"""Microseconds per environment step of the meta-update, with two hidden layers of `REFERENCE_WIDTH`."""
+TRUST_REGION, GRADIENT_STEP = 60.0, 3.0
+"""Microseconds per environment step of a trust-region update, and of each gradient step and of the diagnosis."""
 
 REFERENCE_WIDTH = 64
+"""Of the hidden layers with which the updates were measured."""
 
 
 def expected_seconds(config: RunConfig) -> float:
     """Seconds of one core for a whole run."""
-    sampling = config.sampling
+    sampling, outer = config.sampling, config.outer
     steps = sampling.tasks * sampling.trajectories * sampling.horizon * (config.inner.steps + 1)
-    update = UPDATE[config.outer.optimizer] * max(config.policy.hidden) / REFERENCE_WIDTH
-    return START_SECONDS + 1e-6 * config.iterations * steps * (SAMPLING[config.environment.name] + update)
+    update = TRUST_REGION if outer.optimizer == "trpo" else GRADIENT_STEP * (1 + outer.gradient_steps)
+    per_step = SAMPLING[config.environment.name] + update * max(config.policy.hidden) / REFERENCE_WIDTH
+    return START_SECONDS + 1e-6 * config.iterations * steps * per_step

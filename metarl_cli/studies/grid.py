@@ -19,11 +19,13 @@ from tempfile import TemporaryFile
 from types import FrameType, MappingProxyType
 from typing import IO, Literal, TypeAlias
 
-__all__ = ["Job", "JobResult", "Listener", "count_interrupts", "run_jobs"]
+__all__ = ["STOPPED", "Job", "JobResult", "Listener", "count_interrupts", "run_jobs"]
 
 RETRIES = 2
 POLL_SECONDS = 0.25
 TAIL_LINES = 5
+STOPPED = "stopped"
+"""The message of a job that was skipped on request."""
 
 ONE_THREAD: Mapping[str, str] = MappingProxyType(
     {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -131,7 +133,7 @@ def _check_order(jobs: Sequence[Job]) -> None:
 def _obstacle(job: Job, results: Mapping[str, JobResult], *, stopping: bool) -> str:
     """Why a job will not start, or nothing."""
     missing = sorted(name for name in job.after if name in results and results[name].status != "done")
-    return "stopped" if stopping else f"needs {', '.join(missing)}" if missing else ""
+    return STOPPED if stopping else f"needs {', '.join(missing)}" if missing else ""
 
 
 def _may_start(job: Job, results: Mapping[str, JobResult], jobs: Sequence[Job]) -> bool:
@@ -153,7 +155,7 @@ def run_job(job: Job, stop_requests: Callable[[], int]) -> JobResult:
         if job.is_done():
             return JobResult(name=job.name, status="done")
         if stop_requests():
-            return JobResult(name=job.name, status="skipped", message="stopped")
+            return JobResult(name=job.name, status="skipped", message=STOPPED)
         if code >= 0:
             return JobResult(name=job.name, status="failed", message=f"exit code {code}: {words or 'no message'}")
     killed = f"{1 + RETRIES} times ended by {signal.Signals(-code).name}"

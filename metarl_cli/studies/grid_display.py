@@ -1,7 +1,7 @@
 """What the terminal shows of a grid: all of it as one bar, a bar for each job that runs, and the time that is left.
 
 In a terminal it is redrawn every second and only what failed stays on the screen; elsewhere it is one line per job
-that is over. Both go to standard error.
+that is done or has failed. Both go to standard error.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from metarl_cli.studies.grid import Job, JobResult, Listener
+from metarl_cli.studies.grid import STOPPED, Job, JobResult, Listener
 
 __all__ = ["Share", "grid_display"]
+
+STOPPING = "Stopping: what runs ends with its iteration. Ctrl-C again kills it."
 
 PRIOR_SECONDS = 30.0
 """How long the expected pace weighs as much as the pace that was seen."""
@@ -64,8 +66,11 @@ def grid_display(shares: Mapping[str, Share], *, slots: int, quiet: bool) -> Ite
     else:
 
         def say(job: Job, result: JobResult | None) -> None:
+            stopping = board.stopping
             board.note(job, result)
-            if result:
+            if board.stopping > stopping:
+                print(STOPPING, file=sys.stderr, flush=True)
+            if result and result.status != "skipped":
                 print(board.line(result), file=sys.stderr, flush=True)
 
         yield say
@@ -81,12 +86,17 @@ class _Board:
         self._running: dict[str, float] = {}
         self._start, self._total = time.monotonic(), sum(share.seconds for share in shares.values())
         self._initial = self._done()
+        self.stopping = False
 
     def note(self, job: Job, result: JobResult | None) -> None:
+        self.stopping |= result is not None and result.message == STOPPED
         if result is None:
             self._running[job.name] = time.monotonic()
+            return
+        self._running.pop(job.name, None)
+        if result.status == "skipped":
+            self._begun[job.name] = self._shares[job.name].fraction()
         else:
-            self._running.pop(job.name, None)
             self._over.add(job.name)
 
     def line(self, result: JobResult) -> str:
@@ -101,6 +111,8 @@ class _Board:
         for name, start in list(self._running.items()):
             fraction = self._shares[name].fraction()
             table.add_row(f"  {name}", _bar(fraction), f"{fraction:.0%}", f"{_clock(time.monotonic() - start)}")
+        if self.stopping:
+            table.add_row(STOPPING)
         return table
 
     def _done(self) -> float:

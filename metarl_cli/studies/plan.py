@@ -114,10 +114,13 @@ def _training_command(directory: Path, config: RunConfig) -> list[str]:
 
 def _fraction(directory: Path, config: RunConfig) -> float:
     """The share of the iterations that have their row in `progress.csv`."""
-    path = directory / runs.PROGRESS
-    if run_state(directory, config) in ("missing", "changed") or not path.exists():
+    if run_state(directory, config) in ("missing", "changed"):
         return 0.0
-    return min(max(path.read_bytes().count(b"\n") - 1, 0) / config.iterations, 1.0)
+    try:
+        lines = (directory / runs.PROGRESS).read_bytes().count(b"\n")
+    except FileNotFoundError:  # not begun, or just beginning anew
+        return 0.0
+    return min(max(lines - 1, 0) / config.iterations, 1.0)
 
 
 def _text(value: object) -> str:

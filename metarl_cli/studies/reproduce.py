@@ -18,7 +18,7 @@ import pandas as pd
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.papers import FIGURES, Figure, find_figure
 from metarl_cli.papers.settings import PROFILES
-from metarl_cli.reporting.comparison import compare, summarise
+from metarl_cli.reporting.comparison import compare, detail, summarise
 from metarl_cli.reporting.draw import PLOTS, plot
 from metarl_cli.reporting.frames import write_table
 from metarl_cli.store import PUBLISHED, table_path
@@ -57,7 +57,7 @@ class Outcome:
 
     Attributes:
         status: whether all was done, a part, or it was stopped on request.
-        rows: one per figure, how it compares with the published one.
+        rows: how it compares with what is published: number by number for one figure, else one row per figure.
         messages: where things are, what is not done and why.
     """
 
@@ -92,11 +92,12 @@ def reproduce(request: Request) -> Outcome:
     if stopped:
         advice = f"Stopped with {len(problems)} of {len(over)} jobs to do; the same command goes on from there."
         return Outcome(status="stopped", messages=(advice,))
-    comparisons, undrawn = _finish(figures, request)
+    undone = {result.name for result in over if result.status != "done"}  # an older table of theirs may lie there
+    comparisons, undrawn = _finish([figure for figure in figures if figure.name not in undone], request)
     home = request.results / request.profile
     return Outcome(
         status="partial" if problems or undrawn else "complete",
-        rows=tuple(summarise(pd.concat(comparisons, ignore_index=True)) if comparisons else ()),
+        rows=tuple(_rows(comparisons)),
         messages=(f"Drawn in {home / FIGURES_FOLDER}, compared in {home}/FIGURE/{COMPARISON}.", *problems, *undrawn),
     )
 
@@ -134,9 +135,16 @@ def _finish(figures: Sequence[Figure], request: Request) -> tuple[list[pd.DataFr
         try:
             _draw(figure, request)
             comparisons.append(_compare(figure, request))
-        except UserError as error:
-            undrawn.append(f"{figure.name}: {error}")
+        except Exception as error:  # one that cannot be drawn must not cost the others theirs
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            undrawn.append(f"{figure.name}: {kind}{error}")
     return comparisons, undrawn
+
+
+def _rows(comparisons: Sequence[pd.DataFrame]) -> list[dict[str, object]]:
+    if len(comparisons) == 1:
+        return detail(comparisons[0])
+    return summarise(pd.concat(comparisons, ignore_index=True)) if comparisons else []
 
 
 def _draw(figure: Figure, request: Request) -> None:

@@ -22,7 +22,7 @@ from metarl_cli.papers.settings import run_config
 from metarl_cli.store import LOCAL, runs_directory
 from metarl_cli.studies.directory import PROGRESS
 from metarl_cli.studies.variance_estimators import MEASURED
-from metarl_cli.studies.variance_run import STATISTICS, VarianceSettings, measure
+from metarl_cli.studies.variance_run import STATISTICS, VarianceSettings, has_other_settings, measure
 
 __all__ = ["COLUMNS", "FIGURE_ESTIMATORS", "SIZES", "VarianceSize", "home", "settings", "settings_for", "study"]
 
@@ -106,6 +106,8 @@ def home(asked: VarianceSettings, results: Path = LOCAL) -> Path:
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     """The measurements of a figure's estimators, the carrier's returns, and those of whatever runs the figure has.
 
+    Measurements with other settings, of an earlier version for instance, are begun anew.
+
     Raises:
         UserError: for a profile that does not exist, or a directory of measurements that is in use.
         RunFailedError: if a gradient stops being finite.
@@ -114,9 +116,13 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     frames = list(_trained_runs(figure, profile, results))
     for seed in range(1, SIZES[profile].seeds + 1):
         asked = settings_for(environment, profile=profile, seed=seed)
-        table = measure(home(asked, results), asked).assign(environment=environment, profile=profile, seed=seed)
+        table = _measured(home(asked, results), asked).assign(environment=environment, profile=profile, seed=seed)
         frames += [_carrier(table), _estimators(table, FIGURE_ESTIMATORS[figure.name])]
     return pd.concat(frames, ignore_index=True).dropna(subset="value")
+
+
+def _measured(directory: Path, asked: VarianceSettings) -> pd.DataFrame:
+    return measure(directory, asked, overwrite=has_other_settings(directory, asked))
 
 
 def _estimators(table: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:

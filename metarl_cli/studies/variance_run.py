@@ -31,7 +31,7 @@ from metarl_cli.studies.variance_estimators import (
 from metarl_cli.studies.variance_statistics import spread, squared_bias
 from metarl_cli.training.trainer import TrainState
 
-__all__ = ["STATISTICS", "VarianceSettings", "measure"]
+__all__ = ["STATISTICS", "VarianceSettings", "has_other_settings", "measure"]
 
 SETTINGS, TABLE = "settings.json", "variance.csv"
 
@@ -106,14 +106,23 @@ def measure(
     return table
 
 
+def has_other_settings(directory: Path, settings: VarianceSettings) -> bool:
+    """Whether a measurement is there that is not this one."""
+    path = directory / SETTINGS
+    return path.exists() and path.read_text(encoding="utf-8") != _text(settings)
+
+
+def _text(settings: VarianceSettings) -> str:
+    return json.dumps(asdict(settings), indent=2) + "\n"
+
+
 def _claim(directory: Path, settings: VarianceSettings, *, overwrite: bool) -> None:
-    path, text = directory / SETTINGS, json.dumps(asdict(settings), indent=2) + "\n"
     if overwrite:
         for name in (SETTINGS, TABLE, runs.CHECKPOINT):
             (directory / name).unlink(missing_ok=True)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise UserError(f"{path} is of other settings: --overwrite begins anew, --out goes elsewhere.")
-    path.write_text(text, encoding="utf-8")
+    if has_other_settings(directory, settings):
+        raise UserError(f"{directory / SETTINGS} is of other settings: --overwrite begins anew, --out goes elsewhere.")
+    (directory / SETTINGS).write_text(_text(settings), encoding="utf-8")
 
 
 def _carrier(directory: Path, fresh: TrainState, checkpoint: int) -> TrainState:

@@ -46,7 +46,9 @@ def write_study(results: Path, figure: str, profile: str, rows: Sequence[Mapping
     return path
 
 
-def tested(figure: str, offsets: Mapping[int, float], *, profile: str = "quick") -> list[dict[str, object]]:
+def returns_on_new_tasks(
+    figure: str, offsets: Mapping[int, float], *, profile: str = "quick"
+) -> list[dict[str, object]]:
     """Returns on new tasks: the paper's own after the last step, moved by an offset per seed, and 0 before."""
     rows = []
     for entry in REPORTED[figure]:

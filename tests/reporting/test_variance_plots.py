@@ -9,13 +9,12 @@ from metarl_cli.papers import FIGURES
 from metarl_cli.reporting.draw import PLOTS
 from metarl_cli.reporting.plots import save
 from metarl_cli.reporting.plots.style import colour, label
-from metarl_cli.reporting.plots.variance import LOOKS, REQUIRED, Look, promp_fig3, tmaml_fig2
+from metarl_cli.reporting.plots.variance import LOOKS, REQUIRED, TRAINED_WITH, Look, promp_fig3, tmaml_fig2
 from metarl_cli.studies.variance import FIGURE_ESTIMATORS
 from metarl_cli.studies.variance_statistics import noise_limits
 
 QUANTITIES = ("rstd", "relative_deviation", "cosine", "variance")
 STEPS = (0, 400, 800)
-LABELS = ("lvc-vpg", "dice")
 
 
 def measured(curve, quantity, *values, rounds=10):
@@ -49,13 +48,13 @@ def line(panel, text):
 
 
 def test_a_panel_for_each_quantity():
-    assert list(panels(promp_fig3(full(), labels=LABELS))) == [
+    assert list(panels(promp_fig3(full()))) == [
         "mean of std/|mean| over coordinates",
         "‖std‖ / ‖mean‖",
         "cosine to the mean gradient",
         "return after adaptation",
     ]
-    assert list(panels(tmaml_fig2(full(), labels=LABELS))) == [
+    assert list(panels(tmaml_fig2(full()))) == [
         "sum of the variances of all coordinates",
         "‖std‖ / ‖mean‖",
         "return after adaptation",
@@ -64,7 +63,7 @@ def test_a_panel_for_each_quantity():
 
 def test_lines_are_means_over_seeds_and_bands_their_intervals():
     frame = table(measured("lvc", "relative_deviation", 1.0, 2.0))
-    (panel,) = (p for name, p in panels(tmaml_fig2(frame, labels=())).items() if name == "‖std‖ / ‖mean‖")
+    (panel,) = (p for name, p in panels(tmaml_fig2(frame)).items() if name == "‖std‖ / ‖mean‖")
     drawn = line(panel, label("lvc"))
     np.testing.assert_array_equal(drawn.get_xdata(), STEPS)
     np.testing.assert_allclose(drawn.get_ydata(), [1.5, 3.0, 6.0])
@@ -75,7 +74,7 @@ def test_lines_are_means_over_seeds_and_bands_their_intervals():
 
 def test_on_logarithmic_axes_means_are_geometric_and_intervals_stay_positive():
     frame = table(measured("lvc", "variance", 1.0, 100.0))
-    panel = tmaml_fig2(frame, labels=()).axes[0]
+    panel = tmaml_fig2(frame).axes[0]
     assert panel.get_yscale() == "log"
     np.testing.assert_allclose(line(panel, label("lvc")).get_ydata(), [10.0, 20.0, 40.0])
     assert panel.collections[0].get_paths()[0].vertices[:, 1].min() > 0.0
@@ -84,28 +83,45 @@ def test_on_logarithmic_axes_means_are_geometric_and_intervals_stay_positive():
 @pytest.mark.parametrize("quantity", ["relative_deviation", "cosine"])
 def test_the_value_of_pure_noise_is_marked(quantity):
     frame = table(measured("lvc", quantity, 0.5, rounds=7))
-    drawn = promp_fig3(frame, labels=())
+    drawn = promp_fig3(frame)
     (panel,) = (p for p in drawn.axes if any(t.get_text() == "nothing but noise" for t in p.texts))
     (limit,) = (found for found in panel.lines if len(set(found.get_ydata())) == 1)
     assert limit.get_ydata()[0] == pytest.approx(getattr(noise_limits(7), quantity))
 
 
-def test_returns_show_trained_runs_beside_the_carrier():
-    panel = panels(promp_fig3(full(), labels=LABELS))["return after adaptation"]
-    assert [found.get_label() for found in panel.lines] == ["DiCE", LOOKS["carrier"].label]
-    np.testing.assert_allclose(panel.lines[0].get_ydata(), [5.0, 10.0, 20.0])
-    np.testing.assert_allclose(panel.lines[1].get_ydata(), [2.0, 4.0, 8.0])
+def test_returns_show_trained_runs_beside_the_carrier_with_the_look_of_their_estimator():
+    figure = promp_fig3(full())
+    panel = panels(figure)["return after adaptation"]
+    carrier, run = panel.lines
+    np.testing.assert_allclose(carrier.get_ydata(), [2.0, 4.0, 8.0])
+    np.testing.assert_allclose(run.get_ydata(), [5.0, 10.0, 20.0])
+    assert carrier.get_label() == LOOKS["carrier"].label
+    estimator = line(figure.axes[0], LOOKS["dice-full-released"].label)
+    assert run.get_label() == estimator.get_label()
+    assert (run.get_color(), run.get_linestyle()) == (estimator.get_color(), estimator.get_linestyle())
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        label("lvc"),
+        LOOKS["dice-full-released"].label,
+        LOOKS["carrier"].label,
+    ]
+
+
+@pytest.mark.parametrize("name", FIGURE_ESTIMATORS)
+def test_every_trained_run_has_the_look_of_an_estimator_of_its_figure(name):
+    shown = {TRAINED_WITH.get(curve.label, curve.label) for curve in FIGURES[name].curves}
+    assert shown <= set(FIGURE_ESTIMATORS[name])
 
 
 def test_checkpoints_that_a_seed_lacks_are_not_averaged():
     frame = table(measured("lvc", "cosine", 0.1, 0.2))
     frame = frame[~((frame["seed"] == 2) & (frame["env_steps"] == 800))]
-    panel = panels(promp_fig3(frame, labels=()))["cosine to the mean gradient"]
+    panel = panels(promp_fig3(frame))["cosine to the mean gradient"]
     np.testing.assert_array_equal(line(panel, label("lvc")).get_xdata(), [0, 400])
 
 
 def test_the_figure_says_profile_seeds_rounds_and_band():
-    text = promp_fig3(full(), labels=LABELS).get_supxlabel()
+    text = promp_fig3(full()).get_supxlabel()
     assert "Profile: quick." in text
     assert "seeds: 1, 2, 3 (n=3)" in text
     assert "R = 10 rounds" in text
@@ -113,7 +129,7 @@ def test_the_figure_says_profile_seeds_rounds_and_band():
 
 
 def test_an_empty_table_gives_empty_panels():
-    figure = promp_fig3(full().iloc[:0], labels=LABELS)
+    figure = promp_fig3(full().iloc[:0])
     assert figure.get_supxlabel() == "No measurements yet."
     assert [panel.texts[0].get_text() for panel in figure.axes] == ["no data yet"] * 4
 
@@ -127,16 +143,16 @@ def test_the_lines_of_a_figure_can_be_told_apart(names):
 
 def test_required_columns_are_all_that_is_read():
     frame = full()[sorted(REQUIRED)]
-    assert len(promp_fig3(frame, labels=LABELS).axes[0].lines) == 2
+    assert len(promp_fig3(frame).axes[0].lines) == 2
     for column in REQUIRED:
         with pytest.raises(KeyError):
-            promp_fig3(frame.drop(columns=column), labels=LABELS)
+            promp_fig3(frame.drop(columns=column))
 
 
 def test_the_same_table_gives_the_same_bytes_and_stays(tmp_path):
     frame = full()
     before = frame.copy(deep=True)
-    files = [save(tmaml_fig2(frame, labels=LABELS), tmp_path / name) for name in ("a", "b")]
+    files = [save(tmaml_fig2(frame), tmp_path / name) for name in ("a", "b")]
     for first, second in zip(*files, strict=True):
         assert first.read_bytes() == second.read_bytes()
     pd.testing.assert_frame_equal(frame, before)

@@ -455,10 +455,11 @@ def test_a_start_is_kept_when_a_run_is_resumed(tmp_path):
 @pytest.mark.parametrize("environment", ["Navigation", "HalfCheetahFwdBack"])
 def test_numbers_that_are_not_finite_end_a_run(tmp_path, metarl, environment, override):
     directory = tmp_path / "run"
-    ended = metarl("train", "--env", environment, "--profile", "smoke", "--set", override, "--out", directory)
+    smoke = ("train", "--env", environment, "--profile", "smoke", "--iterations", 1, "--out", directory)
+    ended = metarl(*smoke, "--set", override)
     assert ended.code == 1
     (message,) = [line for line in ended.err.splitlines() if not line.startswith("iteration ")]
-    assert message.startswith("Error: the run failed: iteration ")
+    assert message.startswith("Error: the run failed: iteration 0: ")
     assert "not finite" in message
     assert meta(directory)["status"] == "failed"
     assert not (directory / "DONE").exists()

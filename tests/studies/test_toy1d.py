@@ -269,10 +269,10 @@ def test_the_frame_has_the_truth_and_every_method_at_every_size_and_repeats():
 
 
 def test_the_monte_carlo_truth_is_unbiased_within_its_standard_error():
-    problem = make_problem(replace(SETTINGS, spacing=0.02), 0)
-    settings = replace(SETTINGS, truth_samples=4000, truth_batch=400)
-    for row in toy1d.truth_rows(problem, settings):
-        assert row["relative_error"] < 2.5 * row["standard_error"] < 1.0
+    # a large α, so that the Hessian matters for the meta-gradient
+    settings = replace(SETTINGS, truth_samples=4000, truth_batch=400, inner_lr=1.0, training_steps=0, spacing=0.02)
+    for row in toy1d.truth_rows(make_problem(settings, 0), settings):
+        assert row["relative_error"] < 2.0 * row["standard_error"] < 0.5
 
 
 def test_methods_name_estimators_of_the_registry():

@@ -19,6 +19,7 @@ from metarl_cli.training.build import build
 from metarl_cli.training.policies import distribution
 
 CORNER_SCENE, PLANE_SCENE = SCENES["PointMomentum"], SCENES["Navigation"]
+HORIZON = 10
 UPPER_RIGHT = np.array([2.0, 2.0])
 
 
@@ -94,11 +95,15 @@ def test_the_radii_are_those_of_the_papers_figure_and_the_tasks():
 # Tables of trained runs
 
 
+def short(config):
+    return replace(config, sampling=replace(config.sampling, horizon=HORIZON))
+
+
 def trained(figure, directory, *, labels=None, seeds=(1,), theta=lambda theta: theta):
     """Run directories as training would leave them, without training."""
     for run in planned_runs(FIGURES[figure], "smoke"):
         for seed in seeds:
-            config = replace(run.config, seed=seed)
+            config = short(replace(run.config, seed=seed))
             home = runs_directory(directory, "smoke") / run.path.with_name(f"seed{seed}")
             if labels is None or config.label in labels:
                 home.mkdir(parents=True)
@@ -140,7 +145,7 @@ def test_paths_of_the_drawn_tasks_are_kept_point_by_point(tables):
         points = tables[figure].query("stage == 'post' and task.notna()")
         of_path = points.groupby(["curve", "task", "trajectory"])["step"].agg(list)
         assert len(of_path) == points["curve"].nunique() * tasks * kept, figure
-        assert all(steps == list(range(10)) for steps in of_path)
+        assert all(steps == list(range(HORIZON)) for steps in of_path)
 
 
 def test_the_picture_has_its_discs(tables):
@@ -158,8 +163,8 @@ def test_the_numbers_are_over_all_held_out_tasks_and_the_points_are_the_trainers
     table = study(FIGURES["promp-fig4"], "smoke", tmp_path)
     (run,) = (run for run in planned_runs(FIGURES["promp-fig4"], "smoke") if run.config.label == "lvc-trpo")
     _, state = build(run.config)
-    held_out = replace(run.config, seed=0, sampling=replace(run.config.sampling, tasks=TASKS))
-    trainer, _ = build(held_out)
+    held_out = short(replace(run.config, seed=0))
+    trainer, _ = build(replace(held_out, sampling=replace(held_out.sampling, tasks=TASKS)))
     goals = trainer.draw_tasks(0, 1)
     rounds = trainer.sample(state, goals, 0, 1)
     assert len(goals) == 40 and len(rounds) == 4

@@ -26,13 +26,16 @@ from metarl_cli.studies.variance_run import measure
 from metarl_cli.studies.variance_statistics import noise_limits, spread, squared_bias
 from metarl_cli.training.build import build
 
+HORIZON = 10
 CHEAP = ("lvc", "reinforce", "loaded_dice", "dice")
 
 
 def asked(*, estimators=CHEAP, checkpoints=(0, 2), seed=1, rounds=3, environment="Navigation"):
-    return settings_for(
+    settings = settings_for(
         environment, profile="smoke", seed=seed, estimators=estimators, rounds=rounds, checkpoints=checkpoints
     )
+    short = replace(settings.config.sampling, horizon=HORIZON)
+    return replace(settings, config=replace(settings.config, sampling=short))
 
 
 def bench_of(*names, environment="Navigation"):
@@ -208,7 +211,7 @@ def test_the_same_seed_gives_the_same_file_whatever_the_threads(tmp_path):
     assert written(tmp_path / "a") == written(tmp_path / "b") != written(tmp_path / "c")
     assert list(tables["a"]["iteration"]) == [0] * 4 + [2] * 4
     assert list(tables["a"]["estimator"]) == [*CHEAP] * 2
-    assert list(tables["a"]["env_steps"].unique()) == [0, 2 * 2 * 4 * 10 * 2]
+    assert list(tables["a"]["env_steps"].unique()) == [0, 2 * 2 * 4 * HORIZON * 2]
     pd.testing.assert_frame_equal(tables["a"], pd.read_csv(tmp_path / "a" / variance_run.TABLE))
 
 
@@ -382,6 +385,17 @@ def test_both_figures_show_the_same_measurements(results):
     measured = pd.read_csv(home(settings, directory) / variance_run.TABLE)
     expected = measured[measured["estimator"] == "lvc"]["rstd"].to_list()
     assert list(lvc[0].query("quantity == 'rstd'")["value"]) == expected
+
+
+def test_measurements_of_other_settings_are_begun_anew_by_a_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(variance, "planned_runs", lambda *_: iter(()))
+    figure = replace(FIGURES["promp-fig3"], environments=("Navigation",))
+    before = study(figure, "smoke", tmp_path)
+    fewer = replace(SIZES["smoke"], checkpoints=(0,))
+    monkeypatch.setattr(variance, "SIZES", {**SIZES, "smoke": fewer})
+    after = study(figure, "smoke", tmp_path)
+    assert sorted(before["iteration"].unique()) == [0, 1]
+    assert sorted(after["iteration"].unique()) == [0]
 
 
 def test_what_decides_a_table_is_the_same_text_each_time():

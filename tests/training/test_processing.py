@@ -75,12 +75,30 @@ def test_advantages_are_normalised_gae_on_the_linear_baseline(gae_lambda):
         assert round_.scale[m].item() == pytest.approx(scale)
 
 
-def test_controlled_rewards_are_discounted_in_units_of_the_advantages():
+def controlled_scale(data, variate):
+    """s of each task: what multiplies the scores, Gₜ − bₜ of the unmasked steps, has mean square 1 in units of it."""
+    returns, raw = raw_variate(data, variate)
+    residuals = (returns[..., None] if raw.dim() == 4 else returns) - raw
+    return torch.stack([(residuals[m][data.mask[m] > 0] ** 2).mean().sqrt() + 1e-8 for m in range(M)])
+
+
+def raw_variate(data, variate):
+    returns = discounted_returns(data.rewards, GAMMA)
+    return returns, CONTROL_VARIATES[variate].predict(learned(variate), data, returns)
+
+
+@pytest.mark.parametrize("variate", CONTROL_VARIATES)
+def test_controlled_rewards_and_control_variates_are_discounted_and_have_one_unit(variate):
     data = trajectories()
-    round_ = processed(data)
-    for t in range(T):
-        expected = GAMMA**t * data.rewards[..., t] / round_.scale[:, None]
-        torch.testing.assert_close(round_.sample.rewards[..., t], expected)
+    _, raw = raw_variate(data, variate)
+    sample, scale = processed(data, variate=variate).sample, controlled_scale(data, variate)
+    assert sample.control_variate.shape == raw.shape
+    assert raw.shape == ((M, N, T, A) if CONTROL_VARIATES[variate].per_action else (M, N, T))
+    assert (raw.abs().max() > 1e-3) == (variate != "none")
+    for m in range(M):
+        for t in range(T):
+            torch.testing.assert_close(sample.rewards[m, :, t], GAMMA**t * data.rewards[m, :, t] / scale[m])
+            torch.testing.assert_close(sample.control_variate[m, :, t], GAMMA**t * raw[m, :, t] / scale[m])
 
 
 def test_released_rewards_are_whitened_over_all_cells_less_a_time_baseline():
@@ -90,24 +108,6 @@ def test_released_rewards_are_whitened_over_all_cells_less_a_time_baseline():
     mean, std = adjusted.mean((1, 2), keepdim=True), adjusted.std((1, 2), keepdim=True, correction=0)
     expected = (adjusted - mean) / (std + 1e-8) * data.mask
     torch.testing.assert_close(processed(data, rewards="released").sample.rewards, expected)
-
-
-@pytest.mark.parametrize("variate", [name for name in CONTROL_VARIATES if name != "none"])
-def test_the_control_variate_is_in_the_units_of_the_rewards(variate):
-    data = trajectories()
-    returns = discounted_returns(data.rewards, GAMMA)
-    raw = CONTROL_VARIATES[variate].predict(learned(variate), data, returns)
-    round_ = processed(data, variate=variate)
-    scaled = round_.sample.control_variate
-    assert scaled.shape == raw.shape == ((M, N, T, A) if CONTROL_VARIATES[variate].per_action else (M, N, T))
-    assert raw.abs().max() > 1e-3
-    for t in range(T):
-        scale = round_.scale.reshape(M, *(1,) * (raw.dim() - 2))
-        torch.testing.assert_close(scaled[:, :, t], GAMMA**t * raw[:, :, t] / scale)
-
-
-def test_without_a_control_variate_it_is_zero():
-    assert not processed(trajectories()).sample.control_variate.any()
 
 
 @pytest.mark.parametrize("variate", CONTROL_VARIATES)

@@ -246,6 +246,19 @@ def test_the_control_variate_learns_after_its_predictions_were_used():
     assert not torch.equal(first[0].sample.control_variate, second[0].sample.control_variate)
 
 
+def test_the_control_variate_learns_from_the_rounds_before_the_last():
+    """It serves the inner steps, and the last round has none."""
+    trainer, state = named("tmaml", overrides=["inner.steps=2"])
+    rounds = sampled(trainer, state)
+    learned = trainer.step(state, rounds)[0].control_variate
+    for stage in range(3):
+        data = rounds[stage].trajectories
+        other = [*rounds]
+        other[stage] = replace(rounds[stage], trajectories=replace(data, rewards=data.rewards.flip(1) + 1.0))
+        relearned = trainer.step(state, other)[0].control_variate
+        assert all(torch.equal(relearned[name], learned[name]) for name in learned) == (stage == 2)
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_state_is_tensors_and_a_number(algorithm):
     """So that a checkpoint can be loaded without running code."""

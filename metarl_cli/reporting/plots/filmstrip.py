@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from matplotlib.animation import PillowWriter
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from metarl_cli.errors import UserError
 from metarl_cli.reporting.plots.style import caption, colour, label, new_figure
 
 __all__ = ["Animation", "Drawing", "Film", "Walk", "animated_films", "animated_walks", "filmstrip", "save"]
@@ -24,7 +26,7 @@ GOAL = "#D55E00"
 LETTERS_PER_INCH = 16
 """Of the small caption."""
 
-DPI, GIF_DPI, FRAMES_PER_SECOND = 160, 100, 10
+DPI, GIF_DPI, FRAME_MILLISECONDS = 160, 100, 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +75,13 @@ class Animation:
 
     Attributes:
         figure: what is drawn.
-        show: brings the figure to a frame.
+        moving: the parts of it that change.
+        show: brings them to a frame.
         frames: how many there are.
     """
 
     figure: Figure
+    moving: Sequence[Artist]
     show: Callable[[int], None]
     frames: int
 
@@ -104,56 +108,81 @@ def filmstrip(films: Sequence[Film], text: str) -> Figure:
 def animated_films(films: Sequence[Film], text: str) -> Animation:
     """A panel for each film; one that is over stands still."""
     figure, panels = _grid(films, (3.0, 2.75))
-    pictures = []
-    for panel, film in zip(panels, films, strict=True):
+    for panel in panels:
         _clear(panel)
-        pictures.append(panel.imshow(film.images[0]))
+    pictures = [panel.imshow(film.images[0]) for panel, film in zip(panels, films, strict=True)]
+    below = {"ha": "center", "va": "top", "fontsize": 8}
+    notes = [
+        panel.text(0.5, -0.03, film.notes[0], below, transform=panel.transAxes)
+        for panel, film in zip(panels, films, strict=True)
+    ]
     _caption(figure, text)
 
     def show(frame: int) -> None:
-        for panel, picture, film in zip(panels, pictures, films, strict=True):
+        for picture, note, film in zip(pictures, notes, films, strict=True):
             now = min(frame, len(film.images) - 1)
             picture.set_data(film.images[now])
-            panel.set_xlabel(film.notes[now], fontsize=8, labelpad=2)
+            note.set_text(film.notes[now])
 
-    return Animation(figure=figure, show=show, frames=max(len(film.images) for film in films))
+    frames = max(len(film.images) for film in films)
+    return Animation(figure=figure, moving=[*pictures, *notes], show=show, frames=frames)
 
 
 def animated_walks(walks: Sequence[Walk], text: str, frames: int) -> Animation:
-    """A panel for each set of paths, which grow in so many frames; as returned, the figure shows them whole."""
+    """A panel for each set of paths, which grow in at most so many frames; as returned, the figure shows them whole."""
     figure, panels = _grid(walks, (3.0, 3.3))
     lines = [_draw_walk(panel, walk) for panel, walk in zip(panels, walks, strict=True)]
-    for panel in panels:
-        panel.set(xlim=panel.get_xlim(), ylim=panel.get_ylim())  # those of whole paths, from now on
+    if walks[0].paths.shape[-1] == 2:
+        _make_square(panels[0])
     _caption(figure, text)
-    ends = np.linspace(1, max(walk.paths.shape[1] for walk in walks), frames).round().astype(int)
+    ends = np.unique(np.linspace(1, max(walk.paths.shape[1] for walk in walks), frames).round().astype(int))
 
     def show(frame: int) -> None:
         for drawn, walk in zip(lines, walks, strict=True):
             for line, path in zip(drawn, walk.paths, strict=True):
                 line.set_data(*_on_paper(path[: ends[frame]]))
 
-    return Animation(figure=figure, show=show, frames=frames)
+    return Animation(figure=figure, moving=[line for drawn in lines for line in drawn], show=show, frames=len(ends))
 
 
 def save(drawing: Drawing, path: Path) -> None:
-    """Write a figure as PNG, an animation as GIF, without dates: the same drawing gives the same bytes."""
+    """Write a figure as PNG, an animation as GIF, without dates: the same drawing gives the same bytes.
+
+    Raises:
+        UserError: if it is an animation, and imageio is not installed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(drawing, Animation):
-        _save_frames(drawing, path)
+        _write_gif(list(_frames(drawing)), path)
     else:
         drawing.savefig(path, dpi=DPI, metadata={"Software": None})
 
 
-def _save_frames(animation: Animation, path: Path) -> None:
-    animation.show(0)
-    animation.figure.draw_without_rendering()
-    animation.figure.set_layout_engine("none")  # from here on nothing moves but what is shown
-    writer = PillowWriter(fps=FRAMES_PER_SECOND)
-    with writer.saving(animation.figure, str(path), dpi=GIF_DPI):
-        for frame in range(animation.frames):
-            animation.show(frame)
-            writer.grab_frame()
+def _frames(animation: Animation) -> Iterator[NDArray[np.uint8]]:
+    """All frames, [height, width, 3]; what does not move is drawn once, and takes the longest."""
+    figure = animation.figure
+    figure.set_dpi(GIF_DPI)
+    canvas: Any = FigureCanvasAgg(figure)  # without type information
+    figure.draw_without_rendering()  # lays the panels out, with all that moves
+    figure.set_layout_engine("none")
+    for artist in animation.moving:
+        artist.set_animated(True)
+    canvas.draw()
+    still = canvas.copy_from_bbox(figure.bbox)
+    for frame in range(animation.frames):
+        canvas.restore_region(still)
+        animation.show(frame)
+        for artist in animation.moving:
+            figure.draw_artist(artist)
+        yield np.array(canvas.buffer_rgba())[..., :3]
+
+
+def _write_gif(frames: Sequence[NDArray[np.uint8]], path: Path) -> None:
+    try:
+        from imageio.v3 import imwrite
+    except ImportError:
+        raise UserError("A GIF needs imageio, the extra `render`: pip install imageio. PNG works without.") from None
+    imwrite(path, frames, duration=FRAME_MILLISECONDS, loop=0)
 
 
 def _caption(figure: Figure, text: str) -> None:
@@ -195,6 +224,12 @@ def _draw_walk(panel: Axes, walk: Walk) -> list[Line2D]:
     panel.plot(*np.concatenate(starts, axis=1), ".", color="black", markersize=3)
     own = colour(walk.stage)
     return [panel.plot(*_on_paper(path), color=own, linewidth=0.8, alpha=0.7)[0] for path in walk.paths]
+
+
+def _make_square(panel: Axes) -> None:
+    """The same limits to the right and upwards, and with them a square panel without margins around it."""
+    limits = [*panel.get_xlim(), *panel.get_ylim()]
+    panel.set(xlim=(min(limits), max(limits)), ylim=(min(limits), max(limits)))
 
 
 def _on_paper(path: NDArray[np.float64]) -> NDArray[np.float64]:

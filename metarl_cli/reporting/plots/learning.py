@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
 
-__all__ = ["REQUIRED", "adaptation", "learning_curves"]
+__all__ = ["REQUIRED", "adaptation", "learning_curves", "training_panel"]
 
 REQUIRED = frozenset({"curve", "environment", "profile", "seeds", "quantity", "env_steps", "mean", "low", "high"})
 LINE_STYLES = ("-", "--", ":", "-.")
@@ -33,7 +33,7 @@ def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], labels
     figure, panels = _panels(len(environments))
     for panel, environment in zip(panels, environments, strict=False):
         lines = drawn[(drawn["environment"] == environment) & drawn["curve"].isin(labels)]
-        _panel(panel, environment, lines, by="curve", order=labels)
+        curve_panel(panel, environment, lines, by="curve", order=labels)
     _finish(figure, drawn)
     return figure
 
@@ -45,9 +45,19 @@ def adaptation(curves: pd.DataFrame) -> Figure:
     figure, panels = _panels(len(groups))
     for panel, lines in zip(panels, groups, strict=False):
         title = f"{label(lines['curve'].iloc[0])} on {lines['environment'].iloc[0]}"
-        _panel(panel, title, lines, by="stage", order=("post", "pre"))
+        curve_panel(panel, title, lines, by="stage", order=("post", "pre"))
     _finish(figure, drawn)
     return figure
+
+
+def training_panel(frame: pd.DataFrame, labels: Sequence[str]) -> Callable[[Axes], None] | None:
+    """Draws panel (d) of TayPO's Fig. 1 from the rows `study = training` of its table; None if there are none."""
+    rows = frame[frame["study"] == "training"]
+    if rows.empty:
+        return None
+    drawn = rows[rows["quantity"] == "return/post"]
+    title = f"(d) {drawn['environment'].iloc[0]}, {drawn['profile'].iloc[0]}"
+    return lambda panel: curve_panel(panel, title, drawn, by="curve", order=labels)
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -58,7 +68,8 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def _panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, order: Sequence[str]) -> None:
+def curve_panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, order: Sequence[str]) -> None:
+    """One line with its band for each name in the order, told apart by the column `by`; says so if there is none."""
     panel.set_title(title, fontsize=9)
     if curves.empty:
         mark_missing(panel)

@@ -37,10 +37,13 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
         "dice-full-released": Look("trpo-maml", "--", "DiCE inside and outside, released scaling"),
         "tmaml": Look("tmaml", "-", "TMAML, meta-learned control variate"),
         "tmaml-per-task": Look("tmaml", "--", "TMAML, per-task control variate"),
-        "vpg-maml": Look("reinforce", "-", "MAML-VPG"),
-        "dice-vpg": Look("dice", "-", "DiCE-VPG"),
     }
 )
+
+TRAINED_WITH: Mapping[str, str] = MappingProxyType(
+    {"lvc-vpg": "lvc", "vpg-maml": "reinforce", "dice-vpg": "dice-released", "dice": "dice-full-released"}
+)
+"""The estimator that a trained run uses, whose look it has, where their names differ."""
 
 PURE_NOISE: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"relative_deviation": (1.0, 0.5), "cosine": (0.0, -0.5)}
@@ -60,51 +63,55 @@ LOGARITHMIC = frozenset({"rstd", "variance"})
 """Averaged as logarithms, too: their intervals cannot reach below zero."""
 
 
-def promp_fig3(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
+def promp_fig3(table: pd.DataFrame) -> Figure:
     """The relative deviation that ProMP's Fig. 3 shows, two robust companions of it, and the return.
 
     Args:
-        table: as `studies.variance` makes it; the estimators are drawn in its order.
-        labels: the curves of the trained runs, in the order of the legend.
+        table: as `studies.variance` makes it; lines are drawn in its order. A trained run looks as its estimator.
     """
-    return _figure(table, ("rstd", "relative_deviation", "cosine", "return/post"), labels)
+    return _figure(table, ("rstd", "relative_deviation", "cosine", "return/post"), columns=2)
 
 
-def tmaml_fig2(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
+def tmaml_fig2(table: pd.DataFrame) -> Figure:
     """The variance that TMAML's Fig. 2 shows, the deviation relative to the gradient, and the return.
 
-    Arguments as for `promp_fig3`.
+    Args:
+        table: as for `promp_fig3`.
     """
-    return _figure(table, ("variance", "relative_deviation", "return/post"), labels)
+    return _figure(table, ("variance", "relative_deviation", "return/post"), columns=3)
 
 
-def _figure(table: pd.DataFrame, quantities: Sequence[str], labels: Sequence[str]) -> Figure:
-    columns = 2 if len(quantities) == 4 else len(quantities)
+def _figure(table: pd.DataFrame, quantities: Sequence[str], *, columns: int) -> Figure:
     figure, panels = new_figure(len(quantities) // columns, columns, size=(3.7, 3.0))
     for panel, quantity in zip(panels, quantities, strict=True):
-        rows = table[table["quantity"] == quantity]
-        _panel(
-            panel, quantity, rows, (*labels, "carrier") if quantity == "return/post" else list(rows["curve"].unique())
-        )
-    handles, texts = panels[0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside upper center", ncols=3, fontsize=7, frameon=False)
+        _panel(panel, quantity, table[table["quantity"] == quantity])
+    lines = {str(line.get_label()): line for panel in panels for line in panel.lines}
+    named = [text for text in lines if not text.startswith("_")]  # the others mark levels
+    figure.legend(
+        [lines[text] for text in named], named, loc="outside upper center", ncols=3, fontsize=7, frameon=False
+    )
     caption(figure, _caption(table))
     return figure
 
 
-def _panel(panel: Axes, quantity: str, rows: pd.DataFrame, names: Sequence[str]) -> None:
+def _panel(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
     panel.set_ylabel(AXES[quantity], fontsize=8)
     if rows.empty:
         mark_missing(panel)
         return
-    for name in names:
-        _line(panel, name, rows[rows["curve"] == name], logarithmic=quantity in LOGARITHMIC)
+    for name in rows["curve"].unique():
+        line = rows[rows["curve"] == name]
+        trained = (line["rounds"] == 0).all()
+        look = _look(TRAINED_WITH.get(name, name) if trained else name)
+        _line(panel, look, line, logarithmic=quantity in LOGARITHMIC)
     _limit(panel, quantity, rows)
-    if quantity == "return/post":
-        panel.legend(fontsize=7, frameon=False)
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.set_xlabel("environment steps of training", fontsize=8)
+
+
+def _look(name: str) -> Look:
+    return LOOKS.get(name, Look(name, "-", label(name)))
 
 
 def _limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
@@ -119,10 +126,7 @@ def _limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
         _noise_limit(panel, quantity, rows)
 
 
-def _line(panel: Axes, name: str, rows: pd.DataFrame, *, logarithmic: bool) -> None:
-    if rows.empty:
-        return
-    look = LOOKS.get(name, Look(name, "-", label(name)))
+def _line(panel: Axes, look: Look, rows: pd.DataFrame, *, logarithmic: bool) -> None:
     values = rows.pivot(index="env_steps", columns="seed", values="value").dropna()
     band = _geometric(values) if logarithmic else mean_interval(values.to_numpy().T)
     own, steps = colour(look.like), values.index.to_numpy()
@@ -141,7 +145,8 @@ def _noise_limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
         limit = (rounds - less) ** power
         panel.axhline(limit, color=colour("pre"), linewidth=0.8, linestyle=(0, (1, 2)))
         own, place = colour("pre"), panel.get_yaxis_transform()
-        panel.text(0.99, limit, "nothing but noise", transform=place, ha="right", va="bottom", fontsize=6, color=own)
+        text = panel.text(0.99, limit, "nothing but noise", transform=place, ha="right", va="bottom", color=own)
+        text.set(fontsize=6, clip_on=True, in_layout=False)
 
 
 def _caption(table: pd.DataFrame) -> str:

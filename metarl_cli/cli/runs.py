@@ -1,0 +1,97 @@
+"""Commands about one run: train, evaluate, render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metarl_cli.cli.exits import INTERRUPTED, OK
+
+__all__ = ["evaluate", "render", "train"]
+
+
+def train(
+    algo: Annotated[str | None, typer.Option(help="Algorithm; see `metarl list algorithms`. Default: promp.")] = None,
+    env: Annotated[
+        str | None, typer.Option(help="Task distribution; see `metarl list envs`. Default: HalfCheetahFwdBack.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random stream. Default: 1.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Meta-iterations. Default: the profile's.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Size of the run: smoke, quick, overnight or paper. Default: paper.")
+    ] = None,
+    inner: Annotated[str | None, typer.Option(help="Inner estimator instead of the algorithm's.")] = None,
+    exploration: Annotated[str | None, typer.Option(help="Exploration term instead of the algorithm's.")] = None,
+    outer: Annotated[str | None, typer.Option(help="Outer objective instead of the algorithm's.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="Outer optimiser instead of the algorithm's.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting: --set inner.lr=0.05.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory. Default: results/local/PROFILE/train/ALGO/ENV/seedN.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one run; no number depends on them.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the directory.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again over a run in the directory.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Train an algorithm on a task distribution, at the paper's settings unless told otherwise.
+
+    Example: metarl train --algo promp --env HalfCheetahFwdBack --iterations 150 --threads 2
+    """
+    from metarl_cli.studies.launch import Request, launch
+
+    parts = {
+        "seed": seed,
+        "iterations": iterations,
+        "inner.estimator": inner,
+        "outer.exploration": exploration,
+        "outer.objective": outer,
+        "outer.optimizer": optimizer,
+    }
+    flags = [f"{key}={value}" for key, value in parts.items() if value is not None]
+    request = Request(algorithm=algo, environment=env, profile=profile, overrides=(*flags, *(set_ or ())))
+    outcome = launch(request, out=out, threads=threads, resume=resume, overwrite=overwrite, quiet=quiet)
+    print(outcome.message)
+    raise typer.Exit(OK if outcome.finished else INTERRUPTED)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a trained run.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Adaptation steps. Default: the run's.")] = None,
+    tasks: Annotated[int, typer.Option(min=2, help="Held-out tasks.")] = 40,
+    trajectories: Annotated[
+        int | None, typer.Option(min=1, help="Trajectories per task and step. Default: the run's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads; no number depends on them.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Adapt a trained policy to held-out tasks, with its training-time inner step, and print the returns.
+
+    Example: metarl evaluate results/local/quickstart/promp --steps 3
+    """
+    from metarl_cli.studies.evaluate import evaluate as measure
+    from metarl_cli.terminal import print_table
+
+    table = measure(run, steps=steps, tasks=tasks, trajectories=trajectories, seed=seed, threads=threads)
+    print_table(table.round(3).to_dict("records"), as_json=as_json)
+
+
+def render(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a trained run.")],
+    tasks: Annotated[int, typer.Option(min=1, help="Held-out tasks.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")] = 0,
+    format_: Annotated[str, typer.Option("--format", help="png, a filmstrip; or gif, an animation.")] = "png",
+    out: Annotated[Path | None, typer.Option(help="The file. Default: RUN_DIR/render.FORMAT.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads; no number depends on them.")] = 1,
+) -> None:
+    """Draw a trained policy on held-out tasks before and after adaptation; needs no display.
+
+    Example: metarl render results/local/quickstart/promp --format gif
+    """
+    from metarl_cli.studies.render import render as draw
+
+    print(draw(run, tasks=tasks, seed=seed, threads=threads, format=format_, out=out))

@@ -1,0 +1,138 @@
+"""Commands that compare estimates: their variance, and how near they come to the truth."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metarl_cli.cli.exits import INTERRUPTED, OK
+from metarl_cli.errors import UserError
+from metarl_cli.store import LOCAL, table_path
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["exact", "tabular", "toy1d", "variance"]
+
+
+def variance(
+    env: Annotated[str, typer.Option(help="Task distribution; see `metarl list envs`.")] = "HalfCheetahFwdBack",
+    estimators: Annotated[
+        str | None, typer.Option(help="Meta-gradient estimators, as in lvc,dice. Default: those of the figures.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="Size: smoke, quick, overnight or paper.")] = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random stream.")] = 1,
+    rounds: Annotated[int | None, typer.Option(help="Batches at each checkpoint. Default: the profile's.")] = None,
+    checkpoints: Annotated[
+        str | None, typer.Option(help="Iterations to measure at, as in 0,20,40. Default: the profile's.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory. Default: results/local/PROFILE/variance/ENV/seedN.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads; no number depends on them.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew instead of continuing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure, along the training of LVC-VPG, how much meta-gradients change when the batch is drawn again.
+
+    Example: metarl variance --env Navigation --estimators lvc,dice,loaded_dice
+    """
+    from metarl_cli.studies.variance_launch import launch
+    from metarl_cli.terminal import print_table
+
+    outcome = launch(
+        env,
+        profile=profile,
+        seed=seed,
+        estimators=estimators,
+        rounds=rounds,
+        checkpoints=checkpoints,
+        out=out,
+        threads=threads,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+    if rows := outcome.rows() if as_json else outcome.brief():
+        print_table(rows, as_json=as_json)
+    raise typer.Exit(OK if outcome.finished else INTERRUPTED)
+
+
+def exact(
+    mdp: Annotated[Path | None, typer.Option(help="JSON file of a small MDP; --example prints one.")] = None,
+    estimators: Annotated[
+        str | None, typer.Option(help="Names, separated by commas; see `metarl list estimators`. Default: all.")
+    ] = None,
+    estimator: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE:FUNCTION", help="A surrogate of your own, in addition.")
+    ] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print an example file and exit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Bias and variance of every estimator's gradient and Hessian, by enumerating all trajectories of a small MDP.
+
+    Example: metarl correlate exact --example > mdp.json && metarl correlate exact --mdp mdp.json
+    """
+    from metarl_cli.estimators import ESTIMATORS
+    from metarl_cli.studies import exact as study
+    from metarl_cli.terminal import print_table
+
+    if example:
+        print(json.dumps(dict(study.EXAMPLE), indent=2))
+        return
+    if mdp is None:
+        raise UserError("Which MDP? Give --mdp FILE.json; --example prints such a file.")
+    names = [*(estimators.split(",") if estimators else () if estimator else list(ESTIMATORS)), *(estimator or ())]
+    problem = study.load_problem(mdp)
+    for name, reason in study.left_out(problem, names).items():
+        print(f"{name} is left out: {reason}.", file=sys.stderr)
+    print_table(study.exact_rows(problem, names), as_json=as_json)
+
+
+def tabular(
+    profile: Annotated[str, typer.Option(help="smoke, quick, overnight or paper.")] = "quick",
+    variant: Annotated[str, typer.Option(help="released (20 states) or paper (10 states).")] = "released",
+    out: Annotated[
+        Path | None, typer.Option(help="The CSV file. Default: results/local/PROFILE/taypo-fig1/taypo-fig1.csv.")
+    ] = None,
+) -> None:
+    """TayPO Fig. 1a-c: accuracy on random MDPs against off-policyness and sample size.
+
+    Example: metarl correlate tabular --profile paper
+    """
+    from metarl_cli.studies.tabular import run, settings
+
+    _write_study("taypo-fig1", profile, out, lambda progress: run(settings(profile, variant), progress))
+
+
+def toy1d(
+    profile: Annotated[str, typer.Option(help="smoke, quick, overnight or paper.")] = "quick",
+    out: Annotated[
+        Path | None, typer.Option(help="The CSV file. Default: results/local/PROFILE/tmaml-fig4/tmaml-fig4.csv.")
+    ] = None,
+) -> None:
+    """TMAML Fig. 4: correlation with the true Hessian and meta-gradient on a 1-D task, against sample size.
+
+    Example: metarl correlate toy1d --profile quick
+    """
+    from metarl_cli.studies.toy1d import run, settings
+
+    _write_study("tmaml-fig4", profile, out, lambda progress: run(settings(profile), progress))
+
+
+def _write_study(
+    figure: str, profile: str, out: Path | None, study: Callable[[Callable[[int, int], None]], DataFrame]
+) -> None:
+    from metarl_cli.reporting.frames import write_table
+    from metarl_cli.terminal import counted
+
+    path = out or table_path(LOCAL, profile, figure)
+    with counted(figure) as progress:
+        frame = study(progress)
+    write_table(frame, path)
+    print(path)

@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_results import returns_on_new_tasks, write_figure_runs, write_study
+
+from metarl_cli.errors import UserError
+from metarl_cli.papers import CLAIMS, FIGURES, PAPERS
+from metarl_cli.papers.claim import Claim, Comparison, ExactCheck, Measure, Range, beats, exact, order
+from metarl_cli.reporting.claims import Verdict, judge, judge_all, load_tables, verdict_of
+from metarl_cli.reporting.measures import Effect, effects
+from metarl_cli.reporting.statistics import mean_interval
+from metarl_cli.reporting.wording import claim_row, counts_text, evidence_text, interval_text, number, range_text
+from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
+from metarl_cli.studies.exact_claims import CHECKS, exact_number
+from metarl_cli.studies.variance_run import STATISTICS
+
+ABOVE = Range(low=0.0)
+
+
+def table(numbers, **fixed):
+    """A tidy table from {(curve, seed, iteration): value}, or with keys (curve, seed)."""
+    names = ("curve", "seed", "iteration")
+    rows = [{**dict(zip(names, key, strict=False)), "return/post": value, **fixed} for key, value in numbers.items()]
+    return pd.DataFrame(rows)
+
+
+def measure(curve, **where):
+    return Measure(column="return/post", where=(("curve", curve), *where.items()))
+
+
+def comparison(statistic="difference", *, wanted=ABOVE, **changes):
+    against = None if statistic == "value" else measure("b")
+    return Comparison(
+        label="a and b", statistic=statistic, measure=measure("a"), against=against, wanted=wanted, **changes
+    )
+
+
+def only_effect(comparison, frame):
+    (effect,) = effects(comparison, frame, "runs")
+    return effect
+
+
+def never(check):
+    raise AssertionError(check)
+
+
+def claim_of(*comparisons, reads="runs", figure="promp-fig2"):
+    return Claim(
+        name="promp-x", paper="promp", statement="S.", source="T.", figure=figure, reads=reads, comparisons=comparisons
+    )
+
+
+def judged(claim, **tables):
+    """The judgement on tables of runs, by profile."""
+    return judge(claim, {(profile, "runs"): frame for profile, frame in tables.items()}, never)
+
+
+# The claims as data
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_speaks_only_of_what_exists(name):
+    claim = CLAIMS[name]
+    assert name == claim.name and claim.name.startswith(f"{claim.paper}-") and claim.paper in PAPERS
+    assert claim.statement.endswith(".") and claim.source and claim.comparisons
+    assert len({comparison.label for comparison in claim.comparisons}) == len(claim.comparisons)
+    assert (claim.reads == "exact") == (claim.figure == "")
+    for comparison in claim.comparisons:
+        assert isinstance(comparison, ExactCheck) == (claim.reads == "exact")
+        assert comparison.wanted.low < comparison.wanted.high
+        if isinstance(comparison, ExactCheck):
+            assert comparison.check in CHECKS
+        else:
+            assert (comparison.against is None) == (comparison.statistic == "value")
+
+
+@pytest.mark.parametrize("name", [name for name, claim in CLAIMS.items() if claim.reads == "runs"])
+def test_claims_on_runs_read_the_curves_of_their_figure(name):
+    figure = FIGURES[CLAIMS[name].figure]
+    for comparison in CLAIMS[name].comparisons:
+        for read in (comparison.measure, comparison.against):
+            where = dict(read.where)
+            assert where["curve"] in {curve.label for curve in figure.curves}
+            assert where["environment"] in figure.environments
+
+
+STUDIES = {
+    "promp-fig3": variance.COLUMNS,
+    "promp-fig4": trajectories.COLUMNS,
+    "tmaml-fig2": variance.COLUMNS,
+    "tmaml-fig4": toy1d.COLUMNS,
+    "sgmrl-table1": meta_test.COLUMNS,
+    "sgmrl-table2": meta_test.COLUMNS,
+    "taypo-fig1": tabular.COLUMNS,
+}
+
+
+@pytest.mark.parametrize("name", [name for name, claim in CLAIMS.items() if claim.reads == "study"])
+def test_claims_on_studies_read_what_the_studies_write(name):
+    figure = FIGURES[CLAIMS[name].figure]
+    values = {
+        "curve": {curve.label for curve in figure.curves} | set(variance.FIGURE_ESTIMATORS.get(figure.name, ())),
+        "quantity": {*STATISTICS, "inner_hessian", "meta_gradient"},
+        "estimator": set(tabular.COEFFICIENTS) | {method.estimator for method in toy1d.METHODS},
+        "control_variate": {method.control_variate for method in toy1d.METHODS},
+        "environment": set(figure.environments),
+    }
+    for comparison in CLAIMS[name].comparisons:
+        for read in filter(None, (comparison.measure, comparison.against)):
+            assert {read.column, *dict(read.where), *([comparison.sweep] * bool(comparison.sweep))} <= {
+                *STUDIES[figure.name]
+            }
+            for column, value in read.where:
+                assert column not in values or value in values[column]
+
+
+def test_every_check_belongs_to_a_claim():
+    used = {c.check for claim in CLAIMS.values() for c in claim.comparisons if isinstance(c, ExactCheck)}
+    assert used == set(CHECKS)
+
+
+def test_builders():
+    assert [c.label for c in order(["x", "y", "z"], "E")] == ["x − y, E, final return", "y − z, E, final return"]
+    assert beats("x", "y", "E").wanted == Range(low=0.0)
+    assert exact("l", "dice").wanted.high == 1e-10
+    assert exact("l", "dice", low=1.0).wanted == Range(low=1.0)
+
+
+# Verdicts
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "wanted", "verdict"),
+    [
+        (0.1, 2.0, ABOVE, "holds"),
+        (0.0, 2.0, ABOVE, "holds"),
+        (-2.0, -0.1, ABOVE, "fails"),
+        (-1.0, 1.0, ABOVE, "undecided"),
+        (-1.0, 0.0, ABOVE, "undecided"),
+        (math.nan, math.nan, ABOVE, "undecided"),
+        (1.0, 1.04, Range(high=1.05), "holds"),
+        (1.06, 1.2, Range(high=1.05), "fails"),
+        (1.5, 2.5, Range(1.4, 2.8), "holds"),
+        (1.5, 2.9, Range(1.4, 2.8), "undecided"),
+        (1.0, 3.0, Range(1.4, 2.8), "undecided"),
+        (2.9, 3.5, Range(1.4, 2.8), "fails"),
+        (0.5, 1.3, Range(1.4, 2.8), "fails"),
+    ],
+)
+def test_the_interval_decides(low, high, wanted, verdict):
+    assert verdict_of(low, high, wanted) == verdict
+
+
+def test_effects_are_paired_by_seed():
+    frame = table({("a", 1): 3.0, ("a", 2): 15.0, ("a", 9): 77.0, ("b", 2): 10.0, ("b", 1): 1.0, ("b", 3): 0.0})
+    effect = only_effect(comparison(), frame)
+    assert effect.seeds == (1, 2) and effect.iterations == 0
+    assert effect[1:4] == pytest.approx(mean_interval([2.0, 5.0]))
+    ratio = only_effect(comparison("ratio"), frame)
+    assert ratio[1:4] == pytest.approx(np.exp(mean_interval(np.log([3.0, 1.5]))))
+    assert only_effect(comparison("value"), frame)[1:4] == pytest.approx(mean_interval([3.0, 15.0, 77.0]))
+
+
+@pytest.mark.parametrize(("summary", "expected"), [("mean", 9.5), ("median", 9.5), ("final", 18.5)])
+def test_training_is_summarised_over_the_iterations_that_all_seeds_have(summary, expected):
+    a = {("a", seed, i): i + seed for seed in (1, 2) for i in range(20)}
+    b = {("b", seed, i): seed for seed in (1, 2) for i in range(30)}
+    effect = only_effect(comparison(summary=summary), table(a | b))
+    assert effect.mean == pytest.approx(expected)
+    assert effect.iterations == 20
+    shorter = {key: value for key, value in (a | b).items() if key[1] == 1 or key[2] < 5}
+    assert only_effect(comparison(summary="mean"), table(shorter)).mean == pytest.approx(2.0)
+
+
+def test_the_median_is_not_the_mean():
+    frame = table({("a", seed, i): float(i == 2) * 90 for seed in (1, 2) for i in range(3)})
+    assert only_effect(comparison("value", summary="median"), frame).mean == 0.0
+    assert only_effect(comparison("value", summary="mean"), frame).mean == 30.0
+
+
+def test_a_sweep_takes_its_values_one_by_one():
+    frame = pd.concat(
+        [table({("a", 1): 1.0 + n, ("a", 2): 1.0 + n, ("b", 1): 10.0, ("b", 2): 10.0}, samples=n) for n in (30, 5, 7)]
+    )
+    every = list(effects(comparison(sweep="samples"), frame, "x"))
+    assert [effect.mean for effect in every] == [-4.0, -2.0, 21.0]
+    assert [effect.label for effect in every] == [f"a and b, samples = {n}" for n in (5, 7, 30)]
+    (first,), (last,) = (list(effects(comparison(sweep="samples", at=at), frame, "x")) for at in ("first", "last"))
+    assert (first.mean, last.mean) == (-4.0, 21.0)
+
+
+def test_a_condition_may_ask_for_a_column_without_a_value():
+    frame = table({("a", 1): 1.0, ("a", 2): 3.0}).assign(task=[np.nan, 4.0])
+    without = Comparison(label="l", statistic="value", measure=measure("a", task=None), wanted=ABOVE)
+    assert only_effect(without, frame).seeds == (1,)
+
+
+def test_rows_of_training_among_those_of_a_study_change_nothing():
+    study = table({("a", 1): 1.0, ("a", 2): 3.0, ("b", 1): 0.0, ("b", 2): 1.0})
+    both = pd.concat([study, table({("c", 1, 0): 9.0})])
+    assert only_effect(comparison(), both) == only_effect(comparison(), study)
+
+
+def test_a_missing_number_is_not_passed_over():
+    frame = pd.concat([differences(1.0, 1.1), differences(math.nan)])
+    assert math.isnan(only_effect(comparison(), frame).mean)
+    assert judged(claim_of(comparison()), quick=frame).verdict == "undecided"
+
+
+@pytest.mark.parametrize("column", ["seed", "curve", "return/post", "samples"])
+def test_a_table_of_another_version_is_named(column):
+    frame = table({("a", 1): 1.0, ("b", 1): 1.0}, samples=3).drop(columns=column)
+    with pytest.raises(UserError, match=f"sgmrl-table1 has no column {column}"):
+        list(effects(comparison(sweep="samples"), frame, "sgmrl-table1"))
+
+
+def differences(*values):
+    return table({(curve, seed): v * (curve == "a") for seed, v in enumerate(values) for curve in "ab"})
+
+
+def test_one_seed_is_undecided_and_none_not_yet_run():
+    claim = claim_of(comparison())
+    assert judged(claim, quick=differences(5.0)).verdict == "undecided"
+    assert judged(claim, quick=differences(5.0, 5.1)).verdict == "holds"
+    assert judged(claim, quick=differences(-5.0, -5.1)).verdict == "fails"
+    assert judged(claim).verdict == "not yet run"
+    assert judged(claim, quick=table({("a", 1): 1.0, ("b", 2): 1.0})).verdict == "not yet run"
+    assert judged(claim, quick=table({("a", 1, 0): 1.0, ("b", 2, 0): 1.0})).verdict == "not yet run"
+
+
+def test_the_largest_profile_with_an_interval_counts():
+    claim = claim_of(comparison())
+    small, large, single = differences(5.0, 5.1), differences(-5.0, -5.1), differences(1.0)
+    assert evidence_text(judged(claim, quick=small, paper=large)) == "paper, n = 2"
+    assert judged(claim, quick=small, paper=large).verdict == "fails"
+    assert evidence_text(judged(claim, quick=small, paper=single)) == "quick, n = 2"
+    assert evidence_text(judged(claim, smoke=single, quick=single)) == "quick, n = 1"
+
+
+def test_a_claim_is_the_conjunction_of_its_comparisons():
+    frame = differences(4.0, 4.1)
+    holds, fails = comparison(), comparison(wanted=Range(high=0.0))
+    undecided, missing = (
+        comparison(wanted=Range(low=4.05)),
+        Comparison(label="c", statistic="value", measure=measure("c"), wanted=ABOVE),
+    )
+    cases = {
+        (holds, holds): ("holds", "holds on 2"),
+        (holds, undecided): ("undecided", "holds on 1, undecided on 1"),
+        (holds, missing): ("undecided", "holds on 1, not yet run on 1"),
+        (fails, holds, missing): ("fails", "holds on 1, fails on 1, not yet run on 1"),
+        (missing,): ("not yet run", "not yet run"),
+    }
+    for comparisons, (verdict, counts) in cases.items():
+        judgement = judged(claim_of(*comparisons), quick=frame)
+        assert (judgement.verdict, counts_text(judgement)) == (verdict, counts)
+
+
+def test_a_verdict_hangs_on_the_worst_comparison():
+    frame = differences(4.0, 4.1)
+    near, far = (comparison(wanted=Range(high=limit)) for limit in (3.0, -3.0))
+    judgement = judged(claim_of(comparison(), near, far), quick=frame)
+    assert judgement.weakest is judgement.findings[2]
+    wide = judged(claim_of(comparison(wanted=Range(low=-9.0)), comparison()), quick=frame)
+    assert wide.weakest is wide.findings[1]
+
+
+# Results on disk decide
+
+
+def flip(path, sign):
+    frame = pd.read_csv(path)
+    frame["return/post"] *= sign
+    frame.to_csv(path, index=False)
+
+
+def verdicts(results):
+    return {judgement.claim.name: judgement.verdict for judgement in judge_all(results, lambda check: math.nan)}
+
+
+def test_without_results_nothing_was_run(tmp_path):
+    found = verdicts(tmp_path)
+    assert set(found) == set(CLAIMS)
+    assert {found[name] for name, claim in CLAIMS.items() if claim.reads != "exact"} == {Verdict.NOT_RUN}
+
+
+def test_a_verdict_changes_when_a_run_changes(tmp_path):
+    posts = {"lvc-vpg": {1: (5.0, 9.0), 2: (5.0, 9.5)}, "vpg-emaml": {1: (0.0, 1.0), 2: (0.0, 1.0)}}
+    write_figure_runs(tmp_path, "promp-fig2", "quick", posts)
+    assert verdicts(tmp_path)["promp-lvc-beats-emaml"] == "holds"
+    for path in tmp_path.rglob("lvc-vpg/HopperRandParams/*/progress.csv"):
+        flip(path, -1.0)
+    assert verdicts(tmp_path)["promp-lvc-beats-emaml"] == "fails"
+    judgement = judge(CLAIMS["promp-lvc-beats-emaml"], load_tables(tmp_path), never)
+    assert counts_text(judgement) == "holds on 5, fails on 1"
+    assert judgement.weakest.effect.label == "lvc-vpg − vpg-emaml, HopperRandParams, final return"
+
+
+def test_a_verdict_changes_when_a_table_changes(tmp_path):
+    rows = returns_on_new_tasks("sgmrl-table2", {1: 0.0, 2: 3.0, 3: -1.0})
+    path = write_study(tmp_path, "sgmrl-table2", "quick", rows)
+    assert verdicts(tmp_path)["sgmrl-table-2"] == "holds"
+    frame = pd.read_csv(path)
+    frame.loc[(frame["curve"] == "vpg-maml-k3") & (frame["environment"] == "SwimmerRandVel"), "return"] += 100.0
+    frame.to_csv(path, index=False)
+    assert verdicts(tmp_path)["sgmrl-table-2"] == "fails"
+
+
+def test_time_is_the_median_of_sampling_and_update(tmp_path):
+    posts = {"sgmrl": {1: [0.0] * 3, 2: [0.0] * 3}, "vpg-maml": {1: [0.0] * 3, 2: [0.0] * 3}}
+    write_figure_runs(tmp_path, "sgmrl-table1", "quick", posts)
+    for path in tmp_path.rglob("sgmrl/*/*/progress.csv"):
+        frame = pd.read_csv(path)
+        frame["time/update"] = [0.77, 100.0, 0.77]
+        frame.to_csv(path, index=False)
+    judgement = judge(CLAIMS["sgmrl-time"], load_tables(tmp_path), never)
+    assert judgement.findings[0].effect.mean == pytest.approx(1.02)
+    assert judgement.verdict == "holds"
+
+
+# Theorems
+
+
+@pytest.mark.parametrize("name", [name for name, claim in CLAIMS.items() if claim.reads == "exact"])
+def test_theorems_are_decided_by_computation(name):
+    judgement = judge(CLAIMS[name], {}, exact_number)
+    assert judgement.verdict == ("fails" if name.startswith("tmaml-theorem") else "holds")
+    assert evidence_text(judgement) == "exact"
+    wrong = {"holds": "fails", "fails": "holds"}[judgement.verdict]
+    assert judge(CLAIMS[name], {}, lambda check: 1.0 - (exact_number(check) > 1e-3)).verdict == wrong
+
+
+def test_the_two_papers_contradict_each_other_on_one_number():
+    claims = [CLAIMS["tmaml-theorem-1"], CLAIMS["taypo-tmaml-biased"]]
+    assert len({claim.comparisons[0].check for claim in claims}) == 1
+    for value, expected in ((0.0, ("holds", "fails")), (2.57, ("fails", "holds"))):
+        assert tuple(judge(claim, {}, lambda check, value=value: value).verdict for claim in claims) == expected
+
+
+def test_an_unknown_check_is_named():
+    with pytest.raises(UserError, match="Did you mean 'dice'"):
+        exact_number("dic")
+
+
+# In words
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.23456, "1.235"), (-513.0, "−513"), (4.3e-16, "4.3e−16"), (0.0, "0"), (123456.7, "123457"), (math.nan, "–")],
+)
+def test_numbers_as_text(value, text):
+    assert number(value) == text
+
+
+def test_intervals_and_ranges_as_text():
+    frame = differences(1.0, 3.0)
+    effect = only_effect(comparison(), frame)
+    assert interval_text(effect) == "2 [−10.71, 14.71]"
+    assert interval_text(effect._replace(low=math.nan, high=math.nan)) == "2"
+    assert interval_text(Effect("exact", 2.5, 2.5, 2.5)) == "2.5"
+    assert [range_text(r) for r in (ABOVE, Range(high=1.05), Range(1.5, 3.0))] == ["≥ 0", "≤ 1.05", "1.5 to 3"]
+
+
+def test_a_row_has_every_number_behind_a_claim():
+    row = claim_row(judged(claim_of(comparison(), comparison(wanted=Range(high=9.0))), quick=differences(1.0, 3.0)))
+    assert {key: row[key] for key in ("verdict", "found", "effect", "profile", "n", "wanted", "statistic")} == {
+        "verdict": "undecided",
+        "found": "undecided on 2",
+        "effect": 2.0,
+        "profile": "quick",
+        "n": 2,
+        "wanted": "≥ 0",
+        "statistic": "difference of return/post, mean per seed",
+    }
+    assert [finding["wanted"] for finding in row["findings"]] == ["≥ 0", "≤ 9"]
+
+
+def test_the_command_lists_every_claim(metarl, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    completed = metarl("list", "claims", "--json")
+    rows = json.loads(completed.out, parse_constant=never)
+    assert completed.code == 0
+    assert [row["claim"] for row in rows] == list(CLAIMS)
+    assert {row["verdict"] for row in rows} == {"holds", "fails", "not yet run"}
+    shown = metarl("list", "claims").out
+    assert "tmaml-theorem-1" in shown and "findings" not in shown
