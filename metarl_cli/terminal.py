@@ -7,6 +7,7 @@ lines elsewhere, nothing with `--quiet`.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from metarl_cli.config import RunConfig
 
 __all__ = ["counted", "print_table", "training_display"]
 
+WIDE = 400
+
 Show = Callable[[Mapping[str, float]], None]
 
 
@@ -35,7 +38,9 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
         table.add_column(name, no_wrap=position == 0)
     for row in rows:
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table, markup=False)
+    # In a file or a pipe a row is a line, however long; a terminal has a width to keep to, and COLUMNS sets one.
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(width=None if has_width else WIDE).print(table, markup=False)
 
 
 @contextmanager
