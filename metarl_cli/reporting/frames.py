@@ -31,6 +31,8 @@ def load_runs(directory: Path) -> pd.DataFrame:
         if not path.stat().st_size:
             continue  # a run in its first iteration
         config, frame = load_config(path.with_name("config.json")), read_table(path)
+        if frame.empty:
+            continue  # one that failed there: a header alone would turn every column of numbers into objects
         curve = config.label or config.algorithm
         run = (curve, config.environment.name, config.profile, config.seed)
         if run in homes:

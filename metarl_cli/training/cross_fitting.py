@@ -49,11 +49,12 @@ class FitQuality:
 
 
 def fit_quality(predictions: Tensor, returns: Tensor, mask: Tensor) -> FitQuality:
-    """How well b[M, N, T] predicts Gₜ[M, N, T] over the unmasked steps of all tasks."""
+    """How well b[M, N, T] predicts Gₜ[M, N, T] over the unmasked steps of all tasks; 0 where all returns are equal."""
     location, _ = masked_moments(returns, mask)
     variance = masked_mean(((returns - location) * mask) ** 2, mask).mean()
     loss = masked_mean(((returns - predictions) * mask) ** 2, mask).mean()
-    return FitQuality(loss.item(), 1.0 - (loss / variance).item())
+    explained = 1.0 - (loss / variance).item() if variance > 0 else 0.0
+    return FitQuality(loss.item(), explained)
 
 
 def cross_fitted(data: Regression, predict: Predictor) -> Tensor:

@@ -57,6 +57,14 @@ def test_a_run_in_its_first_iteration_is_no_run_yet(tmp_path):
     assert set(load_runs(tmp_path)["seed"]) == {1}
 
 
+def test_a_run_that_failed_in_its_first_iteration_leaves_numbers_numbers(tmp_path):
+    write_run(tmp_path / "good", seed=1)
+    write_run(tmp_path / "failed", seed=2, post=())
+    runs = load_runs(tmp_path)
+    assert runs["seed"].tolist() == [1, 1]
+    assert all(runs[name].dtype.kind in "if" for name in ("iteration", "env_steps", "return/post"))
+
+
 def test_one_seed_never_counts_twice(tmp_path):
     write_run(tmp_path / "a")
     write_run(tmp_path / "b")

@@ -258,6 +258,12 @@ def test_float32_batches_give_float32_predictions():
     torch.testing.assert_close(b.double(), meta(data), atol=1e-4, rtol=0)
 
 
+def test_nothing_is_explained_where_all_returns_are_equal():
+    returns, mask = torch.zeros(2, 4, 3), torch.ones(2, 4, 3)
+    quality = fit_quality(returns, returns, mask)
+    assert (quality.loss, quality.explained_variance) == (0.0, 0.0)
+
+
 def test_fit_quality_of_known_predictions():
     data = batch()
     returns, mask = data["returns"], data["mask"]
