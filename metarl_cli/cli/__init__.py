@@ -22,7 +22,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A laboratory for gradient-based meta-reinforcement learning.",
-    epilog="Exit codes: 0 ok, 1 run failed, 2 usage, 3 finished in part, 4 a claim check failed, 130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 run failed, 2 usage, 3 finished in part, 4 a verdict against the published one, "
+    "130 interrupted.",
 )
 
 

@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
-from metarl_cli.cli.exits import INTERRUPTED, OK, PARTIAL
+from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
 from metarl_cli.errors import UserError
 from metarl_cli.store import LOCAL, PUBLISHED
 
 __all__ = ["list_", "plot", "report", "reproduce"]
+
+EXIT_CODES = {"complete": OK, "partial": PARTIAL, "stopped": INTERRUPTED, "contradicted": CLAIM_FAILED}
+"""Of a reproduction."""
 
 
 def plot(
@@ -74,7 +77,7 @@ def reproduce(
         print_table(outcome.rows, as_json=False)
     for message in outcome.messages:
         print(message, file=sys.stderr)
-    raise typer.Exit({"complete": OK, "partial": PARTIAL, "stopped": INTERRUPTED}[outcome.status])
+    raise typer.Exit(EXIT_CODES[outcome.status])
 
 
 def report(

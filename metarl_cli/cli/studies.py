@@ -128,11 +128,11 @@ def toy1d(
 def _write_study(
     figure: str, profile: str, out: Path | None, study: Callable[[Callable[[int, int], None]], DataFrame]
 ) -> None:
-    from metarl_cli.reporting.frames import write_table
+    from metarl_cli.studies.tables import write_study_table
     from metarl_cli.terminal import counted
 
     path = out or table_path(LOCAL, profile, figure)
     with counted(figure) as progress:
         frame = study(progress)
-    write_table(frame, path)
+    write_study_table(frame, path)
     print(path)

@@ -111,6 +111,7 @@ class Claim:
         source: paper, section, figure.
         figure: the artefact that shows it; empty for a theorem.
         reads: `runs`: training runs; `study`: the table of the figure; `exact`: nothing, it is computed.
+        decided_at: the smallest profile whose results can decide it; smaller ones are shown, and leave it undecided.
         comparisons: what must hold, all of it.
     """
 
@@ -120,6 +121,7 @@ class Claim:
     source: str
     figure: str = ""
     reads: Literal["runs", "study", "exact"]
+    decided_at: str = "quick"
     comparisons: tuple[Comparison | ExactCheck, ...]
 
 

@@ -83,6 +83,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 4.1 and Fig. 2",
         figure=_FIG2.name,
         reads="runs",
+        decided_at="paper",
         comparisons=beats_all(["promp"], _OTHERS, _FIG2.environments),
     ),
     Claim(
@@ -92,6 +93,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 4.1 and Fig. 2",
         figure=_FIG2.name,
         reads="runs",
+        decided_at="paper",
         comparisons=beats_all(["promp"], _OTHERS, _FIG2.environments, "mean"),
     ),
     Claim(
@@ -101,6 +103,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 4.1 and Fig. 2",
         figure=_FIG2.name,
         reads="runs",
+        decided_at="paper",
         comparisons=beats_all(["lvc-vpg"], ["vpg-emaml"], _FIG2.environments),
     ),
     Claim(
@@ -121,6 +124,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 4.2 and Fig. 3",
         figure=_FIG3.name,
         reads="runs",
+        decided_at="paper",
         comparisons=(beats("lvc-vpg", "dice", "HalfCheetahFwdBack", "mean"),),
     ),
     Claim(
@@ -130,6 +134,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 4.3 and Fig. 4",
         figure=_FIG4.name,
         reads="study",
+        decided_at="overnight",
         comparisons=(  # the paper shows a picture: the limits are ours
             _over_tasks("corners_of_batch", "lvc-trpo", "pre", Range(low=3.5)),
             _over_tasks("reaches_goal", "lvc-trpo", "post", Range(low=0.5)),

@@ -122,6 +122,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5 and Table 1",
         figure=_TABLE1.name,
         reads="study",
+        decided_at="overnight",
         comparisons=tuple(_above("sgmrl", other, "Navigation", 1) for other in ("vpg-maml", "vpg-emaml")),
     ),
     Claim(
@@ -131,6 +132,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5 and Table 2",
         figure=_TABLE2.name,
         reads="study",
+        decided_at="paper",
         comparisons=tuple(_as_printed(name, steps) for name in _TABLE2.environments for steps in (1, 2, 3)),
     ),
     Claim(

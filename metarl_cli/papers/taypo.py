@@ -147,6 +147,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.2.1 and Fig. 1d",
         figure=_FIG1.name,
         reads="runs",
+        decided_at="overnight",
         comparisons=beats_all(["promp-taypo2"], [curve.label for curve in _CURVES[1:]], _FIG1.environments),
     ),
     Claim(
@@ -156,6 +157,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.2.2 and Fig. 2",
         figure=_FIG2.name,
         reads="runs",
+        decided_at="paper",
         comparisons=beats_all(["trpo-maml"], ["trpo-fmaml"], _FIG2.environments),
     ),
     Claim(
@@ -165,6 +167,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.2.2 and Fig. 2",
         figure=_FIG2.name,
         reads="runs",
+        decided_at="paper",
         comparisons=beats_all([curve.label for curve in _CURVES[:-1]], ["trpo-dice"], _FIG2.environments),
     ),
     Claim(
@@ -174,6 +177,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.2.2 and Fig. 2",
         figure=_FIG2.name,
         reads="runs",
+        decided_at="paper",
         comparisons=beats_all(["promp-taypo2"], ["promp"], _FIG2.environments),
     ),
 )

@@ -185,6 +185,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
         figure=_FIG3.name,
         reads="runs",
+        decided_at="paper",
         comparisons=beats_all(_BOTH, _RIVALS[:1], _FIG3.environments),
     ),
     Claim(
@@ -194,6 +195,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
         figure=_FIG3.name,
         reads="runs",
+        decided_at="paper",
         comparisons=beats_all(_BOTH, _RIVALS[1:], _FIG3.environments),
     ),
     Claim(
@@ -203,6 +205,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
         figure=_FIG3.name,
         reads="runs",
+        decided_at="paper",
         comparisons=beats_all(_BOTH[:1], _BOTH[1:], _FIG3.environments),
     ),
     Claim(
@@ -212,6 +215,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Table 1",
         figure=_TABLE1.name,
         reads="runs",
+        decided_at="paper",
         comparisons=tuple(part for name in _TABLE1.environments for part in order(_ranking(name), name)),
     ),
 )

@@ -2,9 +2,12 @@
 
 A comparison pairs two curves or estimators by seed, because one seed gives both the same tasks and initial weights; its
 effect is the mean over seeds with a 95 % Student t interval. It `holds` where the whole interval lies in the range that
-the claim wants, `fails` where the whole interval lies outside, and is `undecided` where the interval crosses a limit or
-there are fewer than two seeds. A claim is the conjunction of its comparisons; intervals are not corrected for their
-number. Of several profiles the largest counts at which an interval exists.
+the claim wants. It `fails` where the interval lies wholly outside even at the level 5 % / m, of m comparisons in the
+claim (Bonferroni): a claim is the conjunction of its comparisons, so that one of them is enough to refute it, and among
+many one would be found by chance. Else it is `undecided`, as with fewer than two seeds, or when all there is was made
+at a smaller profile than the one that decides the claim.
+
+Of several profiles the largest counts at which an interval exists.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -31,7 +34,10 @@ __all__ = ["Finding", "Judgement", "Tables", "Verdict", "judge", "judge_all", "l
 Tables: TypeAlias = Mapping[tuple[str, str], pd.DataFrame]
 """The tables that claims read, by profile and name: `runs`, or a figure."""
 
-RUNS = "runs"
+RUNS, EXACT = "runs", "exact"
+
+LEVEL = 0.05
+"""At which a claim is refuted, all its comparisons together."""
 
 
 class Verdict(StrEnum):
@@ -52,12 +58,14 @@ class Finding:
         wanted: where the claim wants it.
         verdict: of this comparison alone.
         profile: of the results; `exact` for a number without sampling error; empty where there is none.
+        decisive: whether that profile decides the claim.
     """
 
     effect: Effect
     wanted: Range
     verdict: Verdict
     profile: str
+    decisive: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +118,9 @@ def judge_all(
 
 def judge(claim: Claim, tables: Tables, exact: Callable[[str], float]) -> Judgement:
     """One claim; arguments and errors as for `judge_all`."""
-    findings: list[Finding] = []
-    for comparison in claim.comparisons:
-        if isinstance(comparison, ExactCheck):
-            findings.append(_computed(comparison, exact(comparison.check)))
-        else:
-            findings += _measured(comparison, tables, RUNS if claim.reads == "runs" else claim.figure)
-    return Judgement(claim, tuple(findings))
+    numbers = [number for part in claim.comparisons for number in _numbers(part, claim, tables, exact)]
+    compared = sum(bool(number.profile) for number in numbers)
+    return Judgement(claim, tuple(_finding(number, claim, compared) for number in numbers))
 
 
 def load_tables(results: Path, load: Callable[[Path], pd.DataFrame] = load_runs) -> Tables:
@@ -132,39 +136,62 @@ def load_tables(results: Path, load: Callable[[Path], pd.DataFrame] = load_runs)
     return tables
 
 
-def verdict_of(low: float, high: float, wanted: Range) -> Verdict:
-    """What an interval says of a range; one without limits, NaN, says nothing."""
-    if wanted.low <= low and high <= wanted.high:
+def verdict_of(effect: Effect, wanted: Range, compared: int = 1) -> Verdict:
+    """What an effect says of a range, if it is one of so many that were compared; one without interval says nothing."""
+    if wanted.low <= effect.low and effect.high <= wanted.high:
         return Verdict.HOLDS
-    if high < wanted.low or wanted.high < low:
-        return Verdict.FAILS
-    return Verdict.UNDECIDED
+    return Verdict.FAILS if effect.p_value * compared < LEVEL else Verdict.UNDECIDED
 
 
-def _computed(check: ExactCheck, number: float) -> Finding:
-    effect = Effect(check.label, number, number, number)
-    verdict = verdict_of(number, number, check.wanted)
-    return Finding(effect=effect, wanted=check.wanted, verdict=verdict, profile="exact")
+class _Number(NamedTuple):
+    """An effect, where it is wanted and the profile that it is of; empty where there is none."""
+
+    effect: Effect
+    wanted: Range
+    profile: str
 
 
-def _measured(comparison: Comparison, tables: Tables, name: str) -> list[Finding]:
+def _numbers(
+    part: Comparison | ExactCheck, claim: Claim, tables: Tables, exact: Callable[[str], float]
+) -> list[_Number]:
+    if isinstance(part, ExactCheck):
+        return [_computed(part, exact(part.check))]
+    return _measured(part, tables, RUNS if claim.reads == "runs" else claim.figure)
+
+
+def _computed(check: ExactCheck, number: float) -> _Number:
+    p_value = float(check.wanted.low <= number <= check.wanted.high)
+    return _Number(Effect(check.label, number, number, number, p_value), check.wanted, EXACT)
+
+
+def _measured(comparison: Comparison, tables: Tables, name: str) -> list[_Number]:
     """At the largest profile that has an interval, or any number at all."""
     found = [
-        [_finding(comparison, effect, profile) for effect in effects(comparison, tables[profile, name], name)]
+        [
+            _Number(effect, comparison.wanted, profile if effect.seeds else "")
+            for effect in effects(comparison, tables[profile, name], name)
+        ]
         for profile in reversed(PROFILES)
         if (profile, name) in tables
     ]
     for seeds in (2, 1):
-        for findings in found:
-            if any(len(finding.effect.seeds) >= seeds for finding in findings):
-                return findings
-    return [_finding(comparison, Effect(comparison.label), "")]
+        for numbers in found:
+            if any(len(number.effect.seeds) >= seeds for number in numbers):
+                return numbers
+    return [_Number(Effect(comparison.label), comparison.wanted, "")]
 
 
-def _finding(comparison: Comparison, effect: Effect, profile: str) -> Finding:
-    wanted, found = comparison.wanted, bool(effect.seeds)
-    verdict = verdict_of(effect.low, effect.high, wanted) if found else Verdict.NOT_RUN
-    return Finding(effect=effect, wanted=wanted, verdict=verdict, profile=profile if found else "")
+def _finding(number: _Number, claim: Claim, compared: int) -> Finding:
+    effect, wanted, profile = number
+    decisive = profile in (EXACT, *PROFILES[PROFILES.index(claim.decided_at) :])
+    verdict = verdict_of(effect, wanted, compared) if decisive else Verdict.UNDECIDED
+    return Finding(
+        effect=effect,
+        wanted=wanted,
+        verdict=verdict if profile else Verdict.NOT_RUN,
+        profile=profile,
+        decisive=decisive or not profile,
+    )
 
 
 def _margin(finding: Finding) -> float:

@@ -23,6 +23,7 @@ from metarl_cli.reporting.draw import PLOTS
 from metarl_cli.reporting.frames import load_runs
 from metarl_cli.reporting.gallery import Shown, plot_command, shown
 from metarl_cli.reporting.plots.picture import png
+from metarl_cli.reporting.plots.style import label
 from metarl_cli.reporting.provenance import fingerprint, run_rows, table_rows
 from metarl_cli.reporting.tables import beside_the_paper, cells, explanation
 from metarl_cli.reporting.wording import (
@@ -166,7 +167,7 @@ def _figure(figure: Figure, what: Shown | None, results: Path) -> str:
 def _numbers(figure: Figure, what: Shown) -> str:
     table = beside_the_paper(figure, what.frame)
     rows = [
-        tuple(map(escape, (str(row["environment"]), str(row["curve"]), *cells(row)))) for _, row in table.iterrows()
+        tuple(map(escape, (str(row["environment"]), label(row["curve"]), *cells(row)))) for _, row in table.iterrows()
     ]
     header = ("Environment", "Method", "Paper", "Ours [95 % interval]", "n")
     return f'{_table(figure.title, header, rows)}<p class="quiet">{escape(explanation(table))}</p>'

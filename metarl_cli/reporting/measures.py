@@ -15,7 +15,7 @@ import pandas as pd
 
 from metarl_cli.errors import UserError
 from metarl_cli.papers.claim import Comparison, Measure
-from metarl_cli.reporting.statistics import mean_interval
+from metarl_cli.reporting.statistics import mean_interval, range_p_value
 
 __all__ = ["Effect", "effects"]
 
@@ -26,6 +26,7 @@ class Effect(NamedTuple):
     Attributes:
         label: the comparison, and where on its sweep.
         mean, low, high: with a 95 % Student t interval, in logarithms for a ratio; NaN where there is none.
+        p_value: of a mean in the range that the comparison wants, see `statistics.range_p_value`.
         seeds: the seeds that went in.
         iterations: that all of these seeds have: of training, or checkpoints of a study; 0 where there are none.
     """
@@ -34,6 +35,7 @@ class Effect(NamedTuple):
     mean: float = math.nan
     low: float = math.nan
     high: float = math.nan
+    p_value: float = 1.0
     seeds: tuple[int, ...] = ()
     iterations: int = 0
 
@@ -72,13 +74,22 @@ def _effect(comparison: Comparison, label: str, frame: pd.DataFrame) -> Effect:
     numbers, iterations = _per_seed(comparison, frame)
     if numbers.empty:
         return Effect(label)
-    sides = numbers.to_numpy(dtype=np.float64).T
+    first, *second = numbers.to_numpy(dtype=np.float64).T
+    wanted, seeds = comparison.wanted, tuple(int(seed) for seed in numbers.index)
     if comparison.statistic == "ratio":
-        mean, low, high = np.exp(mean_interval(np.log(sides[0]) - np.log(sides[1])))
+        logarithms = np.log(first) - np.log(second[0])
+        mean, low, high = np.exp(mean_interval(logarithms))
+        p_value = range_p_value(logarithms, _logarithm(wanted.low), _logarithm(wanted.high))
     else:
-        mean, low, high = mean_interval(sides[0] - sides[1] if comparison.statistic == "difference" else sides[0])
-    seeds = tuple(int(seed) for seed in numbers.index)
-    return Effect(label, float(mean), float(low), float(high), seeds, iterations)
+        values = first - second[0] if comparison.statistic == "difference" else first
+        mean, low, high = mean_interval(values)
+        p_value = range_p_value(values, wanted.low, wanted.high)
+    return Effect(label, float(mean), float(low), float(high), p_value, seeds, iterations)
+
+
+def _logarithm(limit: float) -> float:
+    """Of a limit of a ratio; what is not positive limits nothing."""
+    return math.log(limit) if limit > 0.0 else -math.inf
 
 
 def _per_seed(comparison: Comparison, frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:

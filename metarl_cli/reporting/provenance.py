@@ -14,7 +14,7 @@ from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.settings import PROFILES
-from metarl_cli.store import runs_directory, table_path
+from metarl_cli.store import META_SUFFIX, runs_directory, table_path
 
 __all__ = ["fingerprint", "made_by", "run_rows", "table_rows"]
 
@@ -42,7 +42,7 @@ def table_rows(results: Path) -> list[Row]:
             "figure": name,
             "table": path.relative_to(results).as_posix(),
             "SHA-256": fingerprint(path),
-            **made_by(_meta(path.parent)),
+            **made_by(_meta(path.with_suffix(META_SUFFIX))),
         }
         for profile, name, path in paths
         if path.exists()
@@ -78,12 +78,11 @@ def _runs(results: Path, profile: str) -> Iterable[dict[str, Any]]:
             "environment": config.environment.name,
             "seeds": config.seed,
             "iterations": max(lines - 1, 0),
-            **made_by(_meta(path.parent)),
+            **made_by(_meta(path.with_name("meta.json"))),
         }
 
 
-def _meta(directory: Path) -> Mapping[str, Any]:
-    path = directory / "meta.json"
+def _meta(path: Path) -> Mapping[str, Any]:
     try:
         content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-__all__ = ["Interval", "mean_interval"]
+__all__ = ["Interval", "mean_interval", "range_p_value"]
 
 
 class Interval(NamedTuple):
@@ -41,3 +41,24 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
         return Interval(mean, nothing, nothing)
     half = stats.t.ppf(0.5 + confidence / 2.0, n - 1) * runs.std(axis=0, ddof=1) / np.sqrt(n)
     return Interval(mean, mean - half, mean + half)
+
+
+def range_p_value(values: ArrayLike, low: float, high: float) -> float:
+    """How compatible values are with a mean in [low, high]: the p-value of the two-sided t-test against its nearer end.
+
+    It is below α exactly where the 1 − α interval of `mean_interval` lies wholly outside.
+
+    Args:
+        values: [n], one per seed.
+        low: may be −∞.
+        high: may be ∞.
+
+    Returns:
+        p in [0, 1]; 1 where the mean lies inside, and where there is no interval: of one seed, or of NaN.
+    """
+    runs = np.asarray(values, dtype=np.float64)
+    distance = max(low - runs.mean(), runs.mean() - high)
+    if len(runs) < 2 or not distance > 0.0:
+        return 1.0
+    error = runs.std(ddof=1) / np.sqrt(len(runs))
+    return float(2.0 * stats.t.sf(distance / error, len(runs) - 1)) if error > 0.0 else 0.0

@@ -13,6 +13,7 @@ from metarl_cli.errors import UserError
 from metarl_cli.papers import REPORTED, Figure
 from metarl_cli.papers.claim import Reported
 from metarl_cli.reporting.frames import write_table
+from metarl_cli.reporting.plots.style import label
 from metarl_cli.reporting.statistics import mean_interval
 from metarl_cli.reporting.wording import number
 
@@ -69,7 +70,7 @@ def cells(row: pd.Series) -> tuple[str, str, str]:
 def markdown(figure: Figure, table: pd.DataFrame) -> str:
     """The table as Markdown, with a line that says what the numbers are."""
     header = ("Environment", "Method", "Paper", "Ours", "n")
-    body = [(row["environment"], row["curve"], *cells(row)) for _, row in table.iterrows()]
+    body = [(row["environment"], label(row["curve"]), *cells(row)) for _, row in table.iterrows()]
     lines = [_line(header), _line(["---"] * len(header)), *(_line(entries) for entries in body)]
     return "\n".join([f"# {figure.name}: {figure.title}", "", *lines, "", explanation(table), ""])
 

@@ -59,12 +59,13 @@ def tally(judgements: Sequence[Judgement]) -> str:
 
 
 def finding_evidence(finding: Finding) -> str:
-    """Profile, number of seeds, and of iterations that were looked at, behind one number."""
+    """Profile, number of seeds, and of iterations that were looked at, behind one number; and if it is too small."""
     effect = finding.effect
     if not effect.seeds:
         return finding.profile or "no data"
     length = f" over {effect.iterations} iterations" if effect.iterations else ""
-    return f"{finding.profile}, n = {len(effect.seeds)}{length}"
+    short = "" if finding.decisive else ", too small to decide"
+    return f"{finding.profile}, n = {len(effect.seeds)}{length}{short}"
 
 
 def evidence_text(judgement: Judgement) -> str:

@@ -10,14 +10,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-import platform
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -25,7 +22,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from metarl_cli import __version__
+from metarl_cli.circumstances import circumstances
 from metarl_cli.config import RunConfig, save_config
 from metarl_cli.errors import UserError
 from metarl_cli.training.trainer import TrainState
@@ -43,7 +40,6 @@ __all__ = [
     "write_meta",
 ]
 
-SCHEMA_VERSION = 1
 CONFIG, META, PROGRESS, CHECKPOINT, DONE = "config.json", "meta.json", "progress.csv", "checkpoint.pt", "DONE"
 
 
@@ -103,13 +99,7 @@ def write_meta(directory: Path, *, threads: int, status: str, diverged: int = 0)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     previous = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     meta = {
-        "schema_version": SCHEMA_VERSION,
-        "metarl": __version__,
-        "git_commit": _git_commit(),
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in ("torch", "gymnasium", "mujoco", "numpy")},
-        "host": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
-        "threads": threads,
+        **circumstances(threads),
         "argv": ["metarl", *sys.argv[1:]],
         "diverged_simulations": previous.get("diverged_simulations", 0) + diverged,
         "start": previous.get("start", now),
@@ -195,14 +185,3 @@ def _write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_bytes(content)
     os.replace(temporary, path)
-
-
-def _git_commit() -> str | None:
-    root = Path(__file__).parents[2]
-    if not (root / "pyproject.toml").exists():  # installed: whatever repository is around it is not ours
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -1,7 +1,7 @@
 """`metarl reproduce`: run what figures lack, draw them, and say how they compare with what is published.
 
 Everything is made below `<results>/<profile>/`: runs, tables, and the drawings in `figures/`. Published results are
-read for the comparison alone.
+read for the comparison alone, of numbers and of the verdicts on claims.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from typing import Literal
 import pandas as pd
 
 from metarl_cli.errors import UserError, unknown_name
-from metarl_cli.papers import FIGURES, Figure, find_figure
+from metarl_cli.papers import CLAIMS, FIGURES, Figure, find_figure
 from metarl_cli.papers.settings import PROFILES
+from metarl_cli.reporting.claims import Verdict, judge, load_tables
 from metarl_cli.reporting.comparison import compare, detail, summarise
 from metarl_cli.reporting.draw import PLOTS, plot
 from metarl_cli.reporting.frames import write_table
 from metarl_cli.store import PUBLISHED, table_path
+from metarl_cli.studies.exact_claims import exact_number
 from metarl_cli.studies.grid import JobResult, count_interrupts, run_jobs
 from metarl_cli.studies.grid_display import grid_display
 from metarl_cli.studies.plan import Step, plan
 from metarl_cli.studies.tables import STUDIES
 
-__all__ = ["Outcome", "Request", "reproduce", "what_is_missing"]
+__all__ = ["Outcome", "Request", "contradictions", "reproduce", "what_is_missing"]
 
 FIGURES_FOLDER, COMPARISON = "figures", "comparison.csv"
 
@@ -56,12 +58,13 @@ class Outcome:
     """What a reproduction came to.
 
     Attributes:
-        status: whether all was done, a part, or it was stopped on request.
+        status: whether all was done, a part, or it was stopped on request; or a claim was decided against what is
+            published.
         rows: how it compares with what is published: number by number for one figure, else one row per figure.
         messages: where things are, what is not done and why.
     """
 
-    status: Literal["complete", "partial", "stopped"]
+    status: Literal["complete", "partial", "stopped", "contradicted"]
     rows: tuple[dict[str, object], ...] = ()
     messages: tuple[str, ...]
 
@@ -94,12 +97,31 @@ def reproduce(request: Request) -> Outcome:
         return Outcome(status="stopped", messages=(advice,))
     undone = {result.name for result in over if result.status != "done"}  # an older table of theirs may lie there
     comparisons, undrawn = _finish([figure for figure in figures if figure.name not in undone], request)
+    against = contradictions(figures, request.results, request.profile, PUBLISHED)
     home = request.results / request.profile
     return Outcome(
-        status="partial" if problems or undrawn else "complete",
+        status="partial" if problems or undrawn else "contradicted" if against else "complete",
         rows=tuple(_rows(comparisons)),
-        messages=(f"Drawn in {home / FIGURES_FOLDER}, compared in {home}/FIGURE/{COMPARISON}.", *problems, *undrawn),
+        messages=(
+            f"Drawn in {home / FIGURES_FOLDER}, compared in {home}/FIGURE/{COMPARISON}.",
+            *problems,
+            *undrawn,
+            *against,
+        ),
     )
+
+
+def contradictions(figures: Sequence[Figure], results: Path, profile: str, published: Path) -> list[str]:
+    """The claims of these figures that hold at this profile and fail in what is published, or the other way round."""
+    names = {figure.name for figure in figures}
+    ours = {key: table for key, table in load_tables(results).items() if key[0] == profile}
+    theirs = load_tables(published)
+    found = []
+    for claim in (claim for claim in CLAIMS.values() if claim.figure in names):
+        here, there = (judge(claim, tables, exact_number).verdict for tables in (ours, theirs))
+        if {here, there} == {Verdict.HOLDS, Verdict.FAILS}:
+            found.append(f"{claim.name} {here} here, and {there} in {published}.")
+    return found
 
 
 def _figures(name: str | None) -> list[Figure]:

@@ -1,6 +1,8 @@
 """The study behind each figure that is not drawn from training runs alone, and the table that it writes.
 
 `python -m metarl_cli.studies.tables FIGURE PROFILE RESULTS` writes one table: studies run in the same grid as training.
+Beside `<figure>.csv` stand `<figure>.meta.json`, the circumstances under which it was made, and `<figure>.json`, what
+decided it.
 """
 
 from __future__ import annotations
@@ -17,14 +19,15 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from metarl_cli.circumstances import circumstances
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers import FIGURES, Figure
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.reporting.frames import curves, load_runs, write_table
-from metarl_cli.store import runs_directory, table_path
+from metarl_cli.store import META_SUFFIX, runs_directory, table_path
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 
-__all__ = ["STUDIES", "Study", "command", "is_current", "write"]
+__all__ = ["STUDIES", "Study", "command", "is_current", "write", "write_study_table"]
 
 VARIANT = "released"
 """Of the random MDPs: the sizes with which the paper's figure was drawn."""
@@ -81,11 +84,15 @@ def write(figure: Figure, profile: str, results: Path) -> None:
     table = table_path(results, profile, figure.name)
     origin = _origin_path(table)
     origin.unlink(missing_ok=True)
-    frame = STUDIES[figure.name].rows(figure, profile, results)
-    write_table(frame, table.with_suffix(".tmp"))
-    os.replace(table.with_suffix(".tmp"), table)
-    origin.with_suffix(".tmp").write_text(_origin(figure, profile), encoding="utf-8")
-    os.replace(origin.with_suffix(".tmp"), origin)
+    write_study_table(STUDIES[figure.name].rows(figure, profile, results), table)
+    _replace(origin, _origin(figure, profile))
+
+
+def write_study_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table whole, and the circumstances under which it was made beside it, as `<name>.meta.json`."""
+    write_table(frame, path.with_suffix(".tmp"))
+    os.replace(path.with_suffix(".tmp"), path)
+    _replace(path.with_suffix(META_SUFFIX), json.dumps(circumstances(threads=1), indent=2) + "\n")
 
 
 def is_current(figure: Figure, profile: str, results: Path) -> bool:
@@ -93,6 +100,12 @@ def is_current(figure: Figure, profile: str, results: Path) -> bool:
     table = table_path(results, profile, figure.name)
     origin = _origin_path(table)
     return table.exists() and origin.exists() and origin.read_text(encoding="utf-8") == _origin(figure, profile)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def _origin_path(table: Path) -> Path:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from metarl_cli.reporting.statistics import mean_interval
 from metarl_cli.reporting.wording import claim_row, counts_text, evidence_text, interval_text, number, range_text
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 from metarl_cli.studies.exact_claims import CHECKS, exact_number
+from metarl_cli.studies.reproduce import contradictions
 from metarl_cli.studies.variance_run import STATISTICS
 
 ABOVE = Range(low=0.0)
@@ -135,25 +137,52 @@ def test_builders():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "wanted", "verdict"),
+    ("low", "high", "p_value", "wanted", "verdict"),
     [
-        (0.1, 2.0, ABOVE, "holds"),
-        (0.0, 2.0, ABOVE, "holds"),
-        (-2.0, -0.1, ABOVE, "fails"),
-        (-1.0, 1.0, ABOVE, "undecided"),
-        (-1.0, 0.0, ABOVE, "undecided"),
-        (math.nan, math.nan, ABOVE, "undecided"),
-        (1.0, 1.04, Range(high=1.05), "holds"),
-        (1.06, 1.2, Range(high=1.05), "fails"),
-        (1.5, 2.5, Range(1.4, 2.8), "holds"),
-        (1.5, 2.9, Range(1.4, 2.8), "undecided"),
-        (1.0, 3.0, Range(1.4, 2.8), "undecided"),
-        (2.9, 3.5, Range(1.4, 2.8), "fails"),
-        (0.5, 1.3, Range(1.4, 2.8), "fails"),
+        (0.1, 2.0, 1.0, ABOVE, "holds"),
+        (0.0, 2.0, 1.0, ABOVE, "holds"),
+        (-2.0, -0.1, 0.04, ABOVE, "fails"),
+        (-1.0, 1.0, 1.0, ABOVE, "undecided"),
+        (-1.0, 0.0, 0.05, ABOVE, "undecided"),
+        (math.nan, math.nan, 1.0, ABOVE, "undecided"),
+        (1.0, 1.04, 1.0, Range(high=1.05), "holds"),
+        (1.5, 2.5, 1.0, Range(1.4, 2.8), "holds"),
+        (1.5, 2.9, 1.0, Range(1.4, 2.8), "undecided"),
+        (1.0, 3.0, 1.0, Range(1.4, 2.8), "undecided"),
     ],
 )
-def test_the_interval_decides(low, high, wanted, verdict):
-    assert verdict_of(low, high, wanted) == verdict
+def test_the_interval_decides(low, high, p_value, wanted, verdict):
+    assert verdict_of(Effect("x", (low + high) / 2, low, high, p_value), wanted) == verdict
+
+
+def test_of_many_comparisons_one_fails_by_chance():
+    effect = Effect("x", -1.0, -2.0, -0.1, 0.011)
+    assert [verdict_of(effect, ABOVE, compared) for compared in (1, 4, 5)] == ["fails", "fails", "undecided"]
+
+
+@pytest.mark.parametrize("statistic", ["value", "difference", "ratio"])
+@pytest.mark.parametrize(
+    ("wanted", "edge"),
+    [(Range(low=1.9), 1.9), (Range(high=0.9), 0.9), (Range(1.9, 3.0), 1.9), (Range(-1.0, 0.9), 0.9)],
+)
+def test_a_p_value_is_the_level_at_which_the_interval_leaves_the_range(statistic, wanted, edge):
+    numbers, neutral = [1.0, 1.1, 1.6], float(statistic == "ratio")
+    frame = table({(curve, seed): v if curve == "a" else neutral for seed, v in enumerate(numbers) for curve in "ab"})
+    scale = np.log if statistic == "ratio" else np.asarray
+    p_value = only_effect(comparison(statistic, wanted=wanted), frame).p_value
+    assert min(abs(limit - scale(edge)) for limit in mean_interval(scale(numbers), 1.0 - p_value)[1:]) < 1e-9
+    inside = comparison(statistic, wanted=Range(1.0, 1.3))
+    assert only_effect(inside, frame).p_value == 1.0
+
+
+def test_a_profile_that_is_too_small_decides_nothing():
+    frame = differences(-5.0, -5.1)
+    claim = replace(claim_of(comparison()), decided_at="overnight")
+    small, large = judged(claim, quick=frame), judged(claim, overnight=frame)
+    assert (small.verdict, evidence_text(small)) == ("undecided", "quick, n = 2, too small to decide")
+    assert (large.verdict, evidence_text(large)) == ("fails", "overnight, n = 2")
+    assert small.findings[0].effect == large.findings[0].effect
+    assert judged(claim).verdict == "not yet run"
 
 
 def test_effects_are_paired_by_seed():
@@ -290,8 +319,9 @@ def test_without_results_nothing_was_run(tmp_path):
 
 
 def test_a_verdict_changes_when_a_run_changes(tmp_path):
-    posts = {"lvc-vpg": {1: (5.0, 9.0), 2: (5.0, 9.5)}, "vpg-emaml": {1: (0.0, 1.0), 2: (0.0, 1.0)}}
-    write_figure_runs(tmp_path, "promp-fig2", "quick", posts)
+    posts = {"lvc-vpg": {1: (5.0, 9.0), 2: (5.0, 9.5), 3: (5.0, 9.2)}}
+    posts["vpg-emaml"] = dict.fromkeys((1, 2, 3), (0.0, 1.0))
+    write_figure_runs(tmp_path, "promp-fig2", "paper", posts)
     assert verdicts(tmp_path)["promp-lvc-beats-emaml"] == "holds"
     for path in tmp_path.rglob("lvc-vpg/HopperRandParams/*/progress.csv"):
         flip(path, -1.0)
@@ -303,7 +333,7 @@ def test_a_verdict_changes_when_a_run_changes(tmp_path):
 
 def test_a_verdict_changes_when_a_table_changes(tmp_path):
     rows = returns_on_new_tasks("sgmrl-table2", {1: 0.0, 2: 3.0, 3: -1.0})
-    path = write_study(tmp_path, "sgmrl-table2", "quick", rows)
+    path = write_study(tmp_path, "sgmrl-table2", "paper", rows)
     assert verdicts(tmp_path)["sgmrl-table-2"] == "holds"
     frame = pd.read_csv(path)
     frame.loc[(frame["curve"] == "vpg-maml-k3") & (frame["environment"] == "SwimmerRandVel"), "return"] += 100.0
@@ -321,6 +351,23 @@ def test_time_is_the_median_of_sampling_and_update(tmp_path):
     judgement = judge(CLAIMS["sgmrl-time"], load_tables(tmp_path), never)
     assert judgement.findings[0].effect.mean == pytest.approx(1.02)
     assert judgement.verdict == "holds"
+
+
+def test_a_verdict_against_the_published_one_is_named(tmp_path):
+    here, published = tmp_path / "here", tmp_path / "published"
+    rows = returns_on_new_tasks("sgmrl-table1", {1: 0.0, 2: 3.0, 3: -1.0})
+    worse = [row | {"return": row["return"] - 9.0 * (row["curve"] == "sgmrl")} for row in rows]
+    table1 = [FIGURES["sgmrl-table1"]]
+    write_study(published, "sgmrl-table1", "paper", rows)
+    write_study(here, "sgmrl-table1", "overnight", rows)
+    assert contradictions(table1, here, "overnight", published) == []
+    write_study(here, "sgmrl-table1", "overnight", worse)
+    assert contradictions(table1, here, "overnight", published) == [
+        f"sgmrl-table-1 fails here, and holds in {published}."
+    ]
+    assert contradictions(table1, here, "quick", published) == []
+    assert contradictions([FIGURES["sgmrl-table2"]], here, "overnight", published) == []
+    assert contradictions(table1, here, "overnight", tmp_path / "nothing") == []
 
 
 # Theorems

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import is_color_like, to_rgb
+from synthetic_results import write_run
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.papers import FIGURES
+from metarl_cli.papers.figure import Curve, planned_runs
+from metarl_cli.papers.settings import seeds
+from metarl_cli.reporting.draw import PLOTS, table_of
 from metarl_cli.reporting.plots import save
 from metarl_cli.reporting.plots.learning import REQUIRED, adaptation, learning_curves
 from metarl_cli.reporting.plots.style import COLOURS, LABELS, colour, label
+from metarl_cli.store import runs_directory
+from metarl_cli.studies.plan import plan
 
 
 def curve(name="promp", environment="Navigation", profile="quick", seeds="1 2 3", quantity="return/post", level=0.0):
@@ -121,6 +128,19 @@ def test_files_are_written_and_the_same_figure_gives_the_same_bytes(tmp_path, fr
     assert b"CreationDate" not in written[0][1]
 
 
+def test_one_line_of_data_adds_an_algorithm_to_a_figure(tmp_path):
+    figure = FIGURES["promp-fig2"]
+    longer = replace(figure, curves=(*figure.curves, Curve("dice-vpg", "dice-vpg")))
+    new = {f"dice-vpg/{name}/seed{seed}" for name in figure.environments for seed in seeds(name, "quick")}
+    before, after = ({step.job.name for step in plan([f], "quick", tmp_path)} for f in (figure, longer))
+    assert after - before == new
+    for run in planned_runs(longer, "quick"):
+        write_run(runs_directory(tmp_path, "quick") / run.path, run.config, (1.0, 2.0))
+    drawn = PLOTS[longer.plot](longer, table_of(longer, results=tmp_path)[0])
+    lines = [[line.get_label() for line in panel.lines] for panel in drawn.axes]
+    assert all(labels[-1] == "DiCE-VPG (n=2)" and len(labels) == 6 for labels in lines)
+
+
 def test_what_is_given_stays():
     frame = curve()
     before = frame.copy(deep=True)
@@ -133,6 +153,10 @@ def test_colours_exist_and_names_without_one_are_grey():
     assert all(is_color_like(value) for value in COLOURS.values())
     assert colour("anything else") == "#777777"
     assert label("anything else") == "anything else"
+
+
+def test_every_curve_of_a_figure_has_a_name_as_the_papers_write_it():
+    assert {curve.label for figure in FIGURES.values() for curve in figure.curves} <= set(LABELS)
 
 
 def test_labels_are_the_titles_of_the_registry():

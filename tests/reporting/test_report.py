@@ -91,8 +91,8 @@ def test_every_claim_and_figure_has_its_place(report):
 def test_a_verdict_stands_with_its_profile_seeds_and_effect(report):
     cards = dict(zip(CLAIMS, re.split("<article", report.read_text(encoding="utf-8"))[1:], strict=True))
     order = cards["tmaml-table-1"]
-    assert "undecided</span> <strong>quick, n = 2 over 2 iterations</strong>" in order
-    assert "holds on 1, undecided on 3, not yet run on 4" in order
+    assert "undecided</span> <strong>quick, n = 2 over 2 iterations, too small to decide</strong>" in order
+    assert "undecided on 4, not yet run on 4" in order
     assert "<dd>−7.75 [−17.28, 1.78] " in order and "(maml-ppo − lvc-ppo, AntFwdBack, final return)" in order
     assert "exact</strong>" in cards["tmaml-theorem-1"] and ">✗</span> fails" in cards["tmaml-theorem-1"]
     assert "no data" in cards["promp-dice-deviation"] and "not yet run" in cards["promp-dice-deviation"]
@@ -123,7 +123,7 @@ def test_the_page_is_made_to_be_read_by_everybody(report):
 
 def test_the_papers_numbers_stand_beside_ours(report):
     text = Page(report).text
-    assert "SwimmerRandVel vpg-maml-k3 90.6 ± 14.99 91.27 [86.1, 96.44] 3" in text
+    assert "SwimmerRandVel MAML-VPG, K = 3 90.6 ± 14.99 91.27 [86.1, 96.44] 3" in text
 
 
 def test_every_number_says_where_it_comes_from(results, report):
@@ -195,6 +195,9 @@ def test_runs_that_were_made_differently_are_told_apart(results, tmp_path):
         "packages": "torch 2.13.0",
     }
     assert table_rows(results)[0]["commit"] == "not recorded"
+    path = write_study(tmp_path, "sgmrl-table2", "quick", [{"x": 1}])
+    path.with_name("sgmrl-table2.meta.json").write_text(json.dumps(META), encoding="utf-8")
+    assert [table_rows(tmp_path)[0][key] for key in ("commit", "packages")] == ["abcdef123456", "torch 2.13.0"]
 
 
 # The gallery

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from metarl_cli import __version__
 from metarl_cli.config import load_config, save_config, with_overrides
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, Figure, planned_runs
@@ -42,8 +43,9 @@ broken = pathlib.Path("broken")
 if broken.exists() and broken.read_text() == config["label"]:
     sys.exit("it diverged")
 (home / "config.json").write_text(json.dumps(config))
-rows = [f"{i},{i + 1},{config['seed']},{i * config['inner']['lr']}" for i in range(config["iterations"])]
-(home / "progress.csv").write_text("\\n".join(["iteration,env_steps,return/pre,return/post", *rows]) + "\\n")
+rows = [f"{i},{i + 1},{config['seed']},{i * config['inner']['lr']},1,1" for i in range(config["iterations"])]
+header = "iteration,env_steps,return/pre,return/post,time/sampling,time/update"
+(home / "progress.csv").write_text("\\n".join([header, *rows]) + "\\n")
 (home / "DONE").touch()
 """
 """Writes at once what a training run leaves, and how it was asked for."""
@@ -115,6 +117,13 @@ def test_an_unfinished_run_is_resumed(tiny, capsys):
     (directory("promp") / "DONE").unlink()
     reproduce.reproduce(ASKED)
     assert (starts("promp"), starts("slow")) == ("new--resume", "new")
+
+
+def test_a_verdict_against_the_published_one_ends_with_its_own_exit_code(tiny, monkeypatch, metarl):
+    monkeypatch.setattr(reproduce, "contradictions", lambda *asked: ["a claim fails here, and holds there."])
+    ended = metarl("reproduce", "tiny", "--profile", "smoke", "--quiet")
+    assert ended.code == 4
+    assert ended.err.splitlines()[-1] == "a claim fails here, and holds there."
 
 
 def test_published_runs_are_not_taken_as_own_work(tiny):
@@ -314,6 +323,8 @@ def test_a_table_is_current_until_its_settings_or_its_runs_change(study, tmp_pat
     tables.write(TINY, "smoke", tmp_path)
     assert tables.is_current(TINY, "smoke", tmp_path)
     assert read_table(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
+    made = json.loads((tmp_path / "smoke" / "tiny" / "tiny.meta.json").read_text())
+    assert made["metarl"] == __version__ and set(made["packages"]) == {"torch", "gymnasium", "mujoco", "numpy"}
     other = replace(TINY, curves=(Curve("promp", "promp", ("inner.lr=0.01",)), TINY.curves[1]))
     assert not tables.is_current(other, "smoke", tmp_path)
     study["settings"] = "large"

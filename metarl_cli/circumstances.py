@@ -1,0 +1,42 @@
+"""Under which circumstances numbers are made: versions, commit, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from metarl_cli import __version__
+
+__all__ = ["circumstances"]
+
+SCHEMA_VERSION = 1
+PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
+"""On which numbers depend."""
+
+
+def circumstances(threads: int) -> dict[str, Any]:
+    """What goes into a `meta.json` wherever numbers are written; `threads` are those of this process."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "metarl": __version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "host": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "threads": threads,
+    }
+
+
+def _git_commit() -> str | None:
+    root = Path(__file__).parents[1]
+    if not (root / "pyproject.toml").exists():  # installed: whatever repository is around it is not ours
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
