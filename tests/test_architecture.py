@@ -100,7 +100,7 @@ def test_the_mathematics_imports_nothing_of_ours_but_its_vocabulary():
 
 LAYERS = (
     ("metarl_cli", *(f"metarl_cli.{name}" for name in ("errors", "types", "seeding", "algorithms", "store"))),
-    ("metarl_cli.config", "metarl_cli.envs", "metarl_cli.estimators", "metarl_cli.reporting.statistics"),
+    (*(f"metarl_cli.{name}" for name in ("circumstances", "config", "envs", "estimators", "reporting.statistics")),),
     ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal"),
     ("metarl_cli.reporting",),
     ("metarl_cli.studies",),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -14,7 +16,9 @@ from metarl_cli.store import LOCAL, PUBLISHED
 
 __all__ = ["list_", "plot", "report", "reproduce"]
 
-EXIT_CODES = {"complete": OK, "partial": PARTIAL, "stopped": INTERRUPTED, "contradicted": CLAIM_FAILED}
+EXIT_CODES: Mapping[str, int] = MappingProxyType(
+    {"complete": OK, "partial": PARTIAL, "stopped": INTERRUPTED, "contradicted": CLAIM_FAILED}
+)
 """Of a reproduction."""
 
 

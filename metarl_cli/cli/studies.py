@@ -43,7 +43,7 @@ def variance(
 
     Example: metarl variance --env Navigation --estimators lvc,dice,loaded_dice
     """
-    from metarl_cli.studies.variance_launch import launch
+    from metarl_cli.studies.variance.launch import launch
     from metarl_cli.terminal import print_table
 
     outcome = launch(

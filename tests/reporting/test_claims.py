@@ -19,7 +19,7 @@ from metarl_cli.reporting.wording import claim_row, counts_text, evidence_text, 
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 from metarl_cli.studies.exact_claims import CHECKS, exact_number
 from metarl_cli.studies.reproduce import contradictions
-from metarl_cli.studies.variance_run import STATISTICS
+from metarl_cli.studies.variance.run import STATISTICS
 
 ABOVE = Range(low=0.0)
 

@@ -11,7 +11,7 @@ from metarl_cli.reporting.plots import save
 from metarl_cli.reporting.plots.style import colour, label
 from metarl_cli.reporting.plots.variance import LOOKS, REQUIRED, TRAINED_WITH, Look, promp_fig3, tmaml_fig2
 from metarl_cli.studies.variance import FIGURE_ESTIMATORS
-from metarl_cli.studies.variance_statistics import noise_limits
+from metarl_cli.studies.variance.statistics import noise_limits
 
 QUANTITIES = ("rstd", "relative_deviation", "cosine", "variance")
 STEPS = (0, 400, 800)

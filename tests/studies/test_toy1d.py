@@ -12,8 +12,9 @@ from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.seeding import numpy_generator, torch_generator
 from metarl_cli.studies import toy1d
-from metarl_cli.studies.toy1d_derivatives import expand, flatten, hessian, interpolation
-from metarl_cli.studies.toy1d_estimates import (
+from metarl_cli.studies.toy1d.correlation import truth_rows
+from metarl_cli.studies.toy1d.derivatives import expand, flatten, hessian, interpolation
+from metarl_cli.studies.toy1d.estimates import (
     adapted_policies,
     control_variates,
     estimate_gradients,
@@ -22,7 +23,7 @@ from metarl_cli.studies.toy1d_estimates import (
     per_task_baseline,
     round_with,
 )
-from metarl_cli.studies.toy1d_line import (
+from metarl_cli.studies.toy1d.line import (
     STATE_LIMIT,
     Line,
     adapted_params,
@@ -33,7 +34,7 @@ from metarl_cli.studies.toy1d_line import (
     value,
     value_of_means,
 )
-from metarl_cli.studies.toy1d_problem import Toy1DSettings, make_problem, true_hessians
+from metarl_cli.studies.toy1d.problem import Toy1DSettings, make_problem, true_hessians
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
 from metarl_cli.training.control_variates import MetaSettings
@@ -271,7 +272,7 @@ def test_the_frame_has_the_truth_and_every_method_at_every_size_and_repeats():
 def test_the_monte_carlo_truth_is_unbiased_within_its_standard_error():
     # a large α, so that the Hessian matters for the meta-gradient
     settings = replace(SETTINGS, truth_samples=4000, truth_batch=400, inner_lr=1.0, training_steps=0, spacing=0.02)
-    for row in toy1d.truth_rows(make_problem(settings, 0), settings):
+    for row in truth_rows(make_problem(settings, 0), settings):
         assert row["relative_error"] < 2.0 * row["standard_error"] < 0.5
 
 

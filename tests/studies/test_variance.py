@@ -12,9 +12,9 @@ from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.store import runs_directory
-from metarl_cli.studies import variance, variance_run
-from metarl_cli.studies.variance import COLUMNS, FIGURE_ESTIMATORS, SIZES, home, settings_for, study
-from metarl_cli.studies.variance_estimators import (
+from metarl_cli.studies.variance import COLUMNS, FIGURE_ESTIMATORS, SIZES, figures, home, settings_for, study
+from metarl_cli.studies.variance import run as variance_run
+from metarl_cli.studies.variance.estimators import (
     MEASURED,
     REFERENCE,
     build_bench,
@@ -22,8 +22,8 @@ from metarl_cli.studies.variance_estimators import (
     resample,
     shares_carrier,
 )
-from metarl_cli.studies.variance_run import measure
-from metarl_cli.studies.variance_statistics import noise_limits, spread, squared_bias
+from metarl_cli.studies.variance.run import measure
+from metarl_cli.studies.variance.statistics import noise_limits, spread, squared_bias
 from metarl_cli.training.build import build
 
 HORIZON = 10
@@ -388,19 +388,19 @@ def test_both_figures_show_the_same_measurements(results):
 
 
 def test_measurements_of_other_settings_are_begun_anew_by_a_figure(tmp_path, monkeypatch):
-    monkeypatch.setattr(variance, "planned_runs", lambda *_: iter(()))
+    monkeypatch.setattr(figures, "planned_runs", lambda *_: iter(()))
     figure = replace(FIGURES["promp-fig3"], environments=("Navigation",))
     before = study(figure, "smoke", tmp_path)
     fewer = replace(SIZES["smoke"], checkpoints=(0,))
-    monkeypatch.setattr(variance, "SIZES", {**SIZES, "smoke": fewer})
+    monkeypatch.setattr(figures, "SIZES", {**SIZES, "smoke": fewer})
     after = study(figure, "smoke", tmp_path)
     assert sorted(before["iteration"].unique()) == [0, 1]
     assert sorted(after["iteration"].unique()) == [0]
 
 
 def test_what_decides_a_table_is_the_same_text_each_time():
-    assert repr(variance.settings("smoke")) == repr(variance.settings("smoke")) != repr(variance.settings("quick"))
-    assert " at 0x" not in repr(variance.settings("quick"))
+    assert repr(figures.settings("smoke")) == repr(figures.settings("smoke")) != repr(figures.settings("quick"))
+    assert " at 0x" not in repr(figures.settings("quick"))
 
 
 # The command

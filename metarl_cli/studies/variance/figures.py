@@ -1,7 +1,7 @@
 """Variance of meta-gradients along a training run: Fig. 3 of Rothfuss et al. (2019), Fig. 2 of Liu et al. (2019).
 
 LVC-VPG is trained as the carrier. At its checkpoints R batches of the *same* tasks are drawn at the same θ, and every
-estimator's meta-gradient is taken on each: `variance_estimators` says on which batches, `variance_statistics` what is
+estimator's meta-gradient is taken on each: `estimators` says on which batches, `statistics` what is
 made of the gradients. The released code of ProMP resamples at every iteration of each algorithm's own training, and
 draws the tasks anew for the last round: here θ and the tasks are the same for all, so sampling noise alone remains.
 
@@ -21,8 +21,8 @@ from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.papers.settings import run_config
 from metarl_cli.store import LOCAL, runs_directory
 from metarl_cli.studies.directory import PROGRESS
-from metarl_cli.studies.variance_estimators import MEASURED
-from metarl_cli.studies.variance_run import STATISTICS, VarianceSettings, has_other_settings, measure
+from metarl_cli.studies.variance.estimators import MEASURED
+from metarl_cli.studies.variance.run import STATISTICS, VarianceSettings, has_other_settings, measure
 
 __all__ = ["COLUMNS", "FIGURE_ESTIMATORS", "SIZES", "VarianceSize", "home", "settings", "settings_for", "study"]
 

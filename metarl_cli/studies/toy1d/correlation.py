@@ -21,7 +21,7 @@ from metarl_cli.errors import unknown_name
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.seeding import numpy_generator, torch_generator
 from metarl_cli.studies.accuracy import accuracy
-from metarl_cli.studies.toy1d_estimates import (
+from metarl_cli.studies.toy1d.estimates import (
     adapted_policies,
     control_variates,
     estimate_gradients,
@@ -30,8 +30,8 @@ from metarl_cli.studies.toy1d_estimates import (
     per_task_baseline,
     round_with,
 )
-from metarl_cli.studies.toy1d_line import adapted_params, simulate
-from metarl_cli.studies.toy1d_problem import Problem, Toy1DSettings, make_problem
+from metarl_cli.studies.toy1d.line import adapted_params, simulate
+from metarl_cli.studies.toy1d.problem import Problem, Toy1DSettings, make_problem
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
 from metarl_cli.types import Params, Round, Trajectories

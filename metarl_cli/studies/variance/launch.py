@@ -11,8 +11,8 @@ import pandas as pd
 
 from metarl_cli.errors import UserError
 from metarl_cli.studies.launch import graceful_stop
-from metarl_cli.studies.variance import home, settings_for
-from metarl_cli.studies.variance_run import measure
+from metarl_cli.studies.variance.figures import home, settings_for
+from metarl_cli.studies.variance.run import measure
 
 __all__ = ["Outcome", "launch"]
 

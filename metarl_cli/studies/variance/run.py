@@ -19,7 +19,7 @@ import torch
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.studies import directory as runs
-from metarl_cli.studies.variance_estimators import (
+from metarl_cli.studies.variance.estimators import (
     MEASURED,
     REFERENCE,
     Bench,
@@ -28,7 +28,7 @@ from metarl_cli.studies.variance_estimators import (
     resample,
     shares_carrier,
 )
-from metarl_cli.studies.variance_statistics import spread, squared_bias
+from metarl_cli.studies.variance.statistics import spread, squared_bias
 from metarl_cli.training.trainer import TrainState
 
 __all__ = ["STATISTICS", "VarianceSettings", "has_other_settings", "measure"]

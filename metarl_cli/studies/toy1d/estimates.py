@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from metarl_cli.studies.toy1d_derivatives import Expansion, flatten, hessian, interpolation
+from metarl_cli.studies.toy1d.derivatives import Expansion, flatten, hessian, interpolation
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner, adapt, inner_step, stage_at
 from metarl_cli.training.control_variates import (

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from metarl_cli.envs.points import TOY_1D
 from metarl_cli.seeding import numpy_generator, torch_generator
-from metarl_cli.studies.toy1d_derivatives import Expansion, expand, flatten, hessian, interpolation
-from metarl_cli.studies.toy1d_line import STATE_LIMIT, Line, grid, meta_gradient, simulate, value_of_means
+from metarl_cli.studies.toy1d.derivatives import Expansion, expand, flatten, hessian, interpolation
+from metarl_cli.studies.toy1d.line import STATE_LIMIT, Line, grid, meta_gradient, simulate, value_of_means
 from metarl_cli.training import policies
 from metarl_cli.training.control_variates import MetaSettings, MetaState, init_meta, update_meta
 from metarl_cli.training.returns import discounted_returns

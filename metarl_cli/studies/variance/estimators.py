@@ -24,7 +24,7 @@ import torch
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import RunFailedError
 from metarl_cli.estimators import ESTIMATORS
-from metarl_cli.studies.variance_statistics import Array
+from metarl_cli.studies.variance.statistics import Array
 from metarl_cli.training.build import build
 from metarl_cli.training.processing import CONTROL_VARIATES
 from metarl_cli.training.trainer import Trainer, TrainState
