@@ -40,11 +40,12 @@ def plot(
     from metarl_cli.papers import find_figure
     from metarl_cli.reporting.draw import plot as draw
     from metarl_cli.reporting.gallery import write_gallery
+    from metarl_cli.studies.exact_claims import exact_number
 
     if (figure is None) != everything:
         raise typer.BadParameter("one figure, see `metarl list figures`, or --all.", param_hint="[FIGURE]")
     if figure is None:
-        files = write_gallery(results, out, profile)
+        files = write_gallery(results, out, exact_number, profile)
     else:
         files = draw(find_figure(figure), results=results, out=out, profile=profile)
     for path in files:

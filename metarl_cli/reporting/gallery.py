@@ -1,8 +1,8 @@
-"""`figures/README.md`: every figure, with the size and the seeds of its results and the command that draws it."""
+"""`figures/README.md`: the claims with their verdicts, and every figure with its size, its seeds and its command."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from metarl_cli.papers import FIGURES, PAPERS, Figure
+from metarl_cli.reporting.claims import Judgement, judge_all
 from metarl_cli.reporting.draw import NoResultsError, draw, table_of
 from metarl_cli.reporting.frames import load_runs
+from metarl_cli.reporting.wording import evidence_text, interval_text, range_text, tally
 from metarl_cli.store import PUBLISHED
 
 __all__ = ["Shown", "plot_command", "shown", "write_gallery"]
@@ -55,13 +57,14 @@ def plot_command(figure: Figure, what: Shown, results: Path) -> str:
     return f"metarl plot {figure.name}{place} --profile {what.profile}"
 
 
-def write_gallery(results: Path, out: Path, profile: str | None = None) -> list[Path]:
+def write_gallery(results: Path, out: Path, exact: Callable[[str], float], profile: str | None = None) -> list[Path]:
     """Draw every figure that there are results of, and write the page that shows them.
 
     Args:
         results: a directory as `store` lays it out.
         out: where the pictures and `README.md` go.
-        profile: of the results; None for the one that has most of each figure.
+        exact: the number behind the name of an exact check.
+        profile: of the results of the figures; None for the one that has most of each. Claims choose for themselves.
 
     Returns:
         The files that were written.
@@ -77,13 +80,15 @@ def write_gallery(results: Path, out: Path, profile: str | None = None) -> list[
         sections.append(_section(figure, what, results))
     page = out / GALLERY
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text("\n".join(["# Figures", "", _INTRODUCTION, "", *sections]), encoding="utf-8")
+    claims = _claims(judge_all(results, exact, load))
+    page.write_text("\n".join(["# Figures and claims", "", _INTRODUCTION, "", *sections, claims]), encoding="utf-8")
     return [*files, page]
 
 
 _INTRODUCTION = (
     "Made by `metarl plot --all`; do not edit. A picture shows what was run, at the profile that it names: only "
-    "`paper` is the size of the papers' own experiments. `metarl report` sets the papers' claims beside it."
+    "`paper` is the size of the papers' own experiments. What all this says of [the papers' claims](#claims) stands "
+    "below, and with every comparison in `metarl report`."
 )
 
 
@@ -93,6 +98,18 @@ def _section(figure: Figure, what: Shown | None, results: Path) -> str:
         return "\n".join([*lines, f"Not yet run; `metarl reproduce {figure.name}` runs it.", ""])
     size = f"Profile {what.profile}, seeds {what.seeds}. `{plot_command(figure, what, results)}`"
     return "\n".join([*lines, f"![{figure.title}]({figure.name}.png)", "", size, ""])
+
+
+def _claims(judgements: Sequence[Judgement]) -> str:
+    """A table of all verdicts, each with the effect on which it hangs."""
+    lines = [
+        f"| {judgement.verdict} | {judgement.claim.statement} ({judgement.claim.source}) | "
+        f"{interval_text(judgement.weakest.effect)} | {range_text(judgement.weakest.wanted)} | "
+        f"{judgement.weakest.effect.label} | {evidence_text(judgement)} |"
+        for judgement in judgements
+    ]
+    header = ["| Verdict | Claim | Effect [95 % interval] | Wanted | Of | Profile, n |", "|---|---|---|---|---|---|"]
+    return "\n".join(["## Claims", "", f"{tally(judgements)}.", "", *header, *lines, ""])
 
 
 def _seeds(frame: pd.DataFrame) -> str:

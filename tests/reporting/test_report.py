@@ -15,9 +15,11 @@ from synthetic_results import META, returns_on_new_tasks, write_figure_runs, wri
 
 from metarl_cli.errors import UserError
 from metarl_cli.papers import CLAIMS, FIGURES
+from metarl_cli.reporting.claims import judge_all
 from metarl_cli.reporting.gallery import write_gallery
 from metarl_cli.reporting.html import write_report
 from metarl_cli.reporting.provenance import run_rows, table_rows
+from metarl_cli.reporting.wording import tally
 from metarl_cli.store import table_path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -204,7 +206,7 @@ def test_runs_that_were_made_differently_are_told_apart(results, tmp_path):
 
 
 def test_the_gallery_shows_every_figure_with_its_command(results, tmp_path):
-    files = write_gallery(results, tmp_path)
+    files = write_gallery(results, tmp_path, exact)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert tmp_path / "README.md" == files[-1] and all(path.exists() for path in files)
     assert re.findall(r"^## (\S+):", text, re.MULTILINE) == list(FIGURES)
@@ -214,6 +216,17 @@ def test_the_gallery_shows_every_figure_with_its_command(results, tmp_path):
     assert f"Profile quick, seeds 1, 2. `metarl plot tmaml-table1 --results {place} --profile quick`" in text
     assert "Profile quick, seeds 1, 2, 4." in text
     assert text.count("Not yet run; `metarl reproduce") == 10
+
+
+def test_the_gallery_says_what_was_found_of_every_claim(results, tmp_path):
+    write_gallery(results, tmp_path, exact)
+    claims = (tmp_path / "README.md").read_text(encoding="utf-8").partition("## Claims")[2]
+    rows = [line.split(" | ") for line in claims.splitlines() if " | " in line][1:]
+    judgements = judge_all(results, exact)
+    assert [(row[0][2:], row[1].partition(" (")[0]) for row in rows] == [
+        (judgement.verdict, judgement.claim.statement.partition(" (")[0]) for judgement in judgements
+    ]
+    assert {len(row) for row in rows} == {6} and claims.strip().startswith(tally(judgements))
 
 
 def test_plot_all_makes_the_gallery_and_needs_no_figure(metarl, tmp_path):
@@ -227,7 +240,7 @@ def test_plot_all_makes_the_gallery_and_needs_no_figure(metarl, tmp_path):
 def test_damaged_results_stop_the_gallery(tmp_path):
     write_study(tmp_path, "sgmrl-table1", "quick", [{"x": 1}]).write_bytes(b"\xff\xfe\x00\n")
     with pytest.raises(UserError, match="sgmrl-table1"):
-        write_gallery(tmp_path, tmp_path / "figures")
+        write_gallery(tmp_path, tmp_path / "figures", exact)
 
 
 # In a browser
