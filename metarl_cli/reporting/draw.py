@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,11 +22,24 @@ from metarl_cli.reporting.plots.variance import promp_fig3, tmaml_fig2
 from metarl_cli.reporting.tables import beside_the_paper, write_texts
 from metarl_cli.store import runs_directory, table_path
 
-__all__ = ["PLOTS", "NoResultsError", "draw", "plot", "table_of"]
+__all__ = ["PLOTS", "Content", "NoResultsError", "content_of", "draw", "plot"]
 
 
 class NoResultsError(UserError):
     """A figure of which nothing was run yet; any other `UserError` is about results that are damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a figure shows.
+
+    Attributes:
+        frame: what is drawn.
+        tables: from which it is taken, by path. A figure of runs has one per profile that it shows.
+    """
+
+    frame: pd.DataFrame
+    tables: Mapping[Path, pd.DataFrame]
 
 
 def _labels(figure: Figure) -> list[str]:
@@ -57,50 +71,63 @@ def plot(figure: Figure, *, results: Path, out: Path, profile: str | None = None
         figure: which.
         results: as `store` lays it out; for `adaptation`, any directory with runs in it.
         out: where PNG and PDF go.
-        profile: of the results; None for the one that has most of the figure, the larger one of equals.
+        profile: of the results; None for what shows most: of a study the largest, of runs, panel by panel, the one with
+            most curves, the larger one of equals.
 
     Returns:
-        The files that were written: PNG, PDF, for a figure of runs the table that was drawn, and for a table of a paper
-        its numbers beside ours as CSV and Markdown.
+        The files that were written: PNG, PDF, for a figure of runs the tables that it was drawn from, and for a table
+        of a paper its numbers beside ours as CSV and Markdown.
 
     Raises:
         NoResultsError: if there are no results of that figure.
         UserError: if they are damaged.
     """
-    return draw(figure, *table_of(figure, results=results, profile=profile), out=out)
+    return draw(figure, content_of(figure, results=results, profile=profile), out=out)
 
 
-def draw(figure: Figure, frame: pd.DataFrame, table: Path, *, out: Path) -> list[Path]:
-    """Draw and write what `table_of` gave; returns as `plot`."""
-    files = list(save(PLOTS[figure.plot](figure, frame), out / figure.name))
+def draw(figure: Figure, content: Content, *, out: Path) -> list[Path]:
+    """Draw and write what `content_of` gave; returns as `plot`."""
+    files = list(save(PLOTS[figure.plot](figure, content.frame), out / figure.name))
     if figure.source == "runs":
-        write_table(frame, table)
-        files.append(table)
-    return [*files, *(write_texts(figure, frame, out) if figure.name in REPORTED else ())]
+        for path, table in content.tables.items():
+            write_table(table, path)
+        files += content.tables
+    return [*files, *(write_texts(figure, content.frame, out) if figure.name in REPORTED else ())]
 
 
-def table_of(
+def content_of(
     figure: Figure, *, results: Path, profile: str | None = None, load: Callable[[Path], pd.DataFrame] = load_runs
-) -> tuple[pd.DataFrame, Path]:
-    """What a figure draws, and the path of its table. Arguments and errors as for `plot`.
+) -> Content:
+    """What a figure draws. Arguments and errors as for `plot`.
 
     `load` reads the runs below a directory; who draws many figures gives one that remembers them.
     """
     if profile is not None and profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
     if figure == ADAPTATION:
-        return _curves(load(results), results), results / f"{figure.name}.csv"
+        frame = _curves(load(results), results)
+        return Content(frame, {results / f"{figure.name}.csv": frame})
     if figure.source == "study":
-        path = _study_table(figure, results, profile)
-        if not path.exists():
-            raise NoResultsError(
-                f"There is no {path}. `metarl reproduce {figure.name}` makes it, --results DIR reads another place."
-            )
-        return read_table(path), path
+        return _study_content(figure, results, profile)
     names = [profile] if profile else list(PROFILES)
-    found = {name: _shown(figure, load(runs_directory(results, name))) for name in names}
-    chosen, runs = _fullest(found)
-    return _curves(runs, results), table_path(results, chosen, figure.name)
+    runs = {name: _shown(figure, load(runs_directory(results, name))) for name in names}
+    tables = {name: _curves(frame, results) for name, frame in runs.items() if len(frame)}
+    if not tables:
+        raise _no_runs(results)
+    chosen = {environment: _fullest(tables, environment) for environment in figure.environments}
+    panels = [tables[name][tables[name]["environment"] == environment] for environment, name in chosen.items()]
+    used = {table_path(results, name, figure.name): tables[name] for name in tables if name in chosen.values()}
+    return Content(pd.concat(panels, ignore_index=True), used)
+
+
+def _study_content(figure: Figure, results: Path, profile: str | None) -> Content:
+    path = _study_table(figure, results, profile)
+    if not path.exists():
+        raise NoResultsError(
+            f"There is no {path}. `metarl reproduce {figure.name}` makes it, --results DIR reads another place."
+        )
+    frame = read_table(path)
+    return Content(frame, {path: frame})
 
 
 def _study_table(figure: Figure, results: Path, profile: str | None) -> Path:
@@ -109,9 +136,13 @@ def _study_table(figure: Figure, results: Path, profile: str | None) -> Path:
     return next((path for path in paths if path.exists()), paths[0])
 
 
-def _fullest(found: dict[str, pd.DataFrame]) -> tuple[str, pd.DataFrame]:
-    # The profile with most of the figure, and of equals the last, which is the largest.
-    return max(reversed(found.items()), key=lambda item: len(item[1].groupby(["curve", "environment"])))
+def _fullest(tables: Mapping[str, pd.DataFrame], environment: str) -> str:
+    """The profile with most curves of a panel, and of equals the last, which is the largest."""
+
+    def curves_shown(name: str) -> int:
+        return int(tables[name].loc[tables[name]["environment"] == environment, "curve"].nunique())
+
+    return max(reversed(list(tables)), key=curves_shown)
 
 
 def _shown(figure: Figure, runs: pd.DataFrame) -> pd.DataFrame:
@@ -121,5 +152,9 @@ def _shown(figure: Figure, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _curves(runs: pd.DataFrame, results: Path) -> pd.DataFrame:
     if runs.empty:
-        raise NoResultsError(f"There are no runs of it below {results}. `metarl reproduce` makes them.")
+        raise _no_runs(results)
     return curves(runs, ("return/pre", "return/post"))
+
+
+def _no_runs(results: Path) -> NoResultsError:
+    return NoResultsError(f"There are no runs of it below {results}. `metarl reproduce` makes them.")

@@ -57,8 +57,8 @@ def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
         quantities: columns to summarise, for instance `return/post`.
 
     Returns:
-        One row per curve, environment, profile, quantity and iteration: `mean`, `low`, `high`, and `seeds`, the
-        seeds that went in.
+        One row per curve, environment, profile, quantity and iteration: `mean`, `low`, `high`, the `least` and the
+        `greatest` of the seeds, and `seeds`, those that went in.
     """
     rows = []
     for (curve, environment, profile), frame in runs.groupby(list(KEYS[:-1]), sort=True):
@@ -71,6 +71,8 @@ def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
             summary = pd.DataFrame({"iteration": table.index, "env_steps": steps.to_numpy(), **band._asdict()})
             rows.append(
                 summary.assign(
+                    least=table.min(axis=1).to_numpy(),
+                    greatest=table.max(axis=1).to_numpy(),
                     curve=str(curve),
                     environment=str(environment),
                     profile=str(profile),
@@ -78,7 +80,7 @@ def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
                     quantity=quantity,
                 )
             )
-    columns = [*CURVE_COLUMNS, "mean", "low", "high"]
+    columns = [*CURVE_COLUMNS, "mean", "low", "high", "least", "greatest"]
     return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
 
 

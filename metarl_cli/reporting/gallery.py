@@ -11,7 +11,7 @@ import pandas as pd
 
 from metarl_cli.papers import FIGURES, PAPERS, Figure
 from metarl_cli.reporting.claims import Judgement, judge_all
-from metarl_cli.reporting.draw import NoResultsError, draw, table_of
+from metarl_cli.reporting.draw import Content, NoResultsError, content_of, draw
 from metarl_cli.reporting.frames import load_runs
 from metarl_cli.reporting.wording import evidence_text, interval_text, range_text, tally
 from metarl_cli.store import PUBLISHED
@@ -23,38 +23,31 @@ GALLERY = "README.md"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a figure shows.
+    """What a figure shows, and of which profiles and seeds, in words."""
 
-    Attributes:
-        frame: the table that is drawn.
-        path: of that table.
-        profile: of the results.
-        seeds: of the results, in words.
-    """
-
-    frame: pd.DataFrame
-    path: Path
+    content: Content
     profile: str
     seeds: str
 
 
 def shown(figure: Figure, results: Path, profile: str | None, load: Callable[[Path], pd.DataFrame]) -> Shown | None:
-    """What a figure can show of the results, as `draw.table_of` chooses; None where there are none.
+    """What a figure can show of the results, as `draw.content_of` chooses; None where there are none.
 
     Raises:
         UserError: if they are damaged.
     """
     try:
-        frame, path = table_of(figure, results=results, profile=profile, load=load)
+        content = content_of(figure, results=results, profile=profile, load=load)
     except NoResultsError:
         return None
-    return Shown(frame, path, path.parent.parent.name, _seeds(frame))
+    profiles = dict.fromkeys(path.parent.parent.name for path in content.tables)
+    return Shown(content, ", ".join(profiles), _seeds(content.frame))
 
 
-def plot_command(figure: Figure, what: Shown, results: Path) -> str:
+def plot_command(figure: Figure, results: Path, profile: str | None) -> str:
     """The command that draws it again."""
     place = "" if results == PUBLISHED else f" --results {results.as_posix()}"
-    return f"metarl plot {figure.name}{place} --profile {what.profile}"
+    return f"metarl plot {figure.name}{place}{f' --profile {profile}' if profile else ''}"
 
 
 def write_gallery(results: Path, out: Path, exact: Callable[[str], float], profile: str | None = None) -> list[Path]:
@@ -76,8 +69,8 @@ def write_gallery(results: Path, out: Path, exact: Callable[[str], float], profi
     for figure in FIGURES.values():
         what = shown(figure, results, profile, load)
         if what is not None:
-            files += draw(figure, what.frame, what.path, out=out)
-        sections.append(_section(figure, what, results))
+            files += draw(figure, what.content, out=out)
+        sections.append(_section(figure, what, plot_command(figure, results, profile)))
     page = out / GALLERY
     page.parent.mkdir(parents=True, exist_ok=True)
     claims = _claims(judge_all(results, exact, load))
@@ -92,11 +85,11 @@ _INTRODUCTION = (
 )
 
 
-def _section(figure: Figure, what: Shown | None, results: Path) -> str:
+def _section(figure: Figure, what: Shown | None, command: str) -> str:
     lines = [f"## {figure.name}: {figure.title}", "", f"{PAPERS[figure.paper]}.", ""]
     if what is None:
         return "\n".join([*lines, f"Not yet run; `metarl reproduce {figure.name}` runs it.", ""])
-    size = f"Profile {what.profile}, seeds {what.seeds}. `{plot_command(figure, what, results)}`"
+    size = f"Profile {what.profile}, seeds {what.seeds}. `{command}`"
     return "\n".join([*lines, f"![{figure.title}]({figure.name}.png)", "", size, ""])
 
 

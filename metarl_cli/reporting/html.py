@@ -19,7 +19,7 @@ import pandas as pd
 from metarl_cli import __version__
 from metarl_cli.papers import FIGURES, PAPERS, REPORTED, Figure
 from metarl_cli.reporting.claims import Finding, Judgement, Verdict, judge_all
-from metarl_cli.reporting.draw import PLOTS
+from metarl_cli.reporting.draw import PLOTS, Content
 from metarl_cli.reporting.frames import load_runs
 from metarl_cli.reporting.gallery import Shown, plot_command, shown
 from metarl_cli.reporting.plots.picture import png
@@ -152,20 +152,26 @@ def _figure(figure: Figure, what: Shown | None, results: Path) -> str:
         command = f"<code>metarl reproduce {figure.name}</code>"
         return f'<figure id="{figure.name}">{heading}<p>{_badge(Verdict.NOT_RUN)} {command} runs it.</p></figure>'
     alternative = f"{figure.title}; profile {what.profile}, seeds {what.seeds}."
-    image = b64encode(png(PLOTS[figure.plot](figure, what.frame))).decode("ascii")
-    source = f"<code>{escape(what.path.relative_to(results).as_posix())}</code>"
-    origin = f"{source}, SHA-256 {fingerprint(what.path)}" if figure.source == "study" else "the training runs below"
+    image = b64encode(png(PLOTS[figure.plot](figure, what.content.frame))).decode("ascii")
+    origin = "the training runs below" if figure.source == "runs" else _tables(what.content, results)
     return (
         f'<figure id="{figure.name}">{heading}'
         f'{_scroll(figure.title, f"""<img alt="{escape(alternative)}" src="data:image/png;base64,{image}">""")}'
         f"<figcaption><strong>Profile {what.profile}, seeds {what.seeds}.</strong> From {origin}. "
-        f"<code>{escape(plot_command(figure, what, results))}</code></figcaption>"
+        f"<code>{escape(plot_command(figure, results, None))}</code></figcaption>"
         f"{_numbers(figure, what) if figure.name in REPORTED else ''}</figure>"
     )
 
 
+def _tables(content: Content, results: Path) -> str:
+    return ", ".join(
+        f"<code>{escape(path.relative_to(results).as_posix())}</code>, SHA-256 {fingerprint(path)}"
+        for path in content.tables
+    )
+
+
 def _numbers(figure: Figure, what: Shown) -> str:
-    table = beside_the_paper(figure, what.frame)
+    table = beside_the_paper(figure, what.content.frame)
     rows = [
         tuple(map(escape, (str(row["environment"]), label(row["curve"]), *cells(row)))) for _, row in table.iterrows()
     ]

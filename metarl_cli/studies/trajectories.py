@@ -51,29 +51,29 @@ class Scene:
     Attributes:
         goal_radius: of the disc around the goal that counts as reached.
         region_radius: around each corner, beyond which the reward is zero; None where there are no such regions.
-        drawn_tasks: how many tasks are drawn, the first; or the goals whose first task is drawn.
+        drawn_goals: how many goals are drawn, the first that differ, each with its first task.
         drawn_trajectories: how many of each drawn task, the first.
     """
 
     goal_radius: float
     region_radius: float | None = None
-    drawn_tasks: int | tuple[tuple[float, float], ...]
-    drawn_trajectories: int
+    drawn_goals: int = 4
+    drawn_trajectories: int = 2
 
     def drawn(self, goals: Array) -> list[int]:
         """Which of the tasks with these goals, [M, 2], are drawn."""
-        if isinstance(self.drawn_tasks, int):
-            return list(range(self.drawn_tasks))
-        return [int(np.flatnonzero((goals == goal).all(axis=1))[0]) for goal in self.drawn_tasks]
+        _, first = np.unique(goals, axis=0, return_index=True)
+        return [int(task) for task in np.sort(first)[: self.drawn_goals]]
 
 
 SCENES: Mapping[str, Scene] = MappingProxyType(
     {
-        "PointMomentum": Scene(goal_radius=0.3, region_radius=2.0, drawn_tasks=((2.0, 2.0),), drawn_trajectories=6),
-        "Navigation": Scene(goal_radius=0.1, drawn_tasks=4, drawn_trajectories=2),
+        "PointMomentum": Scene(goal_radius=0.3, region_radius=2.0),
+        "Navigation": Scene(goal_radius=0.1),
     }
 )
-"""ProMP's radii and goal are those of its figure. SG-MRL's text has no disc: 0.1 is the longest step along an axis."""
+"""ProMP's radii are those of its figure, which shows one goal. SG-MRL's text has no disc: 0.1 is the longest step along
+an axis."""
 
 
 def distances(paths: Array, goals: Array) -> Array:

@@ -88,13 +88,14 @@ def test_curves_are_means_over_seeds_at_the_iterations_that_all_have(tmp_path):
     for seed, post in values.items():
         write_run(tmp_path / str(seed), seed=seed, post=post)
     table = curves(load_runs(tmp_path), ("return/post", "return/pre"))
-    assert list(table.columns) == [*CURVE_COLUMNS, "mean", "low", "high"]
+    assert list(table.columns) == [*CURVE_COLUMNS, "mean", "low", "high", "least", "greatest"]
     assert set(table["seeds"]) == {"1 2 7"}
     post = table[table["quantity"] == "return/post"]
     expected = mean_interval(np.array([row[:2] for row in values.values()]))
     assert post["iteration"].tolist() == [0, 1]
     assert post["env_steps"].tolist() == [100, 200]
     np.testing.assert_allclose(post[["mean", "low", "high"]].to_numpy().T, np.array(expected), rtol=1e-12)
+    assert post[["least", "greatest"]].to_numpy().tolist() == [[1.0, 8.0], [2.0, 5.0]]
     assert table[table["quantity"] == "return/pre"]["mean"].tolist() == [-1.0, -1.0]
 
 

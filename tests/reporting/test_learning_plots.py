@@ -14,7 +14,7 @@ from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, planned_runs
 from metarl_cli.papers.settings import seeds
-from metarl_cli.reporting.draw import PLOTS, table_of
+from metarl_cli.reporting.draw import PLOTS, content_of
 from metarl_cli.reporting.plots import save
 from metarl_cli.reporting.plots.learning import REQUIRED, adaptation, learning_curves
 from metarl_cli.reporting.plots.style import COLOURS, LABELS, colour, label
@@ -25,7 +25,8 @@ from metarl_cli.studies.plan import plan
 def curve(name="promp", environment="Navigation", profile="quick", seeds="1 2 3", quantity="return/post", level=0.0):
     steps = np.arange(1, 5) * 1000
     mean = level + np.sqrt(steps)
-    frame = pd.DataFrame({"env_steps": steps, "mean": mean, "low": mean - 1.0, "high": mean + 1.0})
+    bands = {"low": mean - 1.0, "high": mean + 1.0, "least": mean - 0.5, "greatest": mean + 0.5}
+    frame = pd.DataFrame({"env_steps": steps, "mean": mean, **bands})
     return frame.assign(curve=name, environment=environment, profile=profile, seeds=seeds, quantity=quantity).sample(
         frac=1.0, random_state=0
     )
@@ -43,8 +44,9 @@ def texts(panel):
     return [text.get_text() for text in panel.texts]
 
 
-def legend(panel):
-    return [text.get_text() for text in panel.get_legend().get_texts()]
+def legend(figure):
+    (drawn,) = figure.legends
+    return [text.get_text() for text in drawn.get_texts()]
 
 
 def test_a_panel_for_each_environment_in_order_also_without_data():
@@ -52,48 +54,69 @@ def test_a_panel_for_each_environment_in_order_also_without_data():
         curve(), environments=("AntRandDir", "Navigation", "Toy1D", "PointWalls"), labels=("promp",)
     )
     panels = visible(figure)
-    assert [panel.get_title() for panel in panels] == ["AntRandDir", "Navigation", "Toy1D", "PointWalls"]
+    titles = ["AntRandDir", "Navigation (quick, n = 3)", "Toy1D", "PointWalls"]
+    assert [panel.get_title() for panel in panels] == titles
     assert [texts(panel) == ["no data yet"] for panel in panels] == [True, False, True, True]
     assert len(panels[1].lines) == 1
 
 
 def test_lines_are_the_means_over_steps_and_bands_their_intervals():
-    frame = curves(curve(), curve("vpg-maml", level=5.0, seeds="4"), curve(quantity="return/pre", level=99.0))
-    (panel,) = visible(learning_curves(frame, environments=("Navigation",), labels=("vpg-maml", "promp")))
-    assert legend(panel) == [f"{label('vpg-maml')} (n=1)", "ProMP (n=3)"]
-    for line, band, level in zip(panel.lines, panel.collections, (5.0, 0.0), strict=True):
+    frame = curves(curve(), curve("vpg-maml", level=5.0, seeds="4 5"), curve(quantity="return/pre", level=99.0))
+    figure = learning_curves(frame, environments=("Navigation",), labels=("vpg-maml", "promp"))
+    (panel,) = visible(figure)
+    assert legend(figure) == [label("vpg-maml"), "ProMP"]
+    assert panel.get_title() == "Navigation (quick, n = 2 to 3)"
+    for line, band, level, half in zip(panel.lines, panel.collections, (5.0, 0.0), (0.5, 1.0), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), [1000, 2000, 3000, 4000])
         np.testing.assert_allclose(line.get_ydata(), level + np.sqrt(line.get_xdata()))
         corners = band.get_paths()[0].vertices
-        assert corners[:, 1].min() == pytest.approx(level + np.sqrt(1000) - 1.0)
-        assert corners[:, 1].max() == pytest.approx(level + np.sqrt(4000) + 1.0)
+        assert corners[:, 1].min() == pytest.approx(level + np.sqrt(1000) - half)
+        assert corners[:, 1].max() == pytest.approx(level + np.sqrt(4000) + half)
 
 
-def test_profiles_are_never_joined_to_one_line():
-    frame = curves(curve(), curve(profile="smoke", level=3.0))
-    (panel,) = visible(learning_curves(frame, environments=("Navigation",), labels=("promp",)))
-    assert [len(line.get_xdata()) for line in panel.lines] == [4, 4]
-    assert legend(panel) == ["ProMP, quick (n=3)", "ProMP, smoke (n=3)"]
-    assert len(visible(adaptation(frame))) == 2
+def test_panels_of_different_sizes_say_so():
+    frame = curves(curve(), curve(environment="Toy1D", profile="overnight", seeds="1 2"))
+    figure = learning_curves(frame, environments=("Navigation", "Toy1D"), labels=("promp",))
+    titles = ["Navigation (quick, n = 3)", "Toy1D (overnight, n = 2)"]
+    assert [panel.get_title() for panel in visible(figure)] == titles
+    assert "Profile: overnight, quick." in figure.get_supxlabel()
+    assert len(visible(adaptation(curves(curve(), curve(profile="smoke", level=3.0))))) == 2
 
 
 def test_adaptation_shows_before_and_after_of_each_run():
     frame = curves(
         curve(), curve(quantity="return/pre", level=-5.0), curve("vpg-maml"), curve("vpg-maml", quantity="return/pre")
     )
-    panels = visible(adaptation(frame))
-    assert [panel.get_title() for panel in panels] == ["ProMP on Navigation", f"{label('vpg-maml')} on Navigation"]
-    for panel in panels:
-        assert legend(panel) == ["after adaptation (n=3)", "before adaptation (n=3)"]
+    figure = adaptation(frame)
+    names = ["ProMP", label("vpg-maml")]
+    titles = [f"{name} on Navigation (quick, n = 3)" for name in names]
+    assert [panel.get_title() for panel in visible(figure)] == titles
+    assert legend(figure) == ["after adaptation", "before adaptation"]
+    assert all(len(panel.lines) == 2 for panel in visible(figure))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "bands"),
+    [
+        (("1 2 3",), "; band: 95 % Student t interval of the mean."),
+        (("1 2",), "; band: range of the seeds."),
+        (("1 2", "1 2 3"), "; band: 95 % Student t interval of the mean; range of the seeds, where there are two."),
+        (("1",), "Line: mean over seeds."),
+    ],
+)
+def test_the_caption_says_what_the_bands_are(seeds, bands):
+    frame = curves(*(curve(name, seeds=given) for name, given in zip(("promp", "vpg-maml"), seeds, strict=False)))
+    figure = learning_curves(frame, environments=("Navigation",), labels=("promp", "vpg-maml"))
+    assert figure.get_supxlabel().endswith(bands)
 
 
 @pytest.mark.parametrize(
     "draw", [adaptation, lambda f: learning_curves(f, environments=("Navigation",), labels=("promp",))]
 )
 def test_the_figure_says_profile_seeds_and_band(draw):
-    text = draw(curves(curve(seeds="2 10"), curve(quantity="return/pre", seeds="2 10"))).get_supxlabel()
+    text = draw(curves(curve(seeds="2 7 10"), curve(quantity="return/pre", seeds="2 7 10"))).get_supxlabel()
     assert "Profile: quick." in text
-    assert "Seeds: 2, 10." in text
+    assert "Seeds: 2, 7, 10." in text
     assert "95 % Student t interval" in text
 
 
@@ -105,12 +128,12 @@ def test_a_figure_without_any_run_says_so():
 
 
 def test_required_columns_are_all_that_is_read():
-    frame = curve()[sorted(REQUIRED)]
-    figure = learning_curves(frame, environments=("Navigation",), labels=("promp",))
-    assert len(visible(figure)[0].lines) == 1
+    frame, names = curves(curve(), curve("vpg-maml", seeds="1 2"))[sorted(REQUIRED)], ("promp", "vpg-maml")
+    figure = learning_curves(frame, environments=("Navigation",), labels=names)
+    assert len(visible(figure)[0].lines) == 2
     for column in REQUIRED:
         with pytest.raises(KeyError):
-            learning_curves(frame.drop(columns=column), environments=("Navigation",), labels=("promp",))
+            learning_curves(frame.drop(columns=column), environments=("Navigation",), labels=names)
 
 
 @pytest.mark.parametrize(
@@ -136,9 +159,26 @@ def test_one_line_of_data_adds_an_algorithm_to_a_figure(tmp_path):
     assert after - before == new
     for run in planned_runs(longer, "quick"):
         write_run(runs_directory(tmp_path, "quick") / run.path, run.config, (1.0, 2.0))
-    drawn = PLOTS[longer.plot](longer, table_of(longer, results=tmp_path)[0])
+    drawn = PLOTS[longer.plot](longer, content_of(longer, results=tmp_path).frame)
     lines = [[line.get_label() for line in panel.lines] for panel in drawn.axes]
-    assert all(labels[-1] == "DiCE-VPG (n=2)" and len(labels) == 6 for labels in lines)
+    assert all(labels[-1] == "DiCE-VPG" and len(labels) == 6 for labels in lines)
+
+
+def test_each_panel_shows_the_profile_with_most_curves_and_of_equals_the_largest(tmp_path):
+    figure, fewer = FIGURES["taypo-fig2"], {"overnight": ("HalfCheetahFwdBack",), "paper": ("AntRandGoal",)}
+    for profile in ("quick", "overnight", "paper"):
+        for run in planned_runs(figure, profile):
+            alone = profile == "paper" and run.config.label != "promp"
+            if run.config.environment.name in fewer.get(profile, figure.environments) and not alone:
+                write_run(runs_directory(tmp_path, profile) / run.path, run.config, (1.0, 2.0))
+    content = content_of(figure, results=tmp_path)
+    shown = content.frame.groupby("environment")["profile"].unique().map(list).to_dict()
+    assert shown == {name: ["quick"] for name in figure.environments} | {"HalfCheetahFwdBack": ["overnight"]}
+    assert [path.relative_to(tmp_path).parts[0] for path in content.tables] == ["quick", "overnight"]
+    quick, overnight = content.tables.values()
+    assert set(quick["environment"]) == set(figure.environments) and set(overnight["profile"]) == {"overnight"}
+    asked = content_of(figure, results=tmp_path, profile="quick")
+    assert set(asked.frame["profile"]) == {"quick"}
 
 
 def test_what_is_given_stays():

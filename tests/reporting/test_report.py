@@ -213,7 +213,7 @@ def test_the_gallery_shows_every_figure_with_its_command(results, tmp_path):
     assert re.findall(r"\((\S+\.png)\)", text) == ["tmaml-table1.png", "sgmrl-table2.png"]
     assert (tmp_path / "tmaml-table1.pdf").exists() and (tmp_path / "sgmrl-table2.md").exists()
     place = results.as_posix()
-    assert f"Profile quick, seeds 1, 2. `metarl plot tmaml-table1 --results {place} --profile quick`" in text
+    assert f"Profile quick, seeds 1, 2. `metarl plot tmaml-table1 --results {place}`" in text
     assert "Profile quick, seeds 1, 2, 4." in text
     assert text.count("Not yet run; `metarl reproduce") == 10
 

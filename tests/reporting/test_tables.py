@@ -75,10 +75,10 @@ def test_what_is_no_such_frame_is_refused():
 def test_markdown_shows_both_numbers_and_n():
     lines = markdown(FIGURES["sgmrl-table1"], new_tasks("sgmrl-table1")).splitlines()
     assert lines[2] == "| Environment | Method | Paper | Ours | n |"
-    assert lines[4] == "| Navigation | sgmrl | −16.9 ± 0.699 | −15.9 [−23.35, −8.449] | 3 |"
+    assert lines[4] == "| Navigation | SG-MRL | −16.9 ± 0.699 | −15.9 [−23.35, −8.449] | 3 |"
     assert "Profile of ours: quick;" in lines[-1]
     single = markdown(FIGURES["sgmrl-table1"], new_tasks("sgmrl-table1", {5: 0.0}))
-    assert "| Navigation | sgmrl | −16.9 ± 0.699 | −16.9 | 1 |" in single
+    assert "| Navigation | SG-MRL | −16.9 ± 0.699 | −16.9 | 1 |" in single
 
 
 def test_the_figure_has_a_mark_for_each_number_and_its_digits():

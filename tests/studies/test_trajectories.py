@@ -88,8 +88,11 @@ def test_where_there_are_no_regions_nothing_is_said_of_them():
 
 def test_the_radii_are_those_of_the_papers_figure_and_the_tasks():
     assert (CORNER_SCENE.goal_radius, CORNER_SCENE.region_radius) == (0.3, 2.0)
-    assert CORNER_SCENE.drawn(CORNERS[[0, 3, 1, 3]]) == [1]
-    assert PLANE_SCENE.drawn(np.zeros((40, 2))) == [0, 1, 2, 3]
+
+
+def test_the_first_task_of_each_of_four_goals_is_drawn():
+    assert CORNER_SCENE.drawn(CORNERS[[2, 2, 3, 1, 3, 0]]) == [0, 2, 3, 5]
+    assert PLANE_SCENE.drawn(np.arange(12.0).reshape(6, 2)[::-1]) == [0, 1, 2, 3]
 
 
 # Tables of trained runs
@@ -141,7 +144,7 @@ def test_a_table_has_the_numbers_of_every_run_before_and_after(tables, figure):
 
 
 def test_paths_of_the_drawn_tasks_are_kept_point_by_point(tables):
-    for figure, tasks, kept in (("promp-fig4", 1, 4), ("sgmrl-fig1", 4, 2)):
+    for figure, tasks, kept in (("promp-fig4", 4, 2), ("sgmrl-fig1", 4, 2)):
         points = tables[figure].query("stage == 'post' and task.notna()")
         of_path = points.groupby(["curve", "task", "trajectory"])["step"].agg(list)
         assert len(of_path) == points["curve"].nunique() * tasks * kept, figure
@@ -153,7 +156,7 @@ def test_the_picture_has_its_discs(tables):
     assert sorted(zip(corners["x"], corners["y"], strict=True)) == sorted(map(tuple, CORNERS))
     assert set(corners["radius"]) == {2.0}
     goal = tables["promp-fig4"].query("stage == 'goal'")
-    assert set(zip(goal["x"], goal["y"], goal["radius"], strict=True)) == {(2.0, 2.0, 0.3)}
+    assert set(zip(goal["x"], goal["y"], strict=True)) == set(map(tuple, CORNERS)) and set(goal["radius"]) == {0.3}
     assert (tables["sgmrl-fig1"]["stage"] == "region").sum() == 0
     assert (tables["sgmrl-fig1"].query("curve == 'sgmrl'")["stage"] == "goal").sum() == 4
 
@@ -176,8 +179,8 @@ def test_the_numbers_are_over_all_held_out_tasks_and_the_points_are_the_trainers
             assert row[name] == pytest.approx(value), name
         assert row["return"] == pytest.approx(round_.trajectories.rewards.double().sum(-1).mean().item())
         task = int(np.flatnonzero((goals == 2.0).all(axis=1))[0])
-        points = of_stage[(of_stage["task"] == task) & (of_stage["trajectory"] == 3)].sort_values("step")
-        np.testing.assert_allclose(points[["x", "y"]].to_numpy(), paths[task, 3], atol=5.1e-4)
+        points = of_stage[(of_stage["task"] == task) & (of_stage["trajectory"] == 1)].sort_values("step")
+        np.testing.assert_allclose(points[["x", "y"]].to_numpy(), paths[task, 1], atol=5.1e-4)
 
 
 def towards_the_corner(theta):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,27 +14,30 @@ from metarl_cli.reporting.plots.style import caption, colour, label, mark_missin
 
 __all__ = ["REQUIRED", "adaptation", "learning_curves", "training_panel"]
 
-REQUIRED = frozenset({"curve", "environment", "profile", "seeds", "quantity", "env_steps", "mean", "low", "high"})
-LINE_STYLES = ("-", "--", ":", "-.")
-"""Of the profiles, where one panel has several: their lines are never joined."""
+REQUIRED = frozenset(
+    {
+        *("curve", "environment", "profile", "seeds", "quantity", "env_steps"),
+        *("mean", "low", "high", "least", "greatest"),
+    }
+)
 
-BAND = "Line: mean over seeds; band: 95 % Student t interval of the mean."
+FEWEST = 3
+"""Seeds with which the interval is drawn: that of two is 12.7 times as wide as their standard error."""
 
 
 def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], labels: Sequence[str]) -> Figure:
     """Post-update return against environment steps, a panel for each environment, also where nothing was run yet.
 
     Args:
-        curves: as `reporting.frames.curves` gives them.
+        curves: as `reporting.frames.curves` gives them, each environment at one profile.
         environments: the panels, in order.
         labels: the lines, in the order of the legend.
     """
-    drawn = curves[curves["quantity"] == "return/post"]
+    drawn = curves[(curves["quantity"] == "return/post") & curves["curve"].isin(labels)]
     figure, panels = _panels(len(environments))
     for panel, environment in zip(panels, environments, strict=False):
-        lines = drawn[(drawn["environment"] == environment) & drawn["curve"].isin(labels)]
-        curve_panel(panel, environment, lines, by="curve", order=labels)
-    _finish(figure, drawn)
+        curve_panel(panel, environment, drawn[drawn["environment"] == environment], by="curve", order=labels)
+    _finish(figure, panels, drawn)
     return figure
 
 
@@ -46,7 +49,7 @@ def adaptation(curves: pd.DataFrame) -> Figure:
     for panel, lines in zip(panels, groups, strict=False):
         title = f"{label(lines['curve'].iloc[0])} on {lines['environment'].iloc[0]}"
         curve_panel(panel, title, lines, by="stage", order=("post", "pre"))
-    _finish(figure, drawn)
+    _finish(figure, panels, drawn)
     return figure
 
 
@@ -56,12 +59,16 @@ def training_panel(frame: pd.DataFrame, labels: Sequence[str]) -> Callable[[Axes
     if rows.empty:
         return None
     drawn = rows[rows["quantity"] == "return/post"]
-    title = f"(d) {drawn['environment'].iloc[0]}, {drawn['profile'].iloc[0]}"
-    return lambda panel: curve_panel(panel, title, drawn, by="curve", order=labels)
+
+    def draw(panel: Axes) -> None:
+        curve_panel(panel, f"(d) {drawn['environment'].iloc[0]}", drawn, by="curve", order=labels)
+        panel.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+    return draw
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    columns = min(count, 3)
+    columns = min(count, 5 if count > 6 else 3)
     figure, panels = new_figure(math.ceil(count / columns), columns, size=(3.4, 2.7) if count > 1 else (5.2, 3.4))
     for panel in panels[count:]:
         panel.set_visible(False)
@@ -70,27 +77,54 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 def curve_panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, order: Sequence[str]) -> None:
     """One line with its band for each name in the order, told apart by the column `by`; says so if there is none."""
-    panel.set_title(title, fontsize=9)
+    panel.set_title(f"{title} ({_evidence(curves)})" if len(curves) else title, fontsize=9)
     if curves.empty:
         mark_missing(panel)
         return
     for name in order:
-        for style, (profile, group) in zip(LINE_STYLES, curves[curves[by] == name].groupby("profile"), strict=False):
-            line, n = group.sort_values("env_steps"), len(str(group["seeds"].iloc[0]).split())
-            text = f"{label(name)} (n={n})" if curves["profile"].nunique() == 1 else f"{label(name)}, {profile} (n={n})"
-            panel.plot(line["env_steps"], line["mean"], style, color=colour(name), linewidth=1.4, label=text)
-            panel.fill_between(line["env_steps"], line["low"], line["high"], color=colour(name), alpha=0.2, linewidth=0)
+        line = curves[curves[by] == name].sort_values("env_steps")
+        if line.empty:
+            continue
+        low, high = ("low", "high") if min(_counts(line)) >= FEWEST else ("least", "greatest")
+        panel.plot(line["env_steps"], line["mean"], color=colour(name), linewidth=1.4, label=label(name))
+        panel.fill_between(line["env_steps"], line[low], line[high], color=colour(name), alpha=0.15, linewidth=0)
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.set_xlabel("environment steps", fontsize=8)
     panel.set_ylabel("undiscounted return", fontsize=8)
-    panel.legend(fontsize=7, frameon=False)
 
 
-def _finish(figure: Figure, drawn: pd.DataFrame) -> None:
+def _evidence(curves: pd.DataFrame) -> str:
+    """Profile and number of seeds, for instance "quick, n = 2" or "paper, n = 1 to 3"."""
+    counts = _counts(curves)
+    n = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    return f"{', '.join(sorted(curves['profile'].unique()))}, n = {n}"
+
+
+def _counts(curves: pd.DataFrame) -> set[int]:
+    return {len(str(seeds).split()) for seeds in curves["seeds"].unique()}
+
+
+def _finish(figure: Figure, panels: Iterable[Axes], drawn: pd.DataFrame) -> None:
     if drawn.empty:
         caption(figure, "No runs yet.")
         return
-    profiles = ", ".join(sorted(drawn["profile"].unique()))
+    lines = {str(line.get_label()): line for panel in panels for line in panel.lines}
+    figure.legend(
+        list(lines.values()),
+        list(lines),
+        loc="outside upper center",
+        ncols=min(len(lines), 6),
+        fontsize=8,
+        frameon=False,
+    )
     seeds = sorted({int(seed) for seeds in drawn["seeds"].unique() for seed in str(seeds).split()})
-    caption(figure, f"Profile: {profiles}. Seeds: {', '.join(map(str, seeds))}. {BAND}")
+    profiles = ", ".join(sorted(drawn["profile"].unique()))
+    caption(figure, f"Profile: {profiles}. Seeds: {', '.join(map(str, seeds))}. {_bands(_counts(drawn))}")
+
+
+def _bands(counts: set[int]) -> str:
+    several = "95 % Student t interval of the mean" if max(counts) >= FEWEST else ""
+    two = f"range of the seeds{', where there are two' if several else ''}" if FEWEST - 1 in counts else ""
+    bands = "; ".join(filter(None, (several, two)))
+    return f"Line: mean over seeds{f'; band: {bands}' if bands else ''}."

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
-from metarl_cli.reporting.statistics import Interval, mean_interval
 
 __all__ = ["REQUIRED", "promp_fig3", "tmaml_fig2"]
 
@@ -50,17 +49,20 @@ PURE_NOISE: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 """(a, b) of the value (R − a)^b that these quantities take where R rounds hold noise and no signal."""
 
+RETURN = "return/post"
+NOISE = "rounds without any signal"
+
 AXES: Mapping[str, str] = MappingProxyType(
     {
         "rstd": "mean of std/|mean| over coordinates",
         "relative_deviation": "‖std‖ / ‖mean‖",
         "cosine": "cosine to the mean gradient",
         "variance": "sum of the variances of all coordinates",
-        "return/post": "return after adaptation",
+        RETURN: "return after adaptation",
     }
 )
 LOGARITHMIC = frozenset({"rstd", "variance"})
-"""Averaged as logarithms, too: their intervals cannot reach below zero."""
+"""Averaged as logarithms, too."""
 
 
 def promp_fig3(table: pd.DataFrame) -> Figure:
@@ -69,7 +71,7 @@ def promp_fig3(table: pd.DataFrame) -> Figure:
     Args:
         table: as `studies.variance` makes it; lines are drawn in its order. A trained run looks as its estimator.
     """
-    return _figure(table, ("rstd", "relative_deviation", "cosine", "return/post"), columns=2)
+    return _figure(table, ("rstd", "relative_deviation", "cosine", RETURN), columns=2)
 
 
 def tmaml_fig2(table: pd.DataFrame) -> Figure:
@@ -78,7 +80,7 @@ def tmaml_fig2(table: pd.DataFrame) -> Figure:
     Args:
         table: as for `promp_fig3`.
     """
-    return _figure(table, ("variance", "relative_deviation", "return/post"), columns=3)
+    return _figure(table, ("variance", "relative_deviation", RETURN), columns=3)
 
 
 def _figure(table: pd.DataFrame, quantities: Sequence[str], *, columns: int) -> Figure:
@@ -86,10 +88,7 @@ def _figure(table: pd.DataFrame, quantities: Sequence[str], *, columns: int) -> 
     for panel, quantity in zip(panels, quantities, strict=True):
         _panel(panel, quantity, table[table["quantity"] == quantity])
     lines = {str(line.get_label()): line for panel in panels for line in panel.lines}
-    named = [text for text in lines if not text.startswith("_")]  # the others mark levels
-    figure.legend(
-        [lines[text] for text in named], named, loc="outside upper center", ncols=3, fontsize=7, frameon=False
-    )
+    figure.legend(list(lines.values()), list(lines), loc="outside upper center", ncols=3, fontsize=7, frameon=False)
     caption(figure, _caption(table))
     return figure
 
@@ -99,10 +98,11 @@ def _panel(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
     if rows.empty:
         mark_missing(panel)
         return
+    if quantity == RETURN and (trained := rows["rounds"] == 0).any():
+        rows = rows[trained]  # the carrier's training may be many times as long
     for name in rows["curve"].unique():
         line = rows[rows["curve"] == name]
-        trained = (line["rounds"] == 0).all()
-        look = _look(TRAINED_WITH.get(name, name) if trained else name)
+        look = _look(TRAINED_WITH.get(name, name) if (line["rounds"] == 0).all() else name)
         _line(panel, look, line, logarithmic=quantity in LOGARITHMIC)
     _limit(panel, quantity, rows)
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -115,9 +115,12 @@ def _look(name: str) -> Look:
 
 
 def _limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
-    """The range of the single seeds: with few of them, the bands may leave it."""
+    """The range that the quantity can have."""
     if quantity in LOGARITHMIC:
-        panel.set(yscale="log", ylim=(rows["value"].min() / 1.5, rows["value"].max() * 1.5))
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_locator(NullLocator())
     elif quantity == "cosine":
         panel.set_ylim(0.0, 1.0)
     elif quantity == "relative_deviation":
@@ -128,25 +131,18 @@ def _limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
 
 def _line(panel: Axes, look: Look, rows: pd.DataFrame, *, logarithmic: bool) -> None:
     values = rows.pivot(index="env_steps", columns="seed", values="value").dropna()
-    band = _geometric(values) if logarithmic else mean_interval(values.to_numpy().T)
-    own, steps = colour(look.like), values.index.to_numpy()
-    panel.plot(steps, band.mean, look.line, color=own, marker="o", markersize=2.5, linewidth=1.3, label=look.label)
-    panel.fill_between(steps, band.low, band.high, color=own, alpha=0.12, linewidth=0)
-
-
-def _geometric(values: pd.DataFrame) -> Interval:
-    """Geometric mean over seeds, [checkpoints], with the interval of the mean logarithm."""
-    return Interval(*map(np.exp, mean_interval(np.log(values.to_numpy().T))))
+    mean = np.exp(np.log(values).mean(axis=1)) if logarithmic else values.mean(axis=1)
+    own = colour(look.like)
+    panel.plot(values.index, mean, look.line, color=own, linewidth=1.4, label=look.label)
+    for seed in values.columns:
+        panel.scatter(values.index, values[seed], s=9, color=own, alpha=0.4, linewidth=0)
 
 
 def _noise_limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
     less, power = PURE_NOISE[quantity]
     for rounds in sorted(rows["rounds"].unique()):
         limit = (rounds - less) ** power
-        panel.axhline(limit, color=colour("pre"), linewidth=0.8, linestyle=(0, (1, 2)))
-        own, place = colour("pre"), panel.get_yaxis_transform()
-        text = panel.text(0.99, limit, "nothing but noise", transform=place, ha="right", va="bottom", color=own)
-        text.set(fontsize=6, clip_on=True, in_layout=False)
+        panel.axhline(limit, color=colour("pre"), linewidth=0.9, linestyle=(0, (1, 2)), label=NOISE)
 
 
 def _caption(table: pd.DataFrame) -> str:
@@ -157,5 +153,6 @@ def _caption(table: pd.DataFrame) -> str:
     return (
         f"Profile: {', '.join(sorted(table['profile'].unique()))}. Carrier's seeds: {', '.join(map(str, seeds))} "
         f"(n={len(seeds)}); R = {', '.join(map(str, rounds))} rounds of one set of tasks at each point. "
-        "Line: mean over seeds, geometric on logarithmic axes;\nband: 95 % Student t interval of the mean."
+        "Dots: single seeds.\nLine: mean over seeds, geometric on logarithmic axes. Ratios of two estimators, paired "
+        "by seed, with their intervals: metarl list claims."
     )
