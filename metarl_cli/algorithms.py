@@ -23,7 +23,7 @@ class Algorithm:
         control_variate: what the inner estimator subtracts.
         rewards: scaling of the rewards that reward-based inner estimators see, `controlled` or `released`.
         first_order: the adaptation's Jacobian is taken for the identity.
-        magic_box: products of ratios are one in value in every gradient step, not only in the first.
+        magic_box: ratios are those of the policy to itself, one in value, instead of those to what sampled.
     """
 
     title: str
@@ -95,6 +95,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             outer="vpg",
             optimizer="adam",
             rewards="released",
+            magic_box=True,
             source="Foerster et al. 2018, Eq. 6",
         ),
         "dice": Algorithm(
@@ -103,6 +104,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             outer="dice",
             optimizer="adam",
             rewards="released",
+            magic_box=True,
             source=f"{_PROMP}, Sec. 4",
         ),
         "tmaml": Algorithm(
@@ -111,6 +113,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             outer="vpg",
             optimizer="adam",
             control_variate="meta",
+            magic_box=True,
             source=f"{_TMAML}, Alg. 2",
         ),
         "tmaml-ppo": Algorithm(
@@ -128,6 +131,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             outer="ratio",
             optimizer="trpo",
             control_variate="meta",
+            magic_box=True,
             source=f"{_TMAML}, Fig. 2",
         ),
         "maml-ppo": Algorithm(

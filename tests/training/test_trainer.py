@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import fields, is_dataclass, replace
 
 import pytest
@@ -56,6 +57,17 @@ def test_a_step_moves_theta_and_leaves_what_it_was_given(algorithm):
     assert any(not torch.equal(following.theta[name], state.theta[name]) for name in state.theta)
     assert after == trainer.diagnose(following.theta, trainer.task_data(state, rounds))
     assert not any(tensor.requires_grad for tensor in tensors((following, rounds)))
+
+
+@pytest.mark.parametrize("algorithm", [name for name, a in ALGORITHMS.items() if a.inner in ("dice", "tmaml")])
+def test_products_of_ratios_stay_finite_away_from_what_sampled(algorithm):
+    trainer, state = named(algorithm, overrides=("sampling.horizon=100",))
+    recorded = replace(trainer, inner=replace(trainer.inner, magic_box=False))
+    (task, *_) = trainer.task_data(state, sampled(trainer, state))
+    unlikely = [replace(r, sample=replace(r.sample, behaviour_logp=r.sample.behaviour_logp - 1.0)) for r in task.rounds]
+    far = [task._replace(rounds=unlikely)]  # every ratio is e, a product of a hundred more than float32 can hold
+    assert math.isfinite(trainer.diagnose(state.theta, far).kl[-1])
+    assert not math.isfinite(recorded.diagnose(state.theta, far).kl[-1])
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
