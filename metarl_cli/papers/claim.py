@@ -112,6 +112,7 @@ class Claim:
         figure: the artefact that shows it; empty for a theorem.
         reads: `runs`: training runs; `study`: the table of the figure; `exact`: nothing, it is computed.
         decided_at: the smallest profile whose results can decide it; smaller ones are shown, and leave it undecided.
+        iterations: the fewest of training that can decide it.
         comparisons: what must hold, all of it.
     """
 
@@ -122,6 +123,7 @@ class Claim:
     figure: str = ""
     reads: Literal["runs", "study", "exact"]
     decided_at: str = "quick"
+    iterations: int = 0
     comparisons: tuple[Comparison | ExactCheck, ...]
 
 

@@ -84,6 +84,7 @@ CLAIMS = (
         figure=_FIG2.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=beats_all(["promp"], _OTHERS, _FIG2.environments),
     ),
     Claim(
@@ -94,6 +95,7 @@ CLAIMS = (
         figure=_FIG2.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=beats_all(["promp"], _OTHERS, _FIG2.environments, "mean"),
     ),
     Claim(
@@ -104,6 +106,7 @@ CLAIMS = (
         figure=_FIG2.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=beats_all(["lvc-vpg"], ["vpg-emaml"], _FIG2.environments),
     ),
     Claim(
@@ -125,6 +128,7 @@ CLAIMS = (
         figure=_FIG3.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=(beats("lvc-vpg", "dice", "HalfCheetahFwdBack", "mean"),),
     ),
     Claim(

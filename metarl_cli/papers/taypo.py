@@ -148,6 +148,7 @@ CLAIMS = (
         figure=_FIG1.name,
         reads="runs",
         decided_at="overnight",
+        iterations=200,
         comparisons=beats_all(["promp-taypo2"], [curve.label for curve in _CURVES[1:]], _FIG1.environments),
     ),
     Claim(
@@ -158,6 +159,7 @@ CLAIMS = (
         figure=_FIG2.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=beats_all(["trpo-maml"], ["trpo-fmaml"], _FIG2.environments),
     ),
     Claim(
@@ -168,6 +170,7 @@ CLAIMS = (
         figure=_FIG2.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=beats_all([curve.label for curve in _CURVES[:-1]], ["trpo-dice"], _FIG2.environments),
     ),
     Claim(
@@ -178,6 +181,7 @@ CLAIMS = (
         figure=_FIG2.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=beats_all(["promp-taypo2"], ["promp"], _FIG2.environments),
     ),
 )

@@ -186,6 +186,7 @@ CLAIMS = (
         figure=_FIG3.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=beats_all(_BOTH, _RIVALS[:1], _FIG3.environments),
     ),
     Claim(
@@ -196,6 +197,7 @@ CLAIMS = (
         figure=_FIG3.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=beats_all(_BOTH, _RIVALS[1:], _FIG3.environments),
     ),
     Claim(
@@ -206,6 +208,7 @@ CLAIMS = (
         figure=_FIG3.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=beats_all(_BOTH[:1], _BOTH[1:], _FIG3.environments),
     ),
     Claim(
@@ -216,6 +219,7 @@ CLAIMS = (
         figure=_TABLE1.name,
         reads="runs",
         decided_at="paper",
+        iterations=500,
         comparisons=tuple(part for name in _TABLE1.environments for part in order(_ranking(name), name)),
     ),
 )

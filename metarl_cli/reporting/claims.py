@@ -5,7 +5,7 @@ effect is the mean over seeds with a 95 % Student t interval. It `holds` where t
 the claim wants. It `fails` where the interval lies wholly outside even at the level 5 % / m, of m comparisons in the
 claim (Bonferroni): a claim is the conjunction of its comparisons, so that one of them is enough to refute it, and among
 many one would be found by chance. Else it is `undecided`, as with fewer than two seeds, or when all there is was made
-at a smaller profile than the one that decides the claim.
+at a smaller profile, or trained for fewer iterations, than can decide the claim.
 
 Of several profiles the largest counts at which an interval exists.
 """
@@ -58,7 +58,7 @@ class Finding:
         wanted: where the claim wants it.
         verdict: of this comparison alone.
         profile: of the results; `exact` for a number without sampling error; empty where there is none.
-        decisive: whether that profile decides the claim.
+        decisive: whether it is large enough to decide the claim.
     """
 
     effect: Effect
@@ -183,7 +183,8 @@ def _measured(comparison: Comparison, tables: Tables, name: str) -> list[_Number
 
 def _finding(number: _Number, claim: Claim, compared: int) -> Finding:
     effect, wanted, profile = number
-    decisive = profile in (EXACT, *PROFILES[PROFILES.index(claim.decided_at) :])
+    large_enough = profile in (EXACT, *PROFILES[PROFILES.index(claim.decided_at) :])
+    decisive = large_enough and effect.iterations >= claim.iterations
     verdict = verdict_of(effect, wanted, compared) if decisive else Verdict.UNDECIDED
     return Finding(
         effect=effect,

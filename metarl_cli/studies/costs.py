@@ -11,12 +11,10 @@ from types import MappingProxyType
 
 from metarl_cli.config import RunConfig
 
-__all__ = ["STUDY_SECONDS", "expected_seconds"]
+__all__ = ["expected_seconds"]
 
 START_SECONDS = 2.0
 """Imports, models, the first and the last file."""
-
-STUDY_SECONDS = 60.0
 
 SAMPLING: Mapping[str, float] = MappingProxyType(
     {

@@ -17,7 +17,7 @@ from metarl_cli.papers.figure import PlannedRun, planned_runs
 from metarl_cli.papers.settings import run_config
 from metarl_cli.store import runs_directory
 from metarl_cli.studies import directory as runs
-from metarl_cli.studies.costs import STUDY_SECONDS, expected_seconds
+from metarl_cli.studies.costs import expected_seconds
 from metarl_cli.studies.grid import Job
 from metarl_cli.studies.grid_display import Share
 from metarl_cli.studies.tables import STUDIES, command, is_current
@@ -95,7 +95,7 @@ def _study(figure: Figure, profile: str, results: Path) -> Step:
         is_done=done,
         after=frozenset((*needed, *STUDIES[figure.name].after)),
     )
-    share = Share(STUDY_SECONDS, lambda: float(done()))
+    share = Share(STUDIES[figure.name].seconds, lambda: float(done()))
     return Step(job, share, "finished" if done() else "missing")
 
 

@@ -41,11 +41,13 @@ class Study:
         rows: the tidy table, from the figure, a profile and where the results are.
         settings: what decides it at a profile, beside the runs that it reads: another answer means another table.
         after: a study with which it shares measurements, so that they cannot run at a time.
+        seconds: of one core that it takes at the quick profile, once its runs are there; for progress alone.
     """
 
     rows: Callable[[Figure, str, Path], pd.DataFrame]
     settings: Callable[[str], object]
     after: tuple[str, ...] = ()
+    seconds: float = 10.0
 
 
 def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
@@ -62,13 +64,13 @@ def _tmaml_fig4(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
-        "promp-fig3": Study(variance.study, variance.settings),
+        "promp-fig3": Study(variance.study, variance.settings, seconds=550.0),
         "promp-fig4": Study(trajectories.study, trajectories.settings),
         "tmaml-fig2": Study(variance.study, variance.settings, after=("promp-fig3",)),
-        "tmaml-fig4": Study(_tmaml_fig4, toy1d.settings),
+        "tmaml-fig4": Study(_tmaml_fig4, toy1d.settings, seconds=65.0),
         "sgmrl-fig1": Study(trajectories.study, trajectories.settings),
         "sgmrl-table1": Study(meta_test.study, meta_test.settings),
-        "sgmrl-table2": Study(meta_test.study, meta_test.settings),
+        "sgmrl-table2": Study(meta_test.study, meta_test.settings, seconds=180.0),
         "taypo-fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT)),
     }
 )

@@ -185,6 +185,21 @@ def test_a_profile_that_is_too_small_decides_nothing():
     assert judged(claim).verdict == "not yet run"
 
 
+def test_a_training_that_is_too_short_decides_nothing():
+    frame = table(
+        {
+            (curve, seed, i): -5.0 * (curve == "a") - 0.1 * seed
+            for i in range(20)
+            for seed in (1, 2, 3)
+            for curve in "ab"
+        }
+    )
+    for needed, verdict in ((20, "fails"), (21, "undecided")):
+        judgement = judged(replace(claim_of(comparison()), iterations=needed), quick=frame)
+        assert judgement.verdict == verdict
+    assert evidence_text(judgement) == "quick, n = 3 over 20 iterations, too small to decide"
+
+
 def test_effects_are_paired_by_seed():
     frame = table({("a", 1): 3.0, ("a", 2): 15.0, ("a", 9): 77.0, ("b", 2): 10.0, ("b", 1): 1.0, ("b", 3): 0.0})
     effect = only_effect(comparison(), frame)
@@ -319,8 +334,9 @@ def test_without_results_nothing_was_run(tmp_path):
 
 
 def test_a_verdict_changes_when_a_run_changes(tmp_path):
-    posts = {"lvc-vpg": {1: (5.0, 9.0), 2: (5.0, 9.5), 3: (5.0, 9.2)}}
-    posts["vpg-emaml"] = dict.fromkeys((1, 2, 3), (0.0, 1.0))
+    long = 250  # pairs of iterations
+    posts = {"lvc-vpg": {1: (5.0, 9.0) * long, 2: (5.0, 9.5) * long, 3: (5.0, 9.2) * long}}
+    posts["vpg-emaml"] = dict.fromkeys((1, 2, 3), (0.0, 1.0) * long)
     write_figure_runs(tmp_path, "promp-fig2", "paper", posts)
     assert verdicts(tmp_path)["promp-lvc-beats-emaml"] == "holds"
     for path in tmp_path.rglob("lvc-vpg/HopperRandParams/*/progress.csv"):
