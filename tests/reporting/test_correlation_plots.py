@@ -166,7 +166,7 @@ def test_an_empty_frame_is_a_figure_that_says_so():
 
 @pytest.mark.parametrize(("draw", "frame"), [(taypo_fig1, tabular_frame()), (tmaml_fig4, toy_frame())])
 def test_a_missing_column_is_named(draw, frame):
-    with pytest.raises(UserError, match="no column pearson, seed; it needs"):
+    with pytest.raises(UserError, match="no column pearson, seed: another version"):
         draw(frame.drop(columns=["seed", "pearson"]))
 
 

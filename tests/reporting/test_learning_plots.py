@@ -10,6 +10,7 @@ from matplotlib.colors import is_color_like, to_rgb
 from synthetic_results import write_run
 
 from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, planned_runs
@@ -132,7 +133,7 @@ def test_required_columns_are_all_that_is_read():
     figure = learning_curves(frame, environments=("Navigation",), labels=names)
     assert len(visible(figure)[0].lines) == 2
     for column in REQUIRED:
-        with pytest.raises(KeyError):
+        with pytest.raises(UserError, match=column):
             learning_curves(frame.drop(columns=column), environments=("Navigation",), labels=names)
 
 

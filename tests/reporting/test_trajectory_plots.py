@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
+from metarl_cli.errors import UserError
 from metarl_cli.papers import FIGURES
 from metarl_cli.reporting.draw import PLOTS
 from metarl_cli.reporting.plots import save
@@ -125,7 +126,7 @@ def test_required_columns_are_all_that_is_read():
     frame = full()[sorted(REQUIRED)]
     assert len(trajectories(frame, labels=("lvc-trpo",)).axes[0].lines) == 6
     for column in REQUIRED:
-        with pytest.raises(KeyError):
+        with pytest.raises(UserError, match=column):
             trajectories(frame.drop(columns=column), labels=("lvc-trpo",))
 
 

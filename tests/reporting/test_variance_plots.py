@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
+from metarl_cli.errors import UserError
 from metarl_cli.papers import FIGURES
 from metarl_cli.reporting.draw import PLOTS
 from metarl_cli.reporting.plots import save
@@ -148,7 +149,7 @@ def test_required_columns_are_all_that_is_read():
     frame = full()[sorted(REQUIRED)]
     assert len(promp_fig3(frame).axes[0].lines) == 2
     for column in REQUIRED:
-        with pytest.raises(KeyError):
+        with pytest.raises(UserError, match=column):
             promp_fig3(frame.drop(columns=column))
 
 

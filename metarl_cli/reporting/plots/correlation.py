@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullLocator
 
-from metarl_cli.errors import UserError
-from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
+from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure, require
 from metarl_cli.reporting.statistics import mean_interval
 
 __all__ = ["TAYPO_FIG1_COLUMNS", "TMAML_FIG4_COLUMNS", "taypo_fig1", "tmaml_fig4"]
@@ -74,7 +73,7 @@ def taypo_fig1(
     Raises:
         UserError: if a column is missing.
     """
-    _require(frame, TAYPO_FIG1_COLUMNS)
+    require(frame, TAYPO_FIG1_COLUMNS)
     drawn = frame[frame["variant"] == variant]
     figure, panels = new_figure(1, 4, size=(3.1, 3.0))
     for panel, title, sweep, order in (
@@ -107,7 +106,7 @@ def tmaml_fig4(frame: pd.DataFrame) -> Figure:
     Raises:
         UserError: if a column is missing.
     """
-    _require(frame, TMAML_FIG4_COLUMNS)
+    require(frame, TMAML_FIG4_COLUMNS)
     estimates = frame[frame["role"] == "estimate"]
     figure, panels = new_figure(2, 2, size=(4.6, 3.0))
     for row, (name, methods) in enumerate((("the paper's five methods", PAPER_METHODS), ("variants", OTHER_METHODS))):
@@ -121,12 +120,6 @@ def tmaml_fig4(frame: pd.DataFrame) -> Figure:
     _same_scale(panels)
     caption(figure, f"{_profile_and_seeds(estimates)} {BAND}\n{_truth_note(frame)}")
     return figure
-
-
-def _require(frame: pd.DataFrame, columns: frozenset[str]) -> None:
-    missing = sorted(columns - set(frame.columns))
-    if missing:
-        raise UserError(f"The table has no column {', '.join(missing)}; it needs {', '.join(sorted(columns))}.")
 
 
 def _method_line(lines: pd.DataFrame, estimator: str, variate: str) -> Line:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
+from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure, require
 
 __all__ = ["REQUIRED", "adaptation", "learning_curves", "training_panel"]
 
@@ -32,7 +32,11 @@ def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], labels
         curves: as `reporting.frames.curves` gives them, each environment at one profile.
         environments: the panels, in order.
         labels: the lines, in the order of the legend.
+
+    Raises:
+        UserError: if a column is missing.
     """
+    require(curves, REQUIRED)
     drawn = curves[(curves["quantity"] == "return/post") & curves["curve"].isin(labels)]
     figure, panels = _panels(len(environments))
     for panel, environment in zip(panels, environments, strict=False):
@@ -42,7 +46,12 @@ def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], labels
 
 
 def adaptation(curves: pd.DataFrame) -> Figure:
-    """Return before and after adaptation: the distance between the lines is what adaptation gains."""
+    """Return before and after adaptation: the distance between the lines is what adaptation gains.
+
+    Raises:
+        UserError: if a column is missing.
+    """
+    require(curves, REQUIRED)
     drawn = curves.assign(stage=curves["quantity"].str.removeprefix("return/"))
     groups = [group for _, group in drawn.groupby(["curve", "environment", "profile"], sort=True)]
     figure, panels = _panels(len(groups))
@@ -54,10 +63,16 @@ def adaptation(curves: pd.DataFrame) -> Figure:
 
 
 def training_panel(frame: pd.DataFrame, labels: Sequence[str]) -> Callable[[Axes], None] | None:
-    """Draws panel (d) of TayPO's Fig. 1 from the rows `study = training` of its table; None if there are none."""
+    """Draws panel (d) of TayPO's Fig. 1 from the rows `study = training` of its table; None if there are none.
+
+    Raises:
+        UserError: if these rows lack a column.
+    """
+    require(frame, frozenset({"study"}))
     rows = frame[frame["study"] == "training"]
     if rows.empty:
         return None
+    require(rows, REQUIRED)
     drawn = rows[rows["quantity"] == "return/post"]
 
     def draw(panel: Axes) -> None:

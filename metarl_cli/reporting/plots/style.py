@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "LABELS", "caption", "colour", "label", "mark_missing", "new_figure"]
+from metarl_cli.errors import UserError
+
+__all__ = ["COLOURS", "LABELS", "caption", "colour", "label", "mark_missing", "new_figure", "require"]
 
 _BLACK, _ORANGE, _SKY, _GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 _YELLOW, _BLUE, _VERMILION, _PURPLE, _GREY = "#D0C000", "#0072B2", "#D55E00", "#CC79A7", "#777777"
@@ -92,6 +95,16 @@ def colour(name: str) -> str:
 def label(name: str) -> str:
     """The name as the papers write it."""
     return LABELS.get(name, name)
+
+
+def require(frame: pd.DataFrame, columns: frozenset[str]) -> None:
+    """Check that a table has what is drawn of it.
+
+    Raises:
+        UserError: if a column is missing.
+    """
+    if missing := sorted(columns - set(frame.columns)):
+        raise UserError(f"The table has no column {', '.join(missing)}: another version wrote it. Run it again.")
 
 
 def new_figure(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:

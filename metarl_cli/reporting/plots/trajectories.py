@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
+from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure, require
 from metarl_cli.reporting.statistics import mean_interval
 
 __all__ = ["REQUIRED", "trajectories"]
@@ -44,7 +44,11 @@ def trajectories(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
     Args:
         table: as `studies.trajectories` writes it.
         labels: the panels, in order, also those that nothing was run for.
+
+    Raises:
+        UserError: if a column is missing.
     """
+    require(table, REQUIRED)
     figure, panels = new_figure(1, len(labels), size=(3.3, 4.7))
     for panel, name in zip(panels, labels, strict=True):
         panel.set_title(label(name), fontsize=10)

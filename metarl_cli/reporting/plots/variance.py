@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
+from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure, require
 
 __all__ = ["REQUIRED", "promp_fig3", "tmaml_fig2"]
 
@@ -70,6 +70,9 @@ def promp_fig3(table: pd.DataFrame) -> Figure:
 
     Args:
         table: as `studies.variance` makes it; lines are drawn in its order. A trained run looks as its estimator.
+
+    Raises:
+        UserError: if a column is missing.
     """
     return _figure(table, ("rstd", "relative_deviation", "cosine", RETURN), columns=2)
 
@@ -79,11 +82,15 @@ def tmaml_fig2(table: pd.DataFrame) -> Figure:
 
     Args:
         table: as for `promp_fig3`.
+
+    Raises:
+        UserError: if a column is missing.
     """
     return _figure(table, ("variance", "relative_deviation", RETURN), columns=3)
 
 
 def _figure(table: pd.DataFrame, quantities: Sequence[str], *, columns: int) -> Figure:
+    require(table, REQUIRED)
     figure, panels = new_figure(len(quantities) // columns, columns, size=(3.7, 3.0))
     for panel, quantity in zip(panels, quantities, strict=True):
         _panel(panel, quantity, table[table["quantity"] == quantity])
