@@ -82,7 +82,7 @@ def taypo_fig1(
         (panels[2], "(c) Hessian", "samples", 2),
     ):
         lines = drawn[(drawn["sweep"] == sweep) & (drawn["order"] == order)]
-        other, given = ("samples", "N = {}") if sweep == "epsilon" else ("epsilon", "ε = {}")
+        other, given = ("samples", "N = {:g}") if sweep == "epsilon" else ("epsilon", "ε = {:g}")
         fixed = "".join(f", {given.format(value)}" for value in lines[other].unique())
         groups = ((name, lines[lines["estimator"] == name]) for name in TABULAR_ESTIMATORS)
         _panel(panel, title + fixed, ((label(n), colour(n), "-", rows) for n, rows in groups), x=sweep)

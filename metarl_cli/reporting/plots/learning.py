@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,6 +24,10 @@ REQUIRED = frozenset(
 
 FEWEST = 3
 """Seeds with which the interval is drawn: that of two is 12.7 times as wide as their standard error."""
+
+
+COLUMNS: Mapping[int, int] = MappingProxyType({4: 2, 5: 3, 6: 3})
+"""Of panels, by their number, where a single row would be too wide; at most five."""
 
 
 def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], labels: Sequence[str]) -> Figure:
@@ -83,7 +88,7 @@ def training_panel(frame: pd.DataFrame, labels: Sequence[str]) -> Callable[[Axes
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    columns = min(count, 5 if count > 6 else 3)
+    columns = COLUMNS.get(count, min(count, 5))
     figure, panels = new_figure(math.ceil(count / columns), columns, size=(3.4, 2.7) if count > 1 else (5.2, 3.4))
     for panel in panels[count:]:
         panel.set_visible(False)

@@ -25,7 +25,7 @@ def table_figure(table: pd.DataFrame) -> Figure:
         table: as `reporting.tables.beside_the_paper` gives it.
     """
     groups = list(table.groupby("environment", sort=False))
-    figure, panels = new_figure(len(groups), 1, size=(8.4, 0.6 + 0.3 * max(len(rows) for _, rows in groups)))
+    figure, panels = new_figure(len(groups), 1, size=(8.4, 1.0 + 0.3 * max(len(rows) for _, rows in groups)))
     for panel, (environment, rows) in zip(panels, groups, strict=True):
         _panel(panel, str(environment), rows)
     caption(figure, textwrap.fill(explanation(table), 130))

@@ -49,7 +49,8 @@ def trajectories(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
         UserError: if a column is missing.
     """
     require(table, REQUIRED)
-    figure, panels = new_figure(1, len(labels), size=(3.3, 4.7))
+    known = [name for name in NUMBERS if table[name].notna().any()]
+    figure, panels = new_figure(1, len(labels), size=(3.3, 3.5 + 0.16 * len(known)))
     for panel, name in zip(panels, labels, strict=True):
         panel.set_title(label(name), fontsize=10)
         run = table[table["curve"] == name]
@@ -57,7 +58,7 @@ def trajectories(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
             mark_missing(panel)
             continue
         _draw(panel, run)
-        panel.set_xlabel(_numbers(run[run["task"].isna()]), fontsize=7)
+        panel.set_xlabel(_numbers(run[run["task"].isna()], known), fontsize=7)
     if len(table):
         _frame(panels, table)
     caption(figure, _caption(table[table["curve"].isin(labels)]))
@@ -89,10 +90,9 @@ def _frame(panels: Sequence[Axes], table: pd.DataFrame) -> None:
         panel.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", anchor="N")
 
 
-def _numbers(runs: pd.DataFrame) -> str:
+def _numbers(runs: pd.DataFrame, known: Sequence[str]) -> str:
     """One line per number: means over seeds before and after, with the 95 % Student t interval if there are several."""
     before, after = (runs[runs["stage"] == stage] for stage in ("pre", "post"))
-    known = [name for name in NUMBERS if runs[name].notna().any()]
     lines = (NUMBERS[name].format(pre=_mean(before[name]), post=_mean(after[name])) for name in known)
     return "\n".join(lines)
 
@@ -102,7 +102,7 @@ def _mean(values: pd.Series) -> str:
     mean, low, _ = (percent * float(limit) for limit in mean_interval(values))
     digits = 0 if values.name in SHARES else 1
     spread = f" ± {mean - low:.{digits}f}" if len(values) > 1 else ""
-    return f"{mean:.{digits}f}{spread}{unit}"
+    return f"{mean:.{digits}f}{spread}{unit}".replace("-", "−")
 
 
 def _caption(table: pd.DataFrame) -> str:
