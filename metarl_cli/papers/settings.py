@@ -79,7 +79,7 @@ POINTS: Mapping[str, Mapping[str, Size]] = MappingProxyType(
             {
                 "smoke": _SMOKE_POINTS,
                 "quick": Size(tasks=20, trajectories=20, iterations=60, seeds=3),
-                "overnight": Size(tasks=20, trajectories=20, iterations=500, seeds=5),
+                "overnight": Size(tasks=20, trajectories=20, iterations=500, seeds=3),
                 "paper": Size(tasks=20, trajectories=20, iterations=500, seeds=10),
             }
         ),
