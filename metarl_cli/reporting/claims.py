@@ -36,6 +36,9 @@ Tables: TypeAlias = Mapping[tuple[str, str], pd.DataFrame]
 
 RUNS, EXACT = "runs", "exact"
 
+ENOUGH = 2
+"""Seeds for an interval."""
+
 LEVEL = 0.05
 """At which a claim is refuted, all its comparisons together."""
 
@@ -166,19 +169,18 @@ def _computed(check: ExactCheck, number: float) -> _Number:
 
 def _measured(comparison: Comparison, tables: Tables, name: str) -> list[_Number]:
     """At the largest profile that has an interval, or any number at all."""
-    found = [
-        [
-            _Number(effect, comparison.wanted, profile if effect.seeds else "")
-            for effect in effects(comparison, tables[profile, name], name)
-        ]
-        for profile in reversed(PROFILES)
-        if (profile, name) in tables
-    ]
-    for seeds in (2, 1):
-        for numbers in found:
-            if any(len(number.effect.seeds) >= seeds for number in numbers):
-                return numbers
-    return [_Number(Effect(comparison.label), comparison.wanted, "")]
+    best, most = [_Number(Effect(comparison.label), comparison.wanted, "")], 0
+    for profile in reversed(PROFILES):
+        if (profile, name) not in tables:
+            continue
+        found = list(effects(comparison, tables[profile, name], name))
+        seeds = min(max((len(effect.seeds) for effect in found), default=0), ENOUGH)
+        if seeds > most:
+            best = [_Number(effect, comparison.wanted, profile if effect.seeds else "") for effect in found]
+            most = seeds
+        if most == ENOUGH:
+            break
+    return best
 
 
 def _finding(number: _Number, claim: Claim, compared: int) -> Finding:

@@ -97,7 +97,7 @@ def _per_seed(comparison: Comparison, frame: pd.DataFrame) -> tuple[pd.DataFrame
     parts = [(measure.column, _rows(frame, measure)) for measure in _measures(comparison)]
     trained = "iteration" in frame and all(rows["iteration"].notna().all() for _, rows in parts)
     keys = ["seed", "iteration"] if trained else ["seed"]
-    series = [rows.groupby(keys)[column].agg(_SUMMARIES["mean"]) for column, rows in parts]
+    series = [_means(rows.set_index(keys)[column]) for column, rows in parts]
     joined = pd.concat(series, axis=1, join="inner", keys=range(len(series))).sort_index()
     if not trained:
         return joined, 0
@@ -105,6 +105,11 @@ def _per_seed(comparison: Comparison, frame: pd.DataFrame) -> tuple[pd.DataFrame
     common = joined.groupby(level="iteration").filter(lambda at: len(at) == seeds)
     numbers = common.groupby(level="seed").agg(_SUMMARIES[comparison.summary])
     return numbers, common.index.get_level_values("iteration").nunique()
+
+
+def _means(series: pd.Series) -> pd.Series:
+    """One number for each entry of the index."""
+    return series if series.index.is_unique else series.groupby(level=series.index.names).agg(_SUMMARIES["mean"])
 
 
 def _measures(comparison: Comparison) -> list[Measure]:
