@@ -88,7 +88,7 @@ LISTINGS: Mapping[str, Callable[[], Rows]] = MappingProxyType(
 )
 
 BRIEF: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"claims": ("claim", "found", "effect", "low", "high", "wanted", "profile", "n", "statement")}
+    {"claims": ("claim", "found", "effect", "low", "high", "wanted", "evidence", "statement")}
 )
 """Where rows have more columns than a terminal: the ones that it shows."""
 

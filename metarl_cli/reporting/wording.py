@@ -90,6 +90,7 @@ def claim_row(judgement: Judgement) -> dict[str, object]:
         "verdict": str(judgement.verdict),
         "found": counts_text(judgement),
         **finding_row(weakest),
+        "evidence": evidence_text(judgement),
         "statistic": statistic_text(claim) or "exact",
         "figure": claim.figure,
         "source": claim.source,

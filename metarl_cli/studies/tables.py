@@ -64,7 +64,7 @@ def _tmaml_fig4(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
-        "promp-fig3": Study(variance.study, variance.settings, seconds=550.0),
+        "promp-fig3": Study(variance.study, variance.settings, seconds=900.0),
         "promp-fig4": Study(trajectories.study, trajectories.settings),
         "tmaml-fig2": Study(variance.study, variance.settings, after=("promp-fig3",)),
         "tmaml-fig4": Study(_tmaml_fig4, toy1d.settings, seconds=65.0),

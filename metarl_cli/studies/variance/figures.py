@@ -55,7 +55,7 @@ class VarianceSize:
 SIZES: Mapping[str, VarianceSize] = MappingProxyType(
     {
         "smoke": VarianceSize(tasks=2, trajectories=4, rounds=3, checkpoints=(0, 1), seeds=1),
-        "quick": VarianceSize(tasks=10, trajectories=10, rounds=10, checkpoints=(0, 20, 40), seeds=3),
+        "quick": VarianceSize(tasks=10, trajectories=10, rounds=10, checkpoints=(0, 20, 40), seeds=5),
         "overnight": VarianceSize(
             tasks=20, trajectories=20, rounds=10, checkpoints=(0, 40, 80, 120, 160, 200), seeds=3
         ),
