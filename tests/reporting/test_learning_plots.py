@@ -108,7 +108,7 @@ def test_adaptation_shows_before_and_after_of_each_run():
 def test_the_caption_says_what_the_bands_are(seeds, bands):
     frame = curves(*(curve(name, seeds=given) for name, given in zip(("promp", "vpg-maml"), seeds, strict=False)))
     figure = learning_curves(frame, environments=("Navigation",), labels=("promp", "vpg-maml"))
-    assert figure.get_supxlabel().endswith(bands)
+    assert figure.get_supxlabel().replace("\n", " ").endswith(bands)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,18 @@ def test_each_panel_shows_the_profile_with_most_curves_and_of_equals_the_largest
     assert set(quick["environment"]) == set(figure.environments) and set(overnight["profile"]) == {"overnight"}
     asked = content_of(figure, results=tmp_path, profile="quick")
     assert set(asked.frame["profile"]) == {"quick"}
+
+
+@pytest.mark.parametrize("figure", [f for f in FIGURES.values() if f.plot == "learning_curves"], ids=lambda f: f.name)
+def test_legend_and_caption_fit_into_the_figure(figure):
+    labels = [c.label for c in figure.curves]
+    mixed = [curve(name, seeds=seeds) for name, seeds in zip(labels, ["1 2", *["1 2 3"] * len(labels)], strict=False)]
+    drawn = learning_curves(curves(*mixed), environments=("Navigation", *figure.environments[1:]), labels=labels)
+    drawn.draw_without_rendering()
+    (legend,) = drawn.legends
+    for part in (legend, drawn._supxlabel):
+        box = part.get_window_extent()
+        assert box.x0 >= 0.0 and box.x1 <= drawn.bbox.x1
 
 
 def test_what_is_given_stays():

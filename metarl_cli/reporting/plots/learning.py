@@ -22,6 +22,9 @@ REQUIRED = frozenset(
     }
 )
 
+LEGEND_INCHES = 1.7
+"""Of an entry of the legend."""
+
 FEWEST = 3
 """Seeds with which the interval is drawn: that of two is 12.7 times as wide as their standard error."""
 
@@ -134,7 +137,7 @@ def _finish(figure: Figure, panels: Iterable[Axes], drawn: pd.DataFrame) -> None
         list(lines.values()),
         list(lines),
         loc="outside upper center",
-        ncols=min(len(lines), 6),
+        ncols=min(len(lines), int(figure.get_figwidth() / LEGEND_INCHES)),
         fontsize=8,
         frameon=False,
     )

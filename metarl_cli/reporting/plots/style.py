@@ -5,6 +5,7 @@ Colours are Okabe and Ito's, distinct for colour-blind readers; a name has the s
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -87,6 +88,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
 )
 
 
+CAPTION_POINTS, CHARACTERS_PER_INCH = 7, 19
+"""The size of captions, and how many characters of it fit into an inch."""
+
+
 def colour(name: str) -> str:
     """The colour of an algorithm or estimator, grey for a name that has none."""
     return COLOURS.get(name, _GREY)
@@ -120,8 +125,10 @@ def new_figure(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[F
 
 
 def caption(figure: Figure, text: str) -> None:
-    """One small line under the figure: profile, seeds, band, whatever a stranger must know to read it."""
-    figure.supxlabel(text, fontsize=7, color="#444444")
+    """Small lines under the figure: profile, seeds, band, whatever a stranger must know to read it; wrapped to fit."""
+    columns = int(CHARACTERS_PER_INCH * figure.get_figwidth())
+    lines = [line for paragraph in text.splitlines() for line in textwrap.wrap(paragraph, columns)]
+    figure.supxlabel("\n".join(lines), fontsize=CAPTION_POINTS, color="#444444")
 
 
 def mark_missing(panel: Axes, text: str = "no data yet") -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,7 +26,7 @@ def table_figure(table: pd.DataFrame) -> Figure:
     figure, panels = new_figure(len(groups), 1, size=(8.4, 1.0 + 0.3 * max(len(rows) for _, rows in groups)))
     for panel, (environment, rows) in zip(panels, groups, strict=True):
         _panel(panel, str(environment), rows)
-    caption(figure, textwrap.fill(explanation(table), 130))
+    caption(figure, explanation(table))
     return figure
 
 
