@@ -1,7 +1,8 @@
 """The papers' training settings as data: per environment, per algorithm, per profile.
 
-Sources: the sweeps of the released ProMP code for the locomotion tasks (`all_envs_eval`), its exploration comparison
-for the point tasks, Fallah et al. 2021, App. H for the navigation task.
+Sources: the sweeps of the released ProMP code for the locomotion tasks (`all_envs_eval`) and its exploration comparison
+for the point tasks; Tang et al. 2021, Sec. 5.2.1 for the three adaptation steps of the corners; Fallah et al. 2021,
+App. H for the navigation task.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ POINTS: Mapping[str, Mapping[str, Size]] = MappingProxyType(
         "PointCorner": MappingProxyType(
             {
                 "smoke": _SMOKE_POINTS,
-                "quick": Size(tasks=10, trajectories=10, iterations=50, seeds=2),
+                "quick": Size(tasks=10, trajectories=10, iterations=30, seeds=2),
                 "overnight": Size(tasks=40, trajectories=20, iterations=200, seeds=5),
                 "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=10),
             }
@@ -107,7 +108,7 @@ TRAINING: Mapping[str, EnvironmentSettings] = MappingProxyType(
         "HopperRandParams": _RAND_PARAMS,
         "SwimmerRandVel": EnvironmentSettings(),
         "PointMomentum": EnvironmentSettings(inner_steps=3),
-        "PointCorner": EnvironmentSettings(),
+        "PointCorner": EnvironmentSettings(inner_steps=3),
         "PointWalls": EnvironmentSettings(),
         "Navigation": EnvironmentSettings(hidden=(100, 100)),
         "Toy1D": EnvironmentSettings(hidden=(18, 18)),
