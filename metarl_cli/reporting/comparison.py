@@ -73,7 +73,8 @@ def compare(figure: Figure, *, results: Path, profile: str, published: Path) -> 
     Args:
         figure: which; its table must be there.
         results: where it was run.
-        profile: of the run; the published one has the same if there is one, else the largest there is.
+        profile: of the run; the published one has the same if there is one, else the one that has most of the numbers,
+            the larger one of equals.
         published: where published results are.
 
     Returns:
@@ -84,8 +85,7 @@ def compare(figure: Figure, *, results: Path, profile: str, published: Path) -> 
         UserError: if our table is missing, or one of them is no table.
     """
     ours = _values(figure, read_table(table_path(results, profile, figure.name)))
-    source = _published_profile(figure, profile, published)
-    theirs = _values(figure, read_table(table_path(published, source, figure.name)) if source else pd.DataFrame())
+    source, theirs = _published(figure, published, profile, set(ours["what"]))
     rows = _side_by_side(ours, theirs).assign(figure=figure.name, published_profile=source)
     return rows.assign(verdict=_verdicts(rows, same_size=source == profile))
 
@@ -121,9 +121,13 @@ def _in_words(mean: float, low: float, high: float) -> str:
     return number(mean) if np.isnan(low) else f"{number(mean)} [{number(low)}, {number(high)}]"
 
 
-def _published_profile(figure: Figure, profile: str, published: Path) -> str:
-    candidates = (profile, *reversed(PROFILES))
-    return next((name for name in candidates if table_path(published, name, figure.name).exists()), "")
+def _published(figure: Figure, published: Path, profile: str, wanted: set[str]) -> tuple[str, pd.DataFrame]:
+    """The profile with which ours is compared, and its values; empty where nothing is published."""
+    paths = {name: table_path(published, name, figure.name) for name in reversed(PROFILES)}
+    found = {name: _values(figure, read_table(path)) for name, path in paths.items() if path.exists()}
+    found[""] = _values(figure, pd.DataFrame())
+    source = profile if profile in found else max(found, key=lambda name: len(wanted & set(found[name]["what"])))
+    return source, found[source]
 
 
 def _values(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:

@@ -109,6 +109,12 @@ def test_another_size_stands_beside_without_a_verdict(tmp_path):
     assert set(rows["published_profile"]) == {"quick"}
 
 
+def test_of_other_sizes_the_one_with_most_of_the_numbers_counts(tmp_path):
+    compared(tmp_path, CURVES, curve_table(), curve_table(curves=("promp",)), published_profile="paper")
+    rows = compared(tmp_path, CURVES, curve_table(), curve_table(), published_profile="overnight")
+    assert set(rows["published_profile"]) == {"overnight"}
+
+
 def test_what_is_not_published_is_said_to_be_so(tmp_path):
     rows = compared(tmp_path, CURVES, curve_table())
     assert set(rows["verdict"]) == {"not published"}
