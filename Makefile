@@ -4,7 +4,7 @@ PROFILE ?= quick
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test quickstart reproduce-all bench clean
+.PHONY: help install check test quickstart reproduce-all publish bench clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,12 @@ quickstart: install  ## Train ProMP on HalfCheetahFwdBack for 25 iterations and 
 
 reproduce-all: install  ## Run, draw and compare all twelve figures, PROFILE=quick (40 minutes on 2 cores) or smoke
 	$(BIN)/metarl reproduce --all --profile $(PROFILE)
+
+publish: install  ## Copy your results of PROFILE, without checkpoints, to results/published, and draw all figures
+	mkdir -p results/published/$(PROFILE)
+	tar -C results/local/$(PROFILE) --exclude=checkpoint.pt --exclude=.lock --exclude='*.tmp' --exclude=comparison.csv \
+		--exclude=./figures --exclude=./variance --exclude=./train -cf - . | tar -C results/published/$(PROFILE) -xf -
+	$(BIN)/metarl plot --all
 
 bench: install  ## Speed, as ratios to the simulator's and to the matrix products' own
 	$(BIN)/python benchmarks/environments.py
