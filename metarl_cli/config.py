@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.store import write_whole
 
 __all__ = [
     "EnvironmentConfig",
@@ -197,9 +198,7 @@ def _shown(value: Any) -> str:
 
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the settings as JSON; the file is whole or it is the previous one."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(dataclasses.asdict(config), indent=2) + "\n")
 
 
 def load_config(path: Path) -> RunConfig:

@@ -172,6 +172,14 @@ def test_nothing_heavy_is_loaded_where_nothing_heavy_is_done(arguments, heavy):
     assert loaded & heavy == set()
 
 
+def test_a_study_writes_its_table_and_beside_it_what_made_it(metarl, tmp_path):
+    path = tmp_path / "deep" / "table.csv"
+    completed = metarl("correlate", "tabular", "--profile", "smoke", "--out", path)
+    assert (completed.code, completed.out) == (0, f"{path}\n")
+    assert {file.name for file in path.parent.iterdir()} == {"table.csv", "table.meta.json"}
+    assert json.loads(path.with_name("table.meta.json").read_text())["metarl"] == __version__
+
+
 def test_help_names_every_command_and_the_exit_codes(metarl):
     text = metarl("--help").out
     for command in ("train", "evaluate", "correlate", "plot", "list"):

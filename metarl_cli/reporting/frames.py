@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +10,9 @@ import pandas as pd
 from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
 from metarl_cli.reporting.statistics import mean_interval
+from metarl_cli.store import write_whole
 
-__all__ = ["CURVE_COLUMNS", "curves", "load_runs", "read_table", "write_table"]
+__all__ = ["CURVE_COLUMNS", "curves", "load_runs", "read_table", "require", "write_table"]
 
 KEYS = ("curve", "environment", "profile", "seed")
 CURVE_COLUMNS = ("curve", "environment", "profile", "seeds", "quantity", "iteration", "env_steps")
@@ -99,6 +100,17 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table; the same frame gives the same bytes."""
+    """Write a table, whole; the same frame gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, lineterminator="\n", float_format="%.10g")
+    write_whole(path, frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"))
+
+
+def require(frame: pd.DataFrame, columns: Iterable[str], table: str = "") -> None:
+    """Check that a table, of that name, has the columns that are read.
+
+    Raises:
+        UserError: if one is missing.
+    """
+    if missing := sorted(set(columns) - set(frame.columns)):
+        name = f" of {table}" if table else ""
+        raise UserError(f"The table{name} has no column {', '.join(missing)}: another version wrote it. Run it again.")

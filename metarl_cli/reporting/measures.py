@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from metarl_cli.errors import UserError
 from metarl_cli.papers.claim import Comparison, Measure
+from metarl_cli.reporting.frames import require
 from metarl_cli.reporting.statistics import mean_interval, range_p_value
 
 __all__ = ["Effect", "effects"]
@@ -125,7 +125,4 @@ def _check_columns(comparison: Comparison, frame: pd.DataFrame, table: str) -> N
     needed = {"seed", comparison.sweep or "seed"}
     for measure in _measures(comparison):
         needed |= {measure.column, *(column for column, _ in measure.where)}
-    if missing := sorted(needed - set(frame.columns)):
-        raise UserError(
-            f"The table of {table} has no column {', '.join(missing)}: another version wrote it. Run it again."
-        )
+    require(frame, needed, table)

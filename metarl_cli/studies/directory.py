@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from metarl_cli.circumstances import circumstances
 from metarl_cli.config import RunConfig, save_config
 from metarl_cli.errors import UserError
+from metarl_cli.store import write_whole
 from metarl_cli.training.trainer import TrainState
 
 __all__ = [
@@ -106,7 +107,7 @@ def write_meta(directory: Path, *, threads: int, status: str, diverged: int = 0)
         "end": None if status == "running" else now,
         "status": status,
     }
-    _write_atomically(path, (json.dumps(meta, indent=2) + "\n").encode())
+    write_whole(path, json.dumps(meta, indent=2) + "\n")
 
 
 def save_checkpoint(directory: Path, state: TrainState) -> None:
@@ -156,7 +157,7 @@ def truncate_progress(directory: Path, iterations: int) -> list[dict[str, str]]:
         raise UserError(f"{path} has {len(rows)} of the {iterations} rows that are done. --overwrite starts again.")
     # A run that was killed in its first iteration may have written half a header or none: the writer begins anew.
     lines = [header, *([row[name] for name in header] for row in rows)] if rows else []
-    _write_atomically(path, "".join(",".join(line) + "\n" for line in lines).encode())
+    write_whole(path, "".join(",".join(line) + "\n" for line in lines))
     return rows
 
 
@@ -179,9 +180,3 @@ def progress_writer(directory: Path, header: Sequence[str]) -> Iterator[Any]:
 def finish(directory: Path) -> None:
     """Mark the run as finished."""
     (directory / DONE).touch()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

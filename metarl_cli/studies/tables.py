@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers import FIGURES, Figure
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.reporting.frames import curves, load_runs, write_table
-from metarl_cli.store import META_SUFFIX, runs_directory, table_path
+from metarl_cli.store import META_SUFFIX, runs_directory, table_path, write_whole
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 
 __all__ = ["STUDIES", "Study", "command", "is_current", "write", "write_study_table"]
@@ -87,14 +86,13 @@ def write(figure: Figure, profile: str, results: Path) -> None:
     origin = _origin_path(table)
     origin.unlink(missing_ok=True)
     write_study_table(STUDIES[figure.name].rows(figure, profile, results), table)
-    _replace(origin, _origin(figure, profile))
+    write_whole(origin, _origin(figure, profile))
 
 
 def write_study_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table whole, and the circumstances under which it was made beside it, as `<name>.meta.json`."""
-    write_table(frame, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
-    _replace(path.with_suffix(META_SUFFIX), json.dumps(circumstances(threads=1), indent=2) + "\n")
+    """Write a table, and the circumstances under which it was made beside it, as `<name>.meta.json`."""
+    write_table(frame, path)
+    write_whole(path.with_suffix(META_SUFFIX), json.dumps(circumstances(threads=1), indent=2) + "\n")
 
 
 def is_current(figure: Figure, profile: str, results: Path) -> bool:
@@ -102,12 +100,6 @@ def is_current(figure: Figure, profile: str, results: Path) -> bool:
     table = table_path(results, profile, figure.name)
     origin = _origin_path(table)
     return table.exists() and origin.exists() and origin.read_text(encoding="utf-8") == _origin(figure, profile)
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _origin_path(table: Path) -> Path:

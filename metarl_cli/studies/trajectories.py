@@ -36,6 +36,9 @@ TASKS = 40
 HELD_OUT_SEED, HELD_OUT = 0, (0, 1)
 """The same tasks and noise for every run; no training iteration draws from this stream, theirs have one index."""
 
+DRAWN_GOALS, DRAWN_TRAJECTORIES = 4, 2
+"""How many goals are drawn, and how many trajectories of each."""
+
 KEYS = ("curve", "environment", "profile", "seed", "iterations", "stage")
 POINT = ("task", "trajectory", "step", "x", "y", "radius")
 NUMBERS = ("return", "end_distance", "ends_at_goal", "reaches_goal", "ends_in_region", "corners", "corners_of_batch")
@@ -51,19 +54,10 @@ class Scene:
     Attributes:
         goal_radius: of the disc around the goal that counts as reached.
         region_radius: around each corner, beyond which the reward is zero; None where there are no such regions.
-        drawn_goals: how many goals are drawn, the first that differ, each with its first task.
-        drawn_trajectories: how many of each drawn task, the first.
     """
 
     goal_radius: float
     region_radius: float | None = None
-    drawn_goals: int = 4
-    drawn_trajectories: int = 2
-
-    def drawn(self, goals: Array) -> list[int]:
-        """Which of the tasks with these goals, [M, 2], are drawn."""
-        _, first = np.unique(goals, axis=0, return_index=True)
-        return [int(task) for task in np.sort(first)[: self.drawn_goals]]
 
 
 SCENES: Mapping[str, Scene] = MappingProxyType(
@@ -74,6 +68,12 @@ SCENES: Mapping[str, Scene] = MappingProxyType(
 )
 """ProMP's radii are those of its figure, which shows one goal. SG-MRL's text has no disc: 0.1 is the longest step along
 an axis."""
+
+
+def drawn_tasks(goals: Array) -> list[int]:
+    """Which of the tasks with these goals, [M, 2], are drawn: the first of each of the first goals that differ."""
+    _, first = np.unique(goals, axis=0, return_index=True)
+    return [int(task) for task in np.sort(first)[:DRAWN_GOALS]]
 
 
 def distances(paths: Array, goals: Array) -> Array:
@@ -119,7 +119,7 @@ def summary(paths: Array, goals: Array, scene: Scene) -> dict[str, float]:
 
 def settings(profile: str) -> object:
     """What decides the table besides the trained runs; the same at every profile."""
-    return TASKS, HELD_OUT_SEED, HELD_OUT, dict(SCENES)
+    return TASKS, HELD_OUT_SEED, HELD_OUT, DRAWN_GOALS, DRAWN_TRAJECTORIES, dict(SCENES)
 
 
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
@@ -142,8 +142,8 @@ def _of_run(directory: Path, *, drawn: bool) -> pd.DataFrame:
     scene, (goals, rounds) = SCENES[config.environment.name], _adapt(config, state)
     frames = [_numbers(round_, goals, scene).assign(stage=stage) for stage, round_ in rounds.items()]
     if drawn:
-        shown = scene.drawn(goals)
-        frames += [_points(round_, shown, scene).assign(stage=stage) for stage, round_ in rounds.items()]
+        shown = drawn_tasks(goals)
+        frames += [_points(round_, shown).assign(stage=stage) for stage, round_ in rounds.items()]
         frames += [_discs(goals[shown], scene.goal_radius).assign(stage="goal", task=shown)]
         if scene.region_radius is not None:
             frames += [_discs(CORNERS, scene.region_radius).assign(stage="region")]
@@ -176,8 +176,8 @@ def _numbers(round_: Round, goals: Array, scene: Scene) -> pd.DataFrame:
     return pd.DataFrame([{"return": returns, **summary(_paths(round_), goals, scene)}])
 
 
-def _points(round_: Round, shown: list[int], scene: Scene) -> pd.DataFrame:
-    paths = _paths(round_)[shown, : scene.drawn_trajectories]
+def _points(round_: Round, shown: list[int]) -> pd.DataFrame:
+    paths = _paths(round_)[shown, :DRAWN_TRAJECTORIES]
     task, trajectory, step = (index.ravel() for index in np.indices(paths.shape[:-1]))
     x, y = paths.reshape(-1, 2).T
     points = {"task": np.array(shown)[task], "trajectory": trajectory, "step": step, "x": x, "y": y}

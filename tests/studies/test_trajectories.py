@@ -14,7 +14,16 @@ from metarl_cli.papers.figure import planned_runs
 from metarl_cli.store import runs_directory
 from metarl_cli.studies import directory as runs
 from metarl_cli.studies import trajectories
-from metarl_cli.studies.trajectories import COLUMNS, SCENES, TASKS, corners_visited, distances, study, summary
+from metarl_cli.studies.trajectories import (
+    COLUMNS,
+    SCENES,
+    TASKS,
+    corners_visited,
+    distances,
+    drawn_tasks,
+    study,
+    summary,
+)
 from metarl_cli.training.build import build
 from metarl_cli.training.policies import distribution
 
@@ -91,8 +100,8 @@ def test_the_radii_are_those_of_the_papers_figure_and_the_tasks():
 
 
 def test_the_first_task_of_each_of_four_goals_is_drawn():
-    assert CORNER_SCENE.drawn(CORNERS[[2, 2, 3, 1, 3, 0]]) == [0, 2, 3, 5]
-    assert PLANE_SCENE.drawn(np.arange(12.0).reshape(6, 2)[::-1]) == [0, 1, 2, 3]
+    assert drawn_tasks(CORNERS[[2, 2, 3, 1, 3, 0]]) == [0, 2, 3, 5]
+    assert drawn_tasks(np.arange(12.0).reshape(6, 2)[::-1]) == [0, 1, 2, 3]
 
 
 # Tables of trained runs

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure, require
+from metarl_cli.reporting.frames import require
+from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
 
 __all__ = ["REQUIRED", "adaptation", "learning_curves", "training_panel"]
 

@@ -9,13 +9,10 @@ import textwrap
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metarl_cli.errors import UserError
-
-__all__ = ["COLOURS", "LABELS", "caption", "colour", "label", "mark_missing", "new_figure", "require"]
+__all__ = ["COLOURS", "LABELS", "caption", "colour", "label", "mark_missing", "new_figure"]
 
 _BLACK, _ORANGE, _SKY, _GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 _YELLOW, _BLUE, _VERMILION, _PURPLE, _GREY = "#D0C000", "#0072B2", "#D55E00", "#CC79A7", "#777777"
@@ -100,16 +97,6 @@ def colour(name: str) -> str:
 def label(name: str) -> str:
     """The name as the papers write it."""
     return LABELS.get(name, name)
-
-
-def require(frame: pd.DataFrame, columns: frozenset[str]) -> None:
-    """Check that a table has what is drawn of it.
-
-    Raises:
-        UserError: if a column is missing.
-    """
-    if missing := sorted(columns - set(frame.columns)):
-        raise UserError(f"The table has no column {', '.join(missing)}: another version wrote it. Run it again.")
 
 
 def new_figure(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:

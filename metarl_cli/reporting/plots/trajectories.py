@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure, require
+from metarl_cli.reporting.frames import require
+from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
 from metarl_cli.reporting.statistics import mean_interval
 
 __all__ = ["REQUIRED", "trajectories"]

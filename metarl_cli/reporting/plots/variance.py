@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure, require
+from metarl_cli.reporting.frames import require
+from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
 
 __all__ = ["REQUIRED", "promp_fig3", "tmaml_fig2"]
 

@@ -8,7 +8,6 @@ writes the same file as one that was never stopped.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.reporting.frames import write_table
 from metarl_cli.studies import directory as runs
 from metarl_cli.studies.variance.estimators import (
     MEASURED,
@@ -100,7 +100,7 @@ def measure(
             if should_stop():
                 break
             measured = _rows(resample(bench, state, settings.rounds), state, settings)
-            _write(pd.concat([table, measured]) if len(table) else measured, directory)
+            write_table(pd.concat([table, measured]) if len(table) else measured, directory / TABLE)
             table = _read(directory)  # a resumed measurement begins with these digits
             on_checkpoint(measured)
     return table
@@ -160,10 +160,3 @@ def _statistics(resampled: Resampled, name: str) -> tuple[float, ...]:
 def _read(directory: Path) -> pd.DataFrame:
     path = directory / TABLE
     return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(ROW))
-
-
-def _write(rows: pd.DataFrame, directory: Path) -> None:
-    """All at once: the file is whole or it is the previous one."""
-    temporary = directory / f"{TABLE}.tmp"
-    rows.to_csv(temporary, index=False, lineterminator="\n", float_format="%.10g")
-    os.replace(temporary, directory / TABLE)
