@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import TypeAlias
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.errors import unknown_name
 from metarl_cli.papers import FIGURES
+from metarl_cli.papers.sizes import SIZES
+from metarl_cli.profiles import PURPOSES
 from metarl_cli.store import PUBLISHED
 
 __all__ = ["LISTINGS", "listing"]
@@ -77,6 +80,13 @@ def _claims() -> Rows:
     return [claim_row(judgement) for judgement in judge_all(PUBLISHED, exact_number)]
 
 
+def _profiles() -> Rows:
+    return [
+        {"name": name, "for": purpose, "sizes": {env: asdict(sizes[name]) for env, sizes in SIZES.items()}}
+        for name, purpose in PURPOSES.items()
+    ]
+
+
 LISTINGS: Mapping[str, Callable[[], Rows]] = MappingProxyType(
     {
         "algorithms": _algorithms,
@@ -84,11 +94,15 @@ LISTINGS: Mapping[str, Callable[[], Rows]] = MappingProxyType(
         "envs": _environments,
         "estimators": _estimators,
         "figures": _figures,
+        "profiles": _profiles,
     }
 )
 
 BRIEF: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"claims": ("claim", "found", "effect", "low", "high", "wanted", "evidence", "statement")}
+    {
+        "claims": ("claim", "found", "effect", "low", "high", "wanted", "evidence", "statement"),
+        "profiles": ("name", "for"),
+    }
 )
 """Where rows have more columns than a terminal: the ones that it shows."""
 

@@ -19,7 +19,9 @@ from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import planned_runs
-from metarl_cli.papers.settings import PROFILES, TRAINING
+from metarl_cli.papers.settings import TRAINING
+from metarl_cli.papers.sizes import SIZES
+from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.draw import PLOTS
 from metarl_cli.training.build import OBJECTIVES, OPTIMIZERS
 from metarl_cli.training.composition import OBJECTIVE_NAMES, OPTIMIZER_NAMES, PER_ACTION_FORM, check_composition
@@ -99,7 +101,10 @@ def test_the_mathematics_imports_nothing_of_ours_but_its_vocabulary():
 
 
 LAYERS = (
-    ("metarl_cli", *(f"metarl_cli.{name}" for name in ("errors", "types", "seeding", "algorithms", "store"))),
+    (
+        "metarl_cli",
+        *(f"metarl_cli.{name}" for name in ("errors", "types", "seeding", "algorithms", "profiles", "store")),
+    ),
     (*(f"metarl_cli.{name}" for name in ("circumstances", "config", "envs", "estimators", "reporting.statistics")),),
     ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal"),
     ("metarl_cli.reporting",),
@@ -166,7 +171,8 @@ def test_registries_agree():
     assert set(OBJECTIVE_NAMES) == set(OBJECTIVES)
     assert set(OPTIMIZER_NAMES) == set(OPTIMIZERS)
     assert set(PER_ACTION_FORM) | set(PER_ACTION_FORM.values()) <= set(ESTIMATORS)
-    assert "paper" in PROFILES
+    assert set(SIZES) == set(ENVIRONMENTS)
+    assert {tuple(sizes) for sizes in SIZES.values()} == {tuple(PROFILES)}
 
 
 def test_the_twelve_artefacts():

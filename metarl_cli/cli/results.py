@@ -12,6 +12,7 @@ import typer
 
 from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
 from metarl_cli.errors import UserError
+from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, PUBLISHED
 
 __all__ = ["list_", "plot", "report", "reproduce"]
@@ -55,7 +56,7 @@ def plot(
 def reproduce(
     figure: Annotated[str | None, typer.Argument(help="Figure; see `metarl list figures`.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All twelve figures.")] = False,
-    profile: Annotated[str, typer.Option(help="Size: smoke, quick, overnight or paper.")] = "quick",
+    profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "quick",
     results: Annotated[Path, typer.Option(help="Where everything is made and continued.")] = LOCAL,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Child processes at a time, one thread each. Default: one per core.")
@@ -101,7 +102,7 @@ def report(
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="algorithms, claims, envs, estimators or figures.")],
+    what: Annotated[str, typer.Argument(help="algorithms, claims, envs, estimators, figures or profiles.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what there is.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
+from metarl_cli.profiles import PROFILE_HELP
 
 __all__ = ["evaluate", "render", "train"]
 
@@ -19,9 +20,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random stream. Default: 1.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Meta-iterations. Default: the profile's.")] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="Size of the run: smoke, quick, overnight or paper. Default: paper.")
-    ] = None,
+    profile: Annotated[str | None, typer.Option(help=f"{PROFILE_HELP} Default: paper.")] = None,
     inner: Annotated[str | None, typer.Option(help="Inner estimator instead of the algorithm's.")] = None,
     exploration: Annotated[str | None, typer.Option(help="Exploration term instead of the algorithm's.")] = None,
     outer: Annotated[str | None, typer.Option(help="Outer objective instead of the algorithm's.")] = None,

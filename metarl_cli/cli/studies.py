@@ -12,6 +12,7 @@ import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
 from metarl_cli.errors import UserError
+from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, table_path
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def variance(
     estimators: Annotated[
         str | None, typer.Option(help="Meta-gradient estimators, as in lvc,dice. Default: those of the figures.")
     ] = None,
-    profile: Annotated[str, typer.Option(help="Size: smoke, quick, overnight or paper.")] = "quick",
+    profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "quick",
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random stream.")] = 1,
     rounds: Annotated[int | None, typer.Option(help="Batches at each checkpoint. Default: the profile's.")] = None,
     checkpoints: Annotated[
@@ -95,7 +96,7 @@ def exact(
 
 
 def tabular(
-    profile: Annotated[str, typer.Option(help="smoke, quick, overnight or paper.")] = "quick",
+    profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "quick",
     variant: Annotated[str, typer.Option(help="released (20 states) or paper (10 states).")] = "released",
     out: Annotated[
         Path | None, typer.Option(help="The CSV file. Default: results/local/PROFILE/taypo-fig1/taypo-fig1.csv.")
@@ -111,7 +112,7 @@ def tabular(
 
 
 def toy1d(
-    profile: Annotated[str, typer.Option(help="smoke, quick, overnight or paper.")] = "quick",
+    profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "quick",
     out: Annotated[
         Path | None, typer.Option(help="The CSV file. Default: results/local/PROFILE/tmaml-fig4/tmaml-fig4.csv.")
     ] = None,

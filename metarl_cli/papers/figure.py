@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from metarl_cli.config import RunConfig, with_overrides
-from metarl_cli.papers.settings import run_config, seeds
+from metarl_cli.papers.settings import run_config
+from metarl_cli.papers.sizes import seeds
 
 __all__ = ["Curve", "Figure", "PlannedRun", "Source", "planned_runs"]
 

@@ -1,4 +1,4 @@
-"""The papers' training settings as data: per environment, per algorithm, per profile.
+"""The papers' training settings as data: per environment and per algorithm; how large a run is, `sizes` says.
 
 Sources: the sweeps of the released ProMP code for the locomotion tasks (`all_envs_eval`) and its exploration comparison
 for the point tasks; Tang et al. 2021, Sec. 5.2.1 for the three adaptation steps of the corners; Fallah et al. 2021,
@@ -15,8 +15,9 @@ from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import EnvironmentConfig, InnerConfig, OuterConfig, PolicyConfig, RunConfig, SamplingConfig
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.errors import unknown_name
+from metarl_cli.papers.sizes import size
 
-__all__ = ["PROFILES", "TRAINING", "EnvironmentSettings", "Size", "run_config", "seeds", "size"]
+__all__ = ["TRAINING", "EnvironmentSettings", "run_config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,63 +33,6 @@ class EnvironmentSettings:
     gradient_steps: int = 5
     kl_coefficient: float = 5e-4
     kl_target: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How large the runs of a profile are: tasks M, trajectories N, meta-iterations, seeds; a shorter horizon, or 0."""
-
-    tasks: int
-    trajectories: int
-    iterations: int
-    seeds: int
-    horizon: int = 0
-
-
-_SMOKE = Size(tasks=2, trajectories=4, iterations=2, seeds=1, horizon=10)
-_SMOKE_POINTS = Size(tasks=2, trajectories=4, iterations=2, seeds=1)
-
-LOCOMOTION: Mapping[str, Size] = MappingProxyType(
-    {
-        "smoke": _SMOKE,
-        "quick": Size(tasks=5, trajectories=4, iterations=7, seeds=2),
-        "overnight": Size(tasks=20, trajectories=10, iterations=50, seeds=3),
-        "paper": Size(tasks=40, trajectories=20, iterations=1001, seeds=3),
-    }
-)
-"""The MuJoCo tasks of all four papers, by profile."""
-
-POINTS: Mapping[str, Mapping[str, Size]] = MappingProxyType(
-    {
-        "PointMomentum": MappingProxyType(
-            {
-                "smoke": _SMOKE_POINTS,
-                "quick": Size(tasks=10, trajectories=10, iterations=40, seeds=2),
-                "overnight": Size(tasks=40, trajectories=20, iterations=200, seeds=3),
-                "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=5),
-            }
-        ),
-        "PointCorner": MappingProxyType(
-            {
-                "smoke": _SMOKE_POINTS,
-                "quick": Size(tasks=10, trajectories=10, iterations=30, seeds=2),
-                "overnight": Size(tasks=40, trajectories=20, iterations=200, seeds=5),
-                "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=10),
-            }
-        ),
-        "Navigation": MappingProxyType(
-            {
-                "smoke": _SMOKE_POINTS,
-                "quick": Size(tasks=20, trajectories=20, iterations=60, seeds=3),
-                "overnight": Size(tasks=20, trajectories=20, iterations=500, seeds=3),
-                "paper": Size(tasks=20, trajectories=20, iterations=500, seeds=10),
-            }
-        ),
-    }
-)
-"""The point tasks, whose environments cost next to nothing."""
-
-PROFILES = tuple(LOCOMOTION)
 
 
 _RAND_PARAMS = EnvironmentSettings(inner_lr=0.05, gradient_steps=3, kl_coefficient=1e-3, kl_target=1e-2)
@@ -114,22 +58,6 @@ TRAINING: Mapping[str, EnvironmentSettings] = MappingProxyType(
         "Toy1D": EnvironmentSettings(hidden=(18, 18)),
     }
 )
-
-
-def size(environment: str, profile: str) -> Size:
-    """How large the runs on an environment are.
-
-    Raises:
-        UserError: for a profile that does not exist, with the nearest match.
-    """
-    if profile not in PROFILES:
-        raise unknown_name("profile", profile, PROFILES)
-    return POINTS.get(environment, LOCOMOTION)[profile]
-
-
-def seeds(environment: str, profile: str) -> tuple[int, ...]:
-    """The seeds of a profile, counted from 1."""
-    return tuple(range(1, size(environment, profile).seeds + 1))
 
 
 def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:

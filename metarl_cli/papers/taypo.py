@@ -147,7 +147,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.2.1 and Fig. 1d",
         figure=_FIG1.name,
         reads="runs",
-        decided_at="overnight",
+        decided_at="paper",
         iterations=200,
         comparisons=beats_all(["promp-taypo2"], [curve.label for curve in _CURVES[1:]], _FIG1.environments),
     ),

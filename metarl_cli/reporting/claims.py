@@ -24,7 +24,7 @@ import pandas as pd
 
 from metarl_cli.papers import CLAIMS
 from metarl_cli.papers.claim import Claim, Comparison, ExactCheck, Range
-from metarl_cli.papers.settings import PROFILES
+from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.frames import load_runs, read_table
 from metarl_cli.reporting.measures import Effect, effects
 from metarl_cli.store import runs_directory, table_path

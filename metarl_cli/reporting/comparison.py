@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from metarl_cli.papers.figure import Figure
-from metarl_cli.papers.settings import PROFILES
+from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.frames import read_table
 from metarl_cli.reporting.statistics import mean_interval
 from metarl_cli.reporting.wording import number

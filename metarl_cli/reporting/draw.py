@@ -11,7 +11,7 @@ import pandas as pd
 
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.papers import ADAPTATION, REPORTED, Figure
-from metarl_cli.papers.settings import PROFILES
+from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.frames import curves, load_runs, read_table, write_table
 from metarl_cli.reporting.plots import Drawing, save
 from metarl_cli.reporting.plots.correlation import taypo_fig1, tmaml_fig4

@@ -13,7 +13,7 @@ import pandas as pd
 from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
 from metarl_cli.papers import FIGURES
-from metarl_cli.papers.settings import PROFILES
+from metarl_cli.profiles import PROFILES
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path
 
 __all__ = ["fingerprint", "made_by", "run_rows", "table_rows"]

@@ -17,7 +17,7 @@ import pandas as pd
 
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.papers import CLAIMS, FIGURES, Figure, find_figure
-from metarl_cli.papers.settings import PROFILES
+from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.claims import Verdict, judge, load_tables
 from metarl_cli.reporting.comparison import compare, detail, summarise
 from metarl_cli.reporting.draw import PLOTS, plot

@@ -14,7 +14,7 @@ from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, planned_runs
-from metarl_cli.papers.settings import seeds
+from metarl_cli.papers.sizes import seeds
 from metarl_cli.reporting.draw import PLOTS, content_of
 from metarl_cli.reporting.plots import save
 from metarl_cli.reporting.plots.learning import REQUIRED, adaptation, learning_curves

@@ -13,7 +13,8 @@ from metarl_cli import __version__
 from metarl_cli.config import load_config, save_config, with_overrides
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, Figure, planned_runs
-from metarl_cli.papers.settings import PROFILES, run_config
+from metarl_cli.papers.settings import run_config
+from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.frames import read_table
 from metarl_cli.store import runs_directory, table_path
 from metarl_cli.studies import grid_display as grid_display_module

@@ -11,6 +11,7 @@ import torch
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import planned_runs
+from metarl_cli.profiles import PROFILES
 from metarl_cli.store import runs_directory
 from metarl_cli.studies.variance import COLUMNS, FIGURE_ESTIMATORS, SIZES, figures, home, settings_for, study
 from metarl_cli.studies.variance import run as variance_run
@@ -330,7 +331,7 @@ def test_measurements_that_make_no_sense_are_refused(changes, message):
 
 
 def test_every_profile_has_a_size_and_every_estimator_of_a_figure_can_be_measured():
-    assert list(SIZES) == ["smoke", "quick", "overnight", "paper"]
+    assert list(SIZES) == list(PROFILES)
     for profile in SIZES:
         assert settings_for("HalfCheetahFwdBack", profile=profile, seed=1).rounds >= 3
     for figure, names in FIGURE_ESTIMATORS.items():

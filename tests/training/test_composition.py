@@ -9,7 +9,8 @@ from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import RunConfig, with_overrides
 from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
-from metarl_cli.papers.settings import PROFILES, TRAINING, run_config
+from metarl_cli.papers.settings import TRAINING, run_config
+from metarl_cli.profiles import PROFILES
 from metarl_cli.training.build import OBJECTIVES, OPTIMIZERS, build
 from metarl_cli.training.composition import PER_ACTION_FORM, check_composition
 from metarl_cli.training.exploration import EXPLORATIONS

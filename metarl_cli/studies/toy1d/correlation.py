@@ -89,7 +89,8 @@ PROFILES: Mapping[str, Toy1DSettings] = MappingProxyType(
         ),
         "quick": Toy1DSettings(profile="quick", seeds=5, samples=(10, 30, 100, 300, 1000), truth_samples=5000),
         "overnight": Toy1DSettings(profile="overnight"),
-        "paper": Toy1DSettings(profile="paper"),
+        "standard": Toy1DSettings(profile="standard", seeds=100),
+        "paper": Toy1DSettings(profile="paper", seeds=100),
     }
 )
 

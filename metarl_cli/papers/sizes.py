@@ -1,0 +1,107 @@
+"""How large a training run is: by environment and profile, what does not change the algorithm.
+
+`paper` is the size of the papers' own experiments. `standard` is what shows a curve to its bend on a server of today:
+half the tasks and trajectories in locomotion, fewer iterations where the simulator is slow; the papers' own size on
+Navigation, and nearly so in the corners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from metarl_cli.errors import unknown_name
+from metarl_cli.profiles import PROFILES
+
+__all__ = ["SIZES", "Size", "seeds", "size"]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Tasks M, trajectories N, meta-iterations, seeds; a shorter horizon, or 0 for the environment's own."""
+
+    tasks: int
+    trajectories: int
+    iterations: int
+    seeds: int
+    horizon: int = 0
+
+
+def _locomotion(standard_iterations: int) -> Mapping[str, Size]:
+    """The sizes of a MuJoCo task of any of the four papers."""
+    return MappingProxyType(
+        {
+            "smoke": Size(tasks=2, trajectories=4, iterations=2, seeds=1, horizon=10),
+            "quick": Size(tasks=5, trajectories=4, iterations=7, seeds=2),
+            "overnight": Size(tasks=20, trajectories=10, iterations=50, seeds=3),
+            "standard": Size(tasks=20, trajectories=10, iterations=standard_iterations, seeds=3),
+            "paper": Size(tasks=40, trajectories=20, iterations=1001, seeds=3),
+        }
+    )
+
+
+_SMOKE_POINTS = Size(tasks=2, trajectories=4, iterations=2, seeds=1)
+
+SIZES: Mapping[str, Mapping[str, Size]] = MappingProxyType(
+    {
+        "HalfCheetahFwdBack": _locomotion(300),
+        "HalfCheetahRandVel": _locomotion(300),
+        "AntFwdBack": _locomotion(150),
+        "AntRandDir": _locomotion(150),
+        "AntRandGoal": _locomotion(150),
+        "HumanoidFwdBack": _locomotion(100),
+        "HumanoidRandDir": _locomotion(100),
+        "WalkerFwdBack": _locomotion(300),
+        "WalkerRandVel": _locomotion(300),
+        "WalkerRandParams": _locomotion(300),
+        "HopperRandParams": _locomotion(300),
+        "SwimmerRandVel": _locomotion(200),
+        "PointMomentum": MappingProxyType(
+            {
+                "smoke": _SMOKE_POINTS,
+                "quick": Size(tasks=10, trajectories=10, iterations=40, seeds=2),
+                "overnight": Size(tasks=20, trajectories=10, iterations=100, seeds=3),
+                "standard": Size(tasks=20, trajectories=10, iterations=200, seeds=3),
+                "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=5),
+            }
+        ),
+        "PointCorner": MappingProxyType(
+            {
+                "smoke": _SMOKE_POINTS,
+                "quick": Size(tasks=10, trajectories=10, iterations=30, seeds=2),
+                "overnight": Size(tasks=20, trajectories=10, iterations=100, seeds=3),
+                "standard": Size(tasks=40, trajectories=20, iterations=150, seeds=5),
+                "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=10),
+            }
+        ),
+        "PointWalls": _locomotion(300),
+        "Navigation": MappingProxyType(
+            {
+                "smoke": _SMOKE_POINTS,
+                "quick": Size(tasks=20, trajectories=20, iterations=60, seeds=3),
+                "overnight": Size(tasks=20, trajectories=20, iterations=500, seeds=3),
+                "standard": Size(tasks=20, trajectories=20, iterations=500, seeds=10),
+                "paper": Size(tasks=20, trajectories=20, iterations=500, seeds=10),
+            }
+        ),
+        "Toy1D": _locomotion(300),
+    }
+)
+"""By environment and profile. No figure trains on PointWalls and Toy1D; they have the sizes of locomotion."""
+
+
+def size(environment: str, profile: str) -> Size:
+    """How large the runs on an environment are.
+
+    Raises:
+        UserError: for a profile that does not exist, with the nearest match.
+    """
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    return SIZES[environment][profile]
+
+
+def seeds(environment: str, profile: str) -> tuple[int, ...]:
+    """The seeds of a profile, counted from 1."""
+    return tuple(range(1, size(environment, profile).seeds + 1))
