@@ -100,7 +100,7 @@ LISTINGS: Mapping[str, Callable[[], Rows]] = MappingProxyType(
 
 BRIEF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "claims": ("claim", "found", "effect", "low", "high", "wanted", "evidence", "statement"),
+        "claims": ("claim", "verdicts", "found", "effect", "low", "high", "wanted", "evidence", "statement"),
         "profiles": ("name", "for"),
     }
 )

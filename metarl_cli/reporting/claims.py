@@ -4,16 +4,20 @@ A comparison pairs two curves or estimators by seed, because one seed gives both
 effect is the mean over seeds with a 95 % Student t interval. It `holds` where the whole interval lies in the range that
 the claim wants. It `fails` where the interval lies wholly outside even at the level 5 % / m, of m comparisons in the
 claim (Bonferroni): a claim is the conjunction of its comparisons, so that one of them is enough to refute it, and among
-many one would be found by chance. Else it is `undecided`, as with fewer than two seeds, or when all there is was made
-at a smaller profile, or trained for fewer iterations, than can decide the claim.
+many one would be found by chance. Else it is `undecided`, as with fewer than two seeds.
 
-Of several profiles the largest counts at which an interval exists.
+A claim has two verdicts. The one at its scope says what the results show at the size that they have, which the `Scope`
+names. The one as printed is the same where that size can decide what the paper claims of its own, and `undecided` where
+the results were made at a smaller profile, or trained for fewer iterations.
+
+Of several profiles with an interval, those count that decide the claim as printed, then the one with most training,
+most seeds, the largest.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +33,18 @@ from metarl_cli.reporting.frames import load_runs, read_table
 from metarl_cli.reporting.measures import Effect, effects
 from metarl_cli.store import runs_directory, table_path
 
-__all__ = ["Finding", "Judgement", "Tables", "Verdict", "judge", "judge_all", "load_tables", "verdict_of"]
+__all__ = [
+    "DECIDED",
+    "Finding",
+    "Judgement",
+    "Scope",
+    "Tables",
+    "Verdict",
+    "judge",
+    "judge_all",
+    "load_tables",
+    "verdict_of",
+]
 
 Tables: TypeAlias = Mapping[tuple[str, str], pd.DataFrame]
 """The tables that claims read, by profile and name: `runs`, or a figure."""
@@ -52,6 +67,9 @@ class Verdict(StrEnum):
     NOT_RUN = "not yet run"
 
 
+DECIDED = frozenset({Verdict.HOLDS, Verdict.FAILS})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one comparison gave.
@@ -59,16 +77,34 @@ class Finding:
     Attributes:
         effect: the number, its interval and its seeds.
         wanted: where the claim wants it.
-        verdict: of this comparison alone.
+        scoped: the verdict on this comparison alone, at the size of the results.
         profile: of the results; `exact` for a number without sampling error; empty where there is none.
-        decisive: whether it is large enough to decide the claim.
+        decisive: whether they are large enough to decide the claim as printed.
     """
 
     effect: Effect
     wanted: Range
-    verdict: Verdict
+    scoped: Verdict
     profile: str
     decisive: bool = True
+
+    @property
+    def verdict(self) -> Verdict:
+        """As printed."""
+        return self.scoped if self.decisive else Verdict.UNDECIDED
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The size of the results behind a verdict: the least and the most of all comparisons that have any.
+
+    Attributes:
+        env_steps: that a run was trained for; zeros where nothing was trained.
+        seeds: how many.
+    """
+
+    env_steps: tuple[int, int]
+    seeds: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +115,46 @@ class Judgement:
     findings: tuple[Finding, ...]
 
     @property
+    def verdict(self) -> Verdict:
+        """On the claim as printed."""
+        return _conjunction([finding.verdict for finding in self.findings])
+
+    @property
+    def scoped(self) -> Verdict:
+        """At the size of the results, which `scope` names."""
+        return _conjunction([finding.scoped for finding in self.findings])
+
+    @property
+    def decisive(self) -> bool:
+        """Whether all results there are can decide the claim as printed."""
+        return all(finding.decisive for finding in self.findings)
+
+    @property
+    def scope(self) -> Scope | None:
+        """None where no sampling, or nothing at all, is behind the verdict."""
+        sampled = [finding.effect for finding in self.findings if finding.effect.seeds]
+        if not sampled:
+            return None
+        env_steps, seeds = [effect.env_steps for effect in sampled], [len(effect.seeds) for effect in sampled]
+        return Scope((min(env_steps), max(env_steps)), (min(seeds), max(seeds)))
+
+    @property
     def counts(self) -> Mapping[Verdict, int]:
-        """How many comparisons hold, fail, are undecided and not yet run; only what occurs."""
-        counted = Counter(finding.verdict for finding in self.findings)
+        """How many comparisons hold, fail, are undecided and not yet run, at the size of the results."""
+        counted = Counter(finding.scoped for finding in self.findings)
         return {verdict: counted[verdict] for verdict in Verdict if counted[verdict]}
 
     @property
-    def verdict(self) -> Verdict:
-        """It fails if one comparison does, holds if all do, and is undecided between."""
-        if Verdict.FAILS in self.counts:
-            return Verdict.FAILS
-        return next(iter(self.counts)) if len(self.counts) == 1 else Verdict.UNDECIDED
-
-    @property
     def weakest(self) -> Finding:
-        """The finding on which the verdict hangs: of the worst kind, and of these the farthest on the wrong side."""
-        return min(self.findings, key=lambda finding: (_RANK[finding.verdict], _margin(finding)))
+        """The finding on which the verdicts hang: of the worst kind, and of these the farthest on the wrong side."""
+        return min(self.findings, key=lambda found: (_RANK[found.verdict], _RANK[found.scoped], _margin(found)))
+
+
+def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    """It fails if one part does, is what all are if they agree, and is undecided between."""
+    if Verdict.FAILS in verdicts:
+        return Verdict.FAILS
+    return verdicts[0] if len(set(verdicts)) == 1 else Verdict.UNDECIDED
 
 
 _RANK: Mapping[Verdict, int] = MappingProxyType(
@@ -123,11 +183,11 @@ def judge(claim: Claim, tables: Tables, exact: Callable[[str], float]) -> Judgem
     """One claim; arguments and errors as for `judge_all`."""
     numbers = [number for part in claim.comparisons for number in _numbers(part, claim, tables, exact)]
     compared = sum(bool(number.profile) for number in numbers)
-    return Judgement(claim, tuple(_finding(number, claim, compared) for number in numbers))
+    return Judgement(claim, tuple(_finding(number, compared) for number in numbers))
 
 
 def load_tables(results: Path, load: Callable[[Path], pd.DataFrame] = load_runs) -> Tables:
-    """All there is of what the claims read; the seconds of an iteration are added up."""
+    """All there is of what the claims read: runs with the seconds of an iteration, studies with their training."""
     figures = sorted({claim.figure for claim in CLAIMS.values() if claim.reads == "study"})
     tables = {}
     for profile in PROFILES:
@@ -135,8 +195,18 @@ def load_tables(results: Path, load: Callable[[Path], pd.DataFrame] = load_runs)
         if not runs.empty:
             tables[profile, RUNS] = runs.assign(**{"time/iteration": runs["time/sampling"] + runs["time/update"]})
         paths = {figure: table_path(results, profile, figure) for figure in figures}
-        tables |= {(profile, figure): read_table(path) for figure, path in paths.items() if path.exists()}
+        for figure, path in paths.items():
+            if path.exists():
+                tables[profile, figure] = _with_training(read_table(path), runs)
     return tables
+
+
+def _with_training(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The table of a study that tests trained runs, with the environment steps that each was trained for."""
+    run = ["curve", "environment", "seed"]
+    if runs.empty or "env_steps" in table or not set(run) <= set(table):
+        return table
+    return table.merge(runs.groupby(run, as_index=False)["env_steps"].max(), how="left", on=run)
 
 
 def verdict_of(effect: Effect, wanted: Range, compared: int = 1) -> Verdict:
@@ -147,11 +217,12 @@ def verdict_of(effect: Effect, wanted: Range, compared: int = 1) -> Verdict:
 
 
 class _Number(NamedTuple):
-    """An effect, where it is wanted and the profile that it is of; empty where there is none."""
+    """An effect, where it is wanted, the profile that it is of, or none, and whether that size decides the claim."""
 
     effect: Effect
     wanted: Range
-    profile: str
+    profile: str = ""
+    decisive: bool = True
 
 
 def _numbers(
@@ -159,7 +230,9 @@ def _numbers(
 ) -> list[_Number]:
     if isinstance(part, ExactCheck):
         return [_computed(part, exact(part.check))]
-    return _measured(part, tables, RUNS if claim.reads == "runs" else claim.figure)
+    name = RUNS if claim.reads == "runs" else claim.figure
+    found = [_measured(part, claim, tables[profile, name], profile, name) for profile, table in tables if table == name]
+    return max(found, key=_weight, default=[_Number(Effect(part.label), part.wanted)])
 
 
 def _computed(check: ExactCheck, number: float) -> _Number:
@@ -167,33 +240,33 @@ def _computed(check: ExactCheck, number: float) -> _Number:
     return _Number(Effect(check.label, number, number, number, p_value), check.wanted, EXACT)
 
 
-def _measured(comparison: Comparison, tables: Tables, name: str) -> list[_Number]:
-    """At the largest profile that has an interval, or any number at all."""
-    best, most = [_Number(Effect(comparison.label), comparison.wanted, "")], 0
-    for profile in reversed(PROFILES):
-        if (profile, name) not in tables:
-            continue
-        found = list(effects(comparison, tables[profile, name], name))
-        seeds = min(max((len(effect.seeds) for effect in found), default=0), ENOUGH)
-        if seeds > most:
-            best = [_Number(effect, comparison.wanted, profile if effect.seeds else "") for effect in found]
-            most = seeds
-        if most == ENOUGH:
-            break
-    return best
+def _measured(comparison: Comparison, claim: Claim, frame: pd.DataFrame, profile: str, table: str) -> list[_Number]:
+    """What one profile has: a number, or one for each value of a sweep."""
+    large_enough = PROFILES.index(profile) >= PROFILES.index(claim.decided_at)
+    return [
+        _Number(effect, comparison.wanted, profile, large_enough and effect.iterations >= claim.iterations)
+        if effect.seeds
+        else _Number(effect, comparison.wanted)
+        for effect in effects(comparison, frame, table)
+    ]
 
 
-def _finding(number: _Number, claim: Claim, compared: int) -> Finding:
-    effect, wanted, profile = number
-    large_enough = profile in (EXACT, *PROFILES[PROFILES.index(claim.decided_at) :])
-    decisive = large_enough and effect.iterations >= claim.iterations
-    verdict = verdict_of(effect, wanted, compared) if decisive else Verdict.UNDECIDED
+def _weight(numbers: Sequence[_Number]) -> tuple[int, bool, int, int, int]:
+    """How much the results of a profile count beside those of another."""
+    seeds = max((len(number.effect.seeds) for number in numbers), default=0)
+    decisive = bool(seeds) and all(number.decisive for number in numbers)
+    steps = max((number.effect.env_steps for number in numbers), default=0)
+    place = max((PROFILES.index(number.profile) for number in numbers if number.profile), default=-1)
+    return min(seeds, ENOUGH), decisive, steps, seeds, place
+
+
+def _finding(number: _Number, compared: int) -> Finding:
     return Finding(
-        effect=effect,
-        wanted=wanted,
-        verdict=verdict if profile else Verdict.NOT_RUN,
-        profile=profile,
-        decisive=decisive or not profile,
+        effect=number.effect,
+        wanted=number.wanted,
+        scoped=verdict_of(number.effect, number.wanted, compared) if number.profile else Verdict.NOT_RUN,
+        profile=number.profile,
+        decisive=number.decisive,
     )
 
 

@@ -13,7 +13,7 @@ from metarl_cli.papers import FIGURES, PAPERS, Figure
 from metarl_cli.reporting.claims import Judgement, judge_all
 from metarl_cli.reporting.draw import Content, NoResultsError, content_of, draw
 from metarl_cli.reporting.frames import load_runs
-from metarl_cli.reporting.wording import evidence_text, interval_text, range_text, tally
+from metarl_cli.reporting.wording import evidence_text, interval_text, range_text, tally, verdict_text
 from metarl_cli.store import PUBLISHED
 
 __all__ = ["Shown", "plot_command", "shown", "write_gallery"]
@@ -94,9 +94,9 @@ def _section(figure: Figure, what: Shown | None, command: str) -> str:
 
 
 def _claims(judgements: Sequence[Judgement]) -> str:
-    """A table of all verdicts, each with the effect on which it hangs."""
+    """A table of all verdicts, each with its scope and the effect on which it hangs."""
     lines = [
-        f"| {judgement.verdict} | {judgement.claim.statement} ({judgement.claim.source}) | "
+        f"| {verdict_text(judgement)} | {judgement.claim.statement} ({judgement.claim.source}) | "
         f"{interval_text(judgement.weakest.effect)} | {range_text(judgement.weakest.wanted)} | "
         f"{judgement.weakest.effect.label} | {evidence_text(judgement)} |"
         for judgement in judgements

@@ -32,6 +32,7 @@ from metarl_cli.reporting.wording import (
     finding_evidence,
     interval_text,
     range_text,
+    scope_text,
     statistic_text,
 )
 
@@ -69,7 +70,8 @@ def _page(results: Path, judgements: Sequence[Judgement], load: Callable[[Path],
     )
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         style=STYLE.read_text(encoding="utf-8"),
-        counts=_counts(judgements),
+        printed=_counts((judgement.verdict for judgement in judgements), "as printed"),
+        scoped=_counts((judgement.scoped for judgement in judgements), "at the size that their scope names"),
         glance=_glance(judgements),
         claims="".join(papers),
         figures="".join(_figure(figure, shown(figure, results, None, load), results) for figure in FIGURES.values()),
@@ -77,16 +79,24 @@ def _page(results: Path, judgements: Sequence[Judgement], load: Callable[[Path],
     )
 
 
-def _counts(judgements: Sequence[Judgement]) -> str:
-    counted = Counter(judgement.verdict for judgement in judgements)
+def _counts(verdicts: Iterable[Verdict], of: str) -> str:
+    counted = Counter(verdicts)
     entries = "".join(f"<li>{_badge(verdict)} {counted[verdict]}</li>" for verdict in Verdict if counted[verdict])
-    return f'<ul class="counts" aria-label="Claims by verdict">{entries}</ul>'
+    return f'<ul class="counts" aria-label="Claims by verdict, {of}">{entries}</ul>'
+
+
+def _verdicts(judgement: Judgement) -> str:
+    """The verdict with its scope; both verdicts where that scope cannot decide the claim as printed."""
+    scope = escape(scope_text(judgement))
+    if judgement.decisive:
+        return f"{_badge(judgement.verdict)} {scope}"
+    return f"{_badge(judgement.verdict)} as printed · {_badge(judgement.scoped)} {scope}"
 
 
 def _glance(judgements: Sequence[Judgement]) -> str:
     rows = [
         (
-            _badge(judgement.verdict),
+            _verdicts(judgement),
             f'<a href="#{judgement.claim.name}">{escape(judgement.claim.name)}</a>',
             escape(judgement.claim.statement),
             escape(interval_text(judgement.weakest.effect)),
@@ -116,7 +126,7 @@ def _card(judgement: Judgement) -> str:
     items = "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in entries.items())
     details = _details(judgement.findings) if len(judgement.findings) > 1 else ""
     return (
-        f'<article id="{claim.name}"><p>{_badge(judgement.verdict)} '
+        f'<article id="{claim.name}"><p>{_verdicts(judgement)} '
         f"<strong>{escape(evidence_text(judgement))}</strong></p><h4>{escape(claim.statement)}</h4>"
         f'<p class="source">{escape(claim.source)} · <code>{escape(claim.name)}</code></p>'
         f"<dl>{items}</dl>{details}</article>"
@@ -134,7 +144,7 @@ def _reads(judgement: Judgement) -> str:
 def _details(findings: Sequence[Finding]) -> str:
     rows = [
         (
-            _badge(finding.verdict),
+            _badge(finding.scoped),
             escape(finding.effect.label),
             escape(interval_text(finding.effect)),
             escape(range_text(finding.wanted)),

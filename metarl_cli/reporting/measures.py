@@ -29,6 +29,7 @@ class Effect(NamedTuple):
         p_value: of a mean in the range that the comparison wants, see `statistics.range_p_value`.
         seeds: the seeds that went in.
         iterations: that all of these seeds have: of training, or checkpoints of a study; 0 where there are none.
+        env_steps: of each run until the last of these iterations, of the run with fewest; 0 where nothing was trained.
     """
 
     label: str
@@ -38,6 +39,7 @@ class Effect(NamedTuple):
     p_value: float = 1.0
     seeds: tuple[int, ...] = ()
     iterations: int = 0
+    env_steps: int = 0
 
 
 _SUMMARIES: Mapping[str, Callable[[pd.Series], float]] = MappingProxyType(
@@ -84,7 +86,18 @@ def _effect(comparison: Comparison, label: str, frame: pd.DataFrame) -> Effect:
         values = first - second[0] if comparison.statistic == "difference" else first
         mean, low, high = mean_interval(values)
         p_value = range_p_value(values, wanted.low, wanted.high)
-    return Effect(label, float(mean), float(low), float(high), p_value, seeds, iterations)
+    env_steps = _env_steps(comparison, frame, seeds, iterations)
+    return Effect(label, float(mean), float(low), float(high), p_value, seeds, len(iterations), env_steps)
+
+
+def _env_steps(comparison: Comparison, frame: pd.DataFrame, seeds: tuple[int, ...], iterations: pd.Index) -> int:
+    """Of the run that was trained least, where the table says so, until the last of the iterations."""
+    if "env_steps" not in frame:
+        return 0
+    summarised = frame["iteration"] <= iterations.max() if len(iterations) else True
+    trained = frame[frame["seed"].isin(seeds) & frame["env_steps"].notna() & summarised]
+    of_runs = [_rows(trained, measure).groupby("seed")["env_steps"].max() for measure in _measures(comparison)]
+    return int(pd.concat(of_runs).min()) if len(trained) else 0
 
 
 def _logarithm(limit: float) -> float:
@@ -92,19 +105,19 @@ def _logarithm(limit: float) -> float:
     return math.log(limit) if limit > 0.0 else -math.inf
 
 
-def _per_seed(comparison: Comparison, frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """One row per seed that all measures have, one column per measure; and how many iterations were summarised."""
+def _per_seed(comparison: Comparison, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index]:
+    """One row per seed that all measures have, one column per measure; and the iterations that were summarised."""
     parts = [(measure.column, _rows(frame, measure)) for measure in _measures(comparison)]
     trained = "iteration" in frame and all(rows["iteration"].notna().all() for _, rows in parts)
     keys = ["seed", "iteration"] if trained else ["seed"]
     series = [_means(rows.set_index(keys)[column]) for column, rows in parts]
     joined = pd.concat(series, axis=1, join="inner", keys=range(len(series))).sort_index()
     if not trained:
-        return joined, 0
+        return joined, pd.Index([])
     seeds = joined.index.get_level_values("seed").nunique()
     common = joined.groupby(level="iteration").filter(lambda at: len(at) == seeds)
     numbers = common.groupby(level="seed").agg(_SUMMARIES[comparison.summary])
-    return numbers, common.index.get_level_values("iteration").nunique()
+    return numbers, common.index.get_level_values("iteration").unique()
 
 
 def _means(series: pd.Series) -> pd.Series:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from metarl_cli.papers.claim import Claim, Comparison, Range
-from metarl_cli.reporting.claims import Finding, Judgement, Verdict
+from metarl_cli.reporting.claims import DECIDED, Finding, Judgement, Verdict
 from metarl_cli.reporting.measures import Effect
 
 __all__ = [
@@ -18,8 +18,11 @@ __all__ = [
     "interval_text",
     "number",
     "range_text",
+    "scope_text",
     "statistic_text",
+    "steps_text",
     "tally",
+    "verdict_text",
 ]
 
 
@@ -45,17 +48,53 @@ def range_text(wanted: Range) -> str:
 
 
 def counts_text(judgement: Judgement) -> str:
-    """For instance "holds on 2, undecided on 4"; one comparison needs no count."""
+    """For instance "holds on 2, undecided on 4", at the size of the results; one comparison needs no count."""
     if len(judgement.findings) == 1:
-        return str(judgement.verdict)
+        return str(judgement.scoped)
     return ", ".join(f"{verdict} on {count}" for verdict, count in judgement.counts.items())
 
 
 def tally(judgements: Sequence[Judgement]) -> str:
-    """How many claims there are of each verdict."""
-    counted = Counter(judgement.verdict for judgement in judgements)
-    parts = ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
-    return f"{len(judgements)} claims: {parts}"
+    """How many claims there are of each verdict, as printed and at the size of what was run."""
+    total, scoped = len(judgements), [judgement.scoped for judgement in judgements]
+    decided = sum(verdict in DECIDED for verdict in scoped)
+    return (
+        f"{total} claims as printed: {_numbers_of([judgement.verdict for judgement in judgements])}. "
+        f"At the size that their scope names {decided} of {total} are decided: {_numbers_of(scoped)}"
+    )
+
+
+def _numbers_of(verdicts: Sequence[Verdict]) -> str:
+    counted = Counter(verdicts)
+    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
+
+
+def verdict_text(judgement: Judgement) -> str:
+    """The verdict with its scope; both verdicts where that scope cannot decide the claim as printed."""
+    scope = scope_text(judgement)
+    if judgement.decisive:
+        return f"{judgement.verdict} at {scope}" if scope else str(judgement.verdict)
+    return f"as printed: {judgement.verdict} · at {scope}: {judgement.scoped}"
+
+
+def scope_text(judgement: Judgement) -> str:
+    """For instance "2.0M steps, n = 3": environment steps of a run, and seeds; nothing where nothing was sampled."""
+    scope = judgement.scope
+    if scope is None:
+        return ""
+    steps = f"{_extent(scope.env_steps, steps_text)} steps, " if any(scope.env_steps) else ""
+    return f"{steps}n = {_extent(scope.seeds, str)}"
+
+
+def steps_text(env_steps: int) -> str:
+    """Millions of environment steps."""
+    millions = env_steps / 1e6
+    return f"{millions:.{0 if millions >= 10 else 1 if millions >= 0.1 else 2}f}M"
+
+
+def _extent(limits: tuple[int, int], text: Callable[[int], str]) -> str:
+    """From the least to the most, or the one text of both."""
+    return " to ".join(dict.fromkeys(map(text, limits)))
 
 
 def finding_evidence(finding: Finding) -> str:
@@ -64,7 +103,7 @@ def finding_evidence(finding: Finding) -> str:
     if not effect.seeds:
         return finding.profile or "no data"
     length = f" over {effect.iterations} iterations" if effect.iterations else ""
-    short = "" if finding.decisive else ", too small to decide"
+    short = "" if finding.decisive else ", too small to decide as printed"
     return f"{finding.profile}, n = {len(effect.seeds)}{length}{short}"
 
 
@@ -82,12 +121,16 @@ def statistic_text(claim: Claim) -> str:
 def claim_row(judgement: Judgement) -> dict[str, object]:
     """Everything about a claim, with numbers as numbers.
 
-    Effect, interval, profile and n are those of the comparison on which the verdict hangs; `findings` has them all.
+    `verdict` is on the claim as printed, `scoped` at the size of the results, `scope`. Effect, interval, profile and n
+    are those of the comparison on which the verdicts hang; `findings` has them all.
     """
     claim, weakest = judgement.claim, judgement.weakest
     return {
         "claim": claim.name,
         "verdict": str(judgement.verdict),
+        "scoped": str(judgement.scoped),
+        "scope": scope_text(judgement),
+        "verdicts": verdict_text(judgement),
         "found": counts_text(judgement),
         **finding_row(weakest),
         "evidence": evidence_text(judgement),
@@ -95,7 +138,10 @@ def claim_row(judgement: Judgement) -> dict[str, object]:
         "figure": claim.figure,
         "source": claim.source,
         "statement": claim.statement,
-        "findings": [{"verdict": str(finding.verdict), **finding_row(finding)} for finding in judgement.findings],
+        "findings": [
+            {"verdict": str(finding.verdict), "scoped": str(finding.scoped), **finding_row(finding)}
+            for finding in judgement.findings
+        ],
     }
 
 
@@ -111,6 +157,7 @@ def finding_row(finding: Finding) -> dict[str, object]:
         "profile": finding.profile,
         "n": len(effect.seeds),
         "iterations": effect.iterations,
+        "env_steps": effect.env_steps,
     }
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.papers import CLAIMS, FIGURES, Figure, find_figure
 from metarl_cli.profiles import PROFILES
-from metarl_cli.reporting.claims import Verdict, judge, load_tables
+from metarl_cli.reporting.claims import DECIDED, judge, load_tables
 from metarl_cli.reporting.comparison import compare, detail, summarise
 from metarl_cli.reporting.draw import PLOTS, plot
 from metarl_cli.reporting.frames import write_table
@@ -112,15 +112,20 @@ def reproduce(request: Request) -> Outcome:
 
 
 def contradictions(figures: Sequence[Figure], results: Path, profile: str, published: Path) -> list[str]:
-    """The claims of these figures that hold at this profile and fail in what is published, or the other way round."""
+    """The claims of these figures that are decided one way at this profile and the other way in what is published.
+
+    As printed they are compared with whatever is published, at a smaller scope with what has the same profile.
+    """
     names = {figure.name for figure in figures}
-    ours = {key: table for key, table in load_tables(results).items() if key[0] == profile}
-    theirs = load_tables(published)
+    ours, theirs = load_tables(results), load_tables(published)
+    here, there = ({key: table for key, table in tables.items() if key[0] == profile} for tables in (ours, theirs))
     found = []
     for claim in (claim for claim in CLAIMS.values() if claim.figure in names):
-        here, there = (judge(claim, tables, exact_number).verdict for tables in (ours, theirs))
-        if {here, there} == {Verdict.HOLDS, Verdict.FAILS}:
-            found.append(f"{claim.name} {here} here, and {there} in {published}.")
+        judged, printed, scoped = (judge(claim, tables, exact_number) for tables in (here, theirs, there))
+        if {judged.verdict, printed.verdict} == DECIDED:
+            found.append(f"{claim.name} {judged.verdict} here, and {printed.verdict} in {published}.")
+        elif {judged.scoped, scoped.scoped} == DECIDED:
+            found.append(f"{claim.name} {judged.scoped} at {profile} here, and {scoped.scoped} in {published}.")
     return found
 
 

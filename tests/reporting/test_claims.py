@@ -15,7 +15,17 @@ from metarl_cli.papers.claim import Claim, Comparison, ExactCheck, Measure, Rang
 from metarl_cli.reporting.claims import Verdict, judge, judge_all, load_tables, verdict_of
 from metarl_cli.reporting.measures import Effect, effects
 from metarl_cli.reporting.statistics import mean_interval
-from metarl_cli.reporting.wording import claim_row, counts_text, evidence_text, interval_text, number, range_text
+from metarl_cli.reporting.wording import (
+    claim_row,
+    counts_text,
+    evidence_text,
+    interval_text,
+    number,
+    range_text,
+    steps_text,
+    tally,
+    verdict_text,
+)
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 from metarl_cli.studies.exact_claims import CHECKS, exact_number
 from metarl_cli.studies.reproduce import contradictions
@@ -179,8 +189,11 @@ def test_a_profile_that_is_too_small_decides_nothing():
     frame = differences(-5.0, -5.1)
     claim = replace(claim_of(comparison()), decided_at="overnight")
     small, large = judged(claim, quick=frame), judged(claim, overnight=frame)
-    assert (small.verdict, evidence_text(small)) == ("undecided", "quick, n = 2, too small to decide")
+    assert (small.verdict, evidence_text(small)) == ("undecided", "quick, n = 2, too small to decide as printed")
     assert (large.verdict, evidence_text(large)) == ("fails", "overnight, n = 2")
+    assert (small.scoped, large.scoped) == ("fails", "fails")
+    assert verdict_text(small) == "as printed: undecided · at n = 2: fails"
+    assert verdict_text(large) == "fails at n = 2"
     assert small.findings[0].effect == large.findings[0].effect
     assert judged(claim).verdict == "not yet run"
 
@@ -196,8 +209,51 @@ def test_a_training_that_is_too_short_decides_nothing():
     )
     for needed, verdict in ((20, "fails"), (21, "undecided")):
         judgement = judged(replace(claim_of(comparison()), iterations=needed), quick=frame)
-        assert judgement.verdict == verdict
-    assert evidence_text(judgement) == "quick, n = 3 over 20 iterations, too small to decide"
+        assert (judgement.verdict, judgement.scoped) == (verdict, "fails")
+    assert evidence_text(judgement) == "quick, n = 3 over 20 iterations, too small to decide as printed"
+
+
+def test_a_scope_has_the_steps_of_the_run_that_was_trained_least():
+    """Until the last iteration that both have: b goes on to the fourth, and its steps are half as long."""
+    frame = table(
+        {("a", s, i): 5 + 0.1 * s + i for s in (1, 2) for i in range(3)}
+        | {("b", s, i): 0 for s in (1, 2) for i in range(4)}
+    )
+    steps = 1_000_000 * (frame["iteration"] + 1) * frame["curve"].map({"a": 2.0, "b": 1.0})
+    claim = replace(claim_of(comparison()), decided_at="paper")
+    judgement = judged(claim, standard=frame.assign(env_steps=steps))
+    assert verdict_text(judgement) == "as printed: undecided · at 3.0M steps, n = 2: holds"
+    assert judgement.findings[0].effect.env_steps == 3_000_000
+    other = replace(claim, comparisons=(comparison(), comparison(wanted=Range(low=-1.0))))
+    assert judged(other, standard=frame.assign(env_steps=steps)).scope.env_steps == (3_000_000, 3_000_000)
+    assert [steps_text(count) for count in (28_000, 800_000, 2_000_000, 12_000_000)] == ["0.03M", "0.8M", "2.0M", "12M"]
+
+
+def test_of_profiles_that_cannot_decide_the_one_with_most_training_counts():
+    def trained(values, millions):
+        return differences(*values).assign(iteration=0, env_steps=millions * 1e6)
+
+    claim = replace(claim_of(comparison()), iterations=100)
+    short, long = trained((5.0, 5.1), 2), trained((-5.0, -5.1, -4.9), 12)
+    assert verdict_text(judged(claim, quick=short, standard=long)).endswith("at 12M steps, n = 3: fails")
+    assert verdict_text(judged(claim, standard=long, paper=short)).endswith("at 12M steps, n = 3: fails")
+    enough = replace(claim, iterations=0, decided_at="paper")
+    assert verdict_text(judged(enough, standard=long, paper=short)) == "holds at 2.0M steps, n = 2"
+
+
+def test_more_seeds_count_where_nothing_is_trained():
+    few, many = differences(5.0, 5.1), differences(-5.0, -5.1, -5.2)
+    assert verdict_text(judged(claim_of(comparison()), standard=many, paper=few)) == "fails at n = 3"
+
+
+def test_the_scope_of_tested_policies_is_that_of_their_runs(tmp_path):
+    rows = returns_on_new_tasks("sgmrl-table1", {1: 0.0, 2: 3.0})
+    write_study(tmp_path, "sgmrl-table1", "quick", rows)
+    posts = {curve.label: dict.fromkeys((1, 2), [0.0] * 7) for curve in FIGURES["sgmrl-table1"].curves}
+    write_figure_runs(tmp_path, "sgmrl-table1", "quick", posts)
+    judgement = judge(CLAIMS["sgmrl-table-1"], load_tables(tmp_path), never)
+    assert judgement.scope.env_steps == (700, 700)
+    assert (judgement.verdict, judgement.scoped) == ("undecided", "holds")
 
 
 def test_effects_are_paired_by_seed():
@@ -382,6 +438,12 @@ def test_a_verdict_against_the_published_one_is_named(tmp_path):
         f"sgmrl-table-1 fails here, and holds in {published}."
     ]
     assert contradictions(table1, here, "quick", published) == []
+    write_study(here, "sgmrl-table1", "quick", worse)
+    assert contradictions(table1, here, "quick", published) == []
+    write_study(published, "sgmrl-table1", "quick", rows)
+    assert contradictions(table1, here, "quick", published) == [
+        f"sgmrl-table-1 fails at quick here, and holds in {published}."
+    ]
     assert contradictions([FIGURES["sgmrl-table2"]], here, "overnight", published) == []
     assert contradictions(table1, here, "overnight", tmp_path / "nothing") == []
 
@@ -428,6 +490,15 @@ def test_intervals_and_ranges_as_text():
     assert interval_text(effect._replace(low=math.nan, high=math.nan)) == "2"
     assert interval_text(Effect("exact", 2.5, 2.5, 2.5)) == "2.5"
     assert [range_text(r) for r in (ABOVE, Range(high=1.05), Range(1.5, 3.0))] == ["≥ 0", "≤ 1.05", "1.5 to 3"]
+
+
+def test_a_tally_counts_both_verdicts():
+    scoped = replace(claim_of(comparison()), decided_at="paper")
+    judgements = [judged(claim, quick=differences(1.0, 1.1)) for claim in (claim_of(comparison()), scoped)]
+    assert tally([*judgements, judged(scoped)]) == (
+        "3 claims as printed: 1 holds, 1 undecided, 1 not yet run. "
+        "At the size that their scope names 2 of 3 are decided: 2 holds, 1 not yet run"
+    )
 
 
 def test_a_row_has_every_number_behind_a_claim():

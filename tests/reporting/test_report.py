@@ -19,7 +19,7 @@ from metarl_cli.reporting.claims import judge_all
 from metarl_cli.reporting.gallery import write_gallery
 from metarl_cli.reporting.html import write_report
 from metarl_cli.reporting.provenance import run_rows, table_rows
-from metarl_cli.reporting.wording import tally
+from metarl_cli.reporting.wording import tally, verdict_text
 from metarl_cli.store import table_path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -93,8 +93,8 @@ def test_every_claim_and_figure_has_its_place(report):
 def test_a_verdict_stands_with_its_profile_seeds_and_effect(report):
     cards = dict(zip(CLAIMS, re.split("<article", report.read_text(encoding="utf-8"))[1:], strict=True))
     order = cards["tmaml-table-1"]
-    assert "undecided</span> <strong>quick, n = 2 over 2 iterations, too small to decide</strong>" in order
-    assert "undecided on 4, not yet run on 4" in order
+    assert "0.00M steps, n = 2 <strong>quick, n = 2 over 2 iterations, too small to decide as printed</strong>" in order
+    assert "holds on 1, undecided on 3, not yet run on 4" in order
     assert "<dd>−7.75 [−17.28, 1.78] " in order and "(maml-ppo − lvc-ppo, AntFwdBack, final return)" in order
     assert "exact</strong>" in cards["tmaml-theorem-1"] and ">✗</span> fails" in cards["tmaml-theorem-1"]
     assert "no data" in cards["promp-dice-deviation"] and "not yet run" in cards["promp-dice-deviation"]
@@ -160,9 +160,10 @@ def test_without_any_result_the_page_says_how_to_get_them(tmp_path):
 def test_the_command_says_what_it_found(metarl, tmp_path):
     completed = metarl("report", "--results", tmp_path, "--out", tmp_path / "report.html")
     assert completed.code == 0
-    claims = re.fullmatch(r"(\d+) claims: (\d+) holds, (\d+) fails, (\d+) not yet run\. .*\n", completed.out)
+    claims = re.match(r"(\d+) claims as printed: (\d+) holds, (\d+) fails, (\d+) not yet run\. ", completed.out)
     total, *parts = map(int, claims.groups())
     assert total == sum(parts) == len(CLAIMS)
+    assert f"{sum(parts[:2])} of {total} are decided" in completed.out
 
 
 def test_damaged_results_are_named(metarl, tmp_path):
@@ -224,7 +225,7 @@ def test_the_gallery_says_what_was_found_of_every_claim(results, tmp_path):
     rows = [line.split(" | ") for line in claims.splitlines() if " | " in line][1:]
     judgements = judge_all(results, exact)
     assert [(row[0][2:], row[1].partition(" (")[0]) for row in rows] == [
-        (judgement.verdict, judgement.claim.statement.partition(" (")[0]) for judgement in judgements
+        (verdict_text(judgement), judgement.claim.statement.partition(" (")[0]) for judgement in judgements
     ]
     assert {len(row) for row in rows} == {6} and claims.strip().startswith(tally(judgements))
 
