@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -133,7 +134,8 @@ def _write_study(
     from metarl_cli.terminal import counted
 
     path = out or table_path(LOCAL, profile, figure)
+    started = time.process_time()
     with counted(figure) as progress:
         frame = study(progress)
-    write_study_table(frame, path)
+    write_study_table(frame, path, cpu_seconds=time.process_time() - started)
     print(path)

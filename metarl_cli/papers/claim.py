@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 __all__ = [
+    "AS_ACCURATE",
     "Claim",
     "Comparison",
     "ExactCheck",
@@ -38,6 +39,11 @@ Position: TypeAlias = Literal["each", "first", "last"]
 
 TOLERANCE = 1e-10
 """Of exact checks, relative: float64 sums over a few hundred trajectories."""
+
+AS_ACCURATE = -0.01
+"""The least difference of two correlations at which the first estimator passes for the more accurate one at every point
+of a sweep. Curves that are nearer than a hundredth of the scale from 0 to 1 are one line in the papers' figures, and
+where estimators agree, on-policy or with many samples, no number of seeds would put one above the other."""
 
 RETURN = "return/post"
 """Undiscounted return after adaptation, the column that the papers' learning curves show."""

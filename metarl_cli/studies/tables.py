@@ -11,6 +11,7 @@ import hashlib
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,14 +86,20 @@ def write(figure: Figure, profile: str, results: Path) -> None:
     table = table_path(results, profile, figure.name)
     origin = _origin_path(table)
     origin.unlink(missing_ok=True)
-    write_study_table(STUDIES[figure.name].rows(figure, profile, results), table)
+    started = time.process_time()
+    rows = STUDIES[figure.name].rows(figure, profile, results)
+    write_study_table(rows, table, cpu_seconds=time.process_time() - started)
     write_whole(origin, _origin(figure, profile))
 
 
-def write_study_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table, and the circumstances under which it was made beside it, as `<name>.meta.json`."""
+def write_study_table(frame: pd.DataFrame, path: Path, *, cpu_seconds: float) -> None:
+    """Write a table, and beside it, as `<name>.meta.json`, the circumstances under which it was made, and what it took.
+
+    What a study found measured when it began, as after a stop, is not in its seconds.
+    """
     write_table(frame, path)
-    write_whole(path.with_suffix(META_SUFFIX), json.dumps(circumstances(threads=1), indent=2) + "\n")
+    meta = {**circumstances(threads=1), "cpu_seconds": round(cpu_seconds, 1)}
+    write_whole(path.with_suffix(META_SUFFIX), json.dumps(meta, indent=2) + "\n")
 
 
 def is_current(figure: Figure, profile: str, results: Path) -> bool:

@@ -403,6 +403,30 @@ def test_a_verdict_changes_when_a_run_changes(tmp_path):
     assert judgement.weakest.effect.label == "lvc-vpg − vpg-emaml, HopperRandParams, final return"
 
 
+def accuracies(lead, seeds=4):
+    """Rows of Fig. 1a and 1b in which TayPO-2 leads every rival at ε = 0, and by as much as is said at 0.1."""
+    rivals = {name: 0.5 for name in ("lvc", "dice", "doubly_robust", "truncated_dr")}
+    return [
+        {
+            **dict.fromkeys(tabular.COLUMNS),
+            **{"study": "tabular", "variant": "released", "sweep": "epsilon"},
+            **{"seed": seed, "order": order, "epsilon": epsilon, "estimator": name, "pearson": level + 0.001 * seed},
+        }
+        for seed in range(seeds)
+        for order in (1, 2)
+        for epsilon, taypo2 in ((0.0, 0.6), (0.1, 0.5 + lead))
+        for name, level in {**rivals, "taypo2": taypo2}.items()
+    ]
+
+
+@pytest.mark.parametrize(("lead", "verdict"), [(0.0, "holds"), (-0.009, "holds"), (-0.011, "fails")])
+def test_the_best_at_every_point_may_be_equalled_at_one(tmp_path, lead, verdict):
+    write_study(tmp_path, "taypo-fig1", "quick", accuracies(lead))
+    judgement = judge(CLAIMS["taypo-best-at-every-epsilon"], load_tables(tmp_path), never)
+    assert (judgement.verdict, judgement.weakest.effect.label[-13:]) == (verdict, "epsilon = 0.1")
+    assert "0.01" in judgement.claim.statement
+
+
 def test_a_verdict_changes_when_a_table_changes(tmp_path):
     rows = returns_on_new_tasks("sgmrl-table2", {1: 0.0, 2: 3.0, 3: -1.0})
     path = write_study(tmp_path, "sgmrl-table2", "paper", rows)

@@ -326,6 +326,7 @@ def test_a_table_is_current_until_its_settings_or_its_runs_change(study, tmp_pat
     assert read_table(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
     made = json.loads((tmp_path / "smoke" / "tiny" / "tiny.meta.json").read_text())
     assert made["metarl"] == __version__ and set(made["packages"]) == {"torch", "gymnasium", "mujoco", "numpy"}
+    assert made["cpu_seconds"] >= 0.0
     other = replace(TINY, curves=(Curve("promp", "promp", ("inner.lr=0.01",)), TINY.curves[1]))
     assert not tables.is_current(other, "smoke", tmp_path)
     study["settings"] = "large"
