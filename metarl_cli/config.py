@@ -35,6 +35,9 @@ __all__ = [
     "with_overrides",
 ]
 
+SCHEMA = 2
+"""Of `config.json`. 1 had no `inner.average` and no `inner.dependence`."""
+
 Count = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
@@ -80,7 +83,8 @@ class InnerConfig:
 
     `control_variate` (none, linear, meta, per-task) is what the estimator subtracts, `rewards` the scaling of the
     rewards that reward-based estimators see: see `training.processing`. `magic_box` takes ratios to the policy itself
-    instead of to the recorded one: see `training.adaptation`.
+    instead of to the recorded one: see `training.adaptation`. `average` (orders, steps) is how an expansion becomes a
+    mean: see `estimators.averages`. `dependence` is λ of loaded_dice and taypo2, 0 for LVC and 1 for all of it.
     """
 
     estimator: str = "lvc"
@@ -90,6 +94,8 @@ class InnerConfig:
     control_variate: str = "none"
     rewards: str = "controlled"
     magic_box: bool = False
+    average: str = "orders"
+    dependence: Fraction = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,11 +204,11 @@ def _shown(value: Any) -> str:
 
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the settings as JSON; the file is whole or it is the previous one."""
-    write_whole(path, json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    write_whole(path, json.dumps({"schema": SCHEMA, **dataclasses.asdict(config)}, indent=2) + "\n")
 
 
 def load_config(path: Path) -> RunConfig:
-    """Read settings that `save_config` wrote, checking every value.
+    """Read settings that `save_config` wrote, of this version or an earlier one, checking every value.
 
     Raises:
         UserError: if the file cannot be read, is no JSON, or holds an unknown key or a value of the wrong type.
@@ -210,9 +216,9 @@ def load_config(path: Path) -> RunConfig:
     from pydantic import ValidationError
 
     try:
-        text = path.read_text(encoding="utf-8")
-        _refuse_unknown_keys(json.loads(text), path)
-        config: RunConfig = _adapter(RunConfig).validate_json(text)
+        document = _brought_up_to_date(json.loads(path.read_text(encoding="utf-8")), path)
+        _refuse_unknown_keys(document, path)
+        config: RunConfig = _adapter(RunConfig).validate_json(json.dumps(document))
         return config
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
@@ -223,9 +229,19 @@ def load_config(path: Path) -> RunConfig:
         raise UserError(f"{path}: {reasons}.") from None
 
 
-def _refuse_unknown_keys(document: Any, path: Path) -> None:
+def _brought_up_to_date(document: Any, path: Path) -> dict[str, Any]:
+    """The settings as this version names them, so that what an earlier one wrote means what it meant then."""
     if not isinstance(document, dict):
         raise UserError(f"{path}: expected a JSON object of settings.")
+    schema = document.pop("schema", 1)
+    if schema not in range(1, SCHEMA + 1):
+        raise UserError(f"{path} is of schema {schema}; this version of metarl reads 1 to {SCHEMA}.")
+    if schema < 2 and isinstance(document.get("inner"), dict):
+        document["inner"].setdefault("average", "steps")  # the only average there was
+    return document
+
+
+def _refuse_unknown_keys(document: dict[str, Any], path: Path) -> None:
     given = {f"{k}.{name}" for k, v in document.items() if isinstance(v, dict) for name in v}
     given |= {k for k, v in document.items() if not isinstance(v, dict)}
     for key in sorted(given - set(settable_keys())):

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import torch
 from torch import Tensor
 
-__all__ = ["Gaussian", "Params", "Round", "Sample", "Surrogate", "Trajectories", "check_shape", "for_task"]
+__all__ = ["Gaussian", "Params", "Round", "Sample", "Step", "Surrogate", "Trajectories", "check_shape", "for_task"]
 
 Params: TypeAlias = dict[str, Tensor]
 
@@ -83,6 +83,19 @@ class Trajectories:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """How far an adaptation step went, per task.
+
+    Attributes:
+        norm: ‖θ′ − θ‖, [M].
+        kl: D_KL(π_θ ‖ π_θ′), the mean over the steps that θ sampled, [M].
+    """
+
+    norm: Tensor
+    kl: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """One adaptation stage: the trajectories of all tasks and what the objectives see of them.
 
@@ -90,14 +103,16 @@ class Round:
         trajectories: what was sampled.
         sample: what the surrogates see of it.
         scale: σ, the deviation of the advantages of each task before they were normalised, [M].
+        step: the adaptation step that was taken on it; None for the last round, which none follows.
     """
 
     trajectories: Trajectories
     sample: Sample
     scale: Tensor
+    step: Step | None = None
 
 
-Record = TypeVar("Record", Trajectories, Sample, Gaussian, Round)
+Record = TypeVar("Record", Trajectories, Sample, Gaussian, Step, Round)
 
 
 def for_task(record: Record, task: int) -> Record:

@@ -8,6 +8,7 @@ import pytest
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import (
+    SCHEMA,
     OuterConfig,
     PolicyConfig,
     RunConfig,
@@ -31,7 +32,7 @@ def test_every_combination_survives_json(tmp_path):
         config = run_config(algorithm, environment, profile=profile)
         save_config(config, path)
         assert load_config(path) == config
-        assert json.loads(path.read_text()) == json.loads(json.dumps(asdict(config)))
+        assert json.loads(path.read_text()) == {"schema": SCHEMA, **json.loads(json.dumps(asdict(config)))}
 
 
 @pytest.mark.parametrize("environment", TRAINING)

@@ -7,19 +7,21 @@ estimates of ∇J and ∇²J. They reduce the last two axes, [..., N, T] to [...
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from torch import Tensor
+
+from metarl_cli.estimators.averages import per_step, per_subset
 from metarl_cli.estimators.dice import dice
 from metarl_cli.estimators.doubly_robust import doubly_robust, truncated_dr
 from metarl_cli.estimators.likelihood_ratio import lvc
 from metarl_cli.estimators.loaded_dice import loaded_dice
 from metarl_cli.estimators.reinforce import reinforce
-from metarl_cli.estimators.taypo import taypo, taypo2
+from metarl_cli.estimators.taypo import taypo, taypo2, taypo2_orders
 from metarl_cli.estimators.tmaml import tmaml, tmaml_per_action, tmaml_printed, tmaml_released
-from metarl_cli.types import Surrogate
 
 __all__ = [
     "ESTIMATORS",
@@ -29,6 +31,8 @@ __all__ = [
     "doubly_robust",
     "loaded_dice",
     "lvc",
+    "per_step",
+    "per_subset",
     "reinforce",
     "taypo",
     "taypo2",
@@ -57,9 +61,11 @@ class Estimator:
         needs: the tensors of `Sample` that it reads, besides the mask.
         per_action: takes logp, behaviour_logp and control_variate as [..., N, T, A].
         pairs: couples each trajectory with the next of the batch; with N = 1 it is no more than DiCE.
+        damped: whether it takes `lam`, λ, which damps the dependence on earlier actions.
+        orders: of an expansion, its terms order by order, with the same parameter; None for a surrogate of one piece.
     """
 
-    surrogate: Surrogate
+    surrogate: Callable[..., Tensor]
     title: str
     paper: str
     equation: str
@@ -69,6 +75,8 @@ class Estimator:
     needs: frozenset[str]
     per_action: bool = False
     pairs: bool = False
+    damped: bool = False
+    orders: Callable[..., Sequence[Tensor]] | None = None
 
 
 _ADVANTAGES = frozenset({"behaviour_logp", "advantages"})
@@ -116,6 +124,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
             off_policy_gradient="exact",
             off_policy_hessian="exact",
             needs=_ADVANTAGES,
+            damped=True,
         ),
         "doubly_robust": Estimator(
             surrogate=doubly_robust,
@@ -146,6 +155,8 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
             off_policy_gradient="biased",
             off_policy_hessian="biased",
             needs=_ADVANTAGES,
+            damped=True,
+            orders=taypo2_orders,
         ),
         "tmaml": Estimator(
             surrogate=tmaml,

@@ -28,8 +28,10 @@ def progress_columns(config: RunConfig) -> list[str]:
     """The header of `progress.csv`, known before the first row.
 
     `return/*` are undiscounted and averaged over all tasks and trajectories; `return/step_k` are those after k of
-    several adaptation steps. `env_steps` counts full horizons, as the papers' axes do, `env_steps_actual` the steps
-    before the episodes' ends; both include the row's own sampling. `kl/*` and `loss/after` are taken after the update.
+    several adaptation steps. `inner/step_norm` and `inner/kl` are ‖θ′ − θ‖ and D_KL(π_θ ‖ π_θ′) on what θ sampled,
+    means over tasks and adaptation steps. `env_steps` counts full horizons, as the papers' axes do, `env_steps_actual`
+    the steps before the episodes' ends; both include the row's own sampling. `kl/*` and `loss/after` are taken after
+    the update.
     Control variate, adaptive penalty and optimiser add columns of their own where there is one. Only `wall_seconds`
     and `time/*` differ between two runs of one seed.
     """
@@ -38,6 +40,7 @@ def progress_columns(config: RunConfig) -> list[str]:
     return [
         *("iteration", "env_steps", "env_steps_actual", "wall_seconds"),
         *("return/pre", *between, "return/post", "return/post_std", "policy/std"),
+        *("inner/step_norm", "inner/kl"),
         *("loss/before", "loss/after", "kl/pre", "kl/post"),
         *(variate if config.inner.control_variate != "none" else []),
         *(["kl/coefficient"] if config.outer.kl_target > 0 else []),
@@ -107,6 +110,7 @@ def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float])
         "wall_seconds": round(previous.get("wall_seconds", 0.0) + updated - start, 3),
         **_returns(rounds),
         "policy/std": following.theta["log_std"].exp().mean().item(),
+        **_adaptation(rounds),
         "loss/before": -before.objective,
         "loss/after": -after.objective,
         "kl/pre": after.kl[0],
@@ -146,6 +150,14 @@ def _returns(rounds: Sequence[Round]) -> Row:
         **between,
         "return/post": returns[-1].mean().item(),
         "return/post_std": returns[-1].std().item(),
+    }
+
+
+def _adaptation(rounds: Sequence[Round]) -> Row:
+    steps = [round_.step for round_ in rounds if round_.step is not None]
+    return {
+        "inner/step_norm": torch.stack([step.norm for step in steps]).mean().item(),
+        "inner/kl": torch.stack([step.kl for step in steps]).mean().item(),
     }
 
 

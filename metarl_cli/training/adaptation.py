@@ -12,21 +12,23 @@ from torch import Tensor
 from metarl_cli.training import policies
 from metarl_cli.types import Gaussian, Params, Round, Surrogate
 
-__all__ = ["Inner", "Stage", "adapt", "inner_step", "stage_at"]
+__all__ = ["Inner", "Stage", "adapt", "inner_gradient", "inner_step", "stage_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inner:
-    """How one adaptation step is taken: θ′ = θ + α ∇J(θ).
+    """How one adaptation step is taken: θ′ = θ + α ∇J̄(θ).
 
     Attributes:
-        surrogate: the inner estimator, a value to ascend.
+        surrogate: the inner estimator as a mean over steps, a value to ascend: see `estimators.averages`.
         lr: α.
         first_order: replace the Jacobian I + α∇²J of the step by I (FMAML).
         per_action: the surrogate takes log-probabilities per action dimension, [N, T, A].
         magic_box: take ρ = π_θ / ⊥π_θ, one in value whatever θ is, as Foerster et al. (2018) write DiCE, instead of the
             ratio to the recorded policy. The two agree at the θ that sampled; further away, products of a hundred
             ratios explode.
+        reference: while sampling, scale the rewards so that steps are as long as this surrogate's, see
+            `step_lengths.matched`; None leaves them as they are.
     """
 
     surrogate: Surrogate
@@ -34,6 +36,7 @@ class Inner:
     first_order: bool = False
     per_action: bool = False
     magic_box: bool = False
+    reference: Surrogate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +59,31 @@ def stage_at(params: Params, round_: Round) -> Stage:
     return Stage(params, policy, policies.log_prob_per_action(policy, round_.trajectories.actions))
 
 
-def inner_step(stage: Stage, round_: Round, inner: Inner, *, differentiable: bool) -> Params:
-    """θ′ = θ + α ∇_θ J(θ), with J the surrogate per step: the papers' code averages over steps instead of summing.
+def inner_gradient(stage: Stage, round_: Round, inner: Inner, *, differentiable: bool) -> list[Tensor]:
+    """∇_θ J̄(θ), parameter by parameter.
 
     Args:
         stage: θ and its policy at the round's observations, with the graph that connects them.
         round_: the data of one task.
         inner: surrogate and step size.
-        differentiable: keep the graph of the step, for the meta-gradient; sampling does without.
+        differentiable: keep the graph of the gradient, for the meta-gradient; sampling does without.
     """
-    mask = round_.sample.mask
     logp = stage.logp_per_action if inner.per_action else stage.logp
     # ⊥π_θ: the box is one in value, only its derivatives depend on θ.
     sample = replace(round_.sample, behaviour_logp=logp.detach()) if inner.magic_box else round_.sample
-    objective = inner.surrogate(logp, sample) * (mask.shape[-2] / mask.sum())
-    keep_graph = differentiable and not inner.first_order
-    gradients = torch.autograd.grad(
-        objective, list(stage.params.values()), create_graph=keep_graph, retain_graph=differentiable
+    return list(
+        torch.autograd.grad(
+            inner.surrogate(logp, sample),
+            list(stage.params.values()),
+            create_graph=differentiable and not inner.first_order,
+            retain_graph=differentiable,
+        )
     )
+
+
+def inner_step(stage: Stage, round_: Round, inner: Inner, *, differentiable: bool) -> Params:
+    """θ′ = θ + α ∇_θ J̄(θ); arguments as for `inner_gradient`."""
+    gradients = inner_gradient(stage, round_, inner, differentiable=differentiable)
     return {name: value + inner.lr * g for (name, value), g in zip(stage.params.items(), gradients, strict=True)}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from metarl_cli.config import OuterConfig, RunConfig
-from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.config import InnerConfig, OuterConfig, RunConfig
+from metarl_cli.estimators import ESTIMATORS, Estimator, per_step, per_subset, reinforce
 from metarl_cli.seeding import torch_generator
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
@@ -15,10 +16,11 @@ from metarl_cli.training.composition import PER_ACTION_FORM, check_composition
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.objectives import Objective, clipped, dice, ratio, vpg
 from metarl_cli.training.optimizers import Optimizer, adam, sgd
-from metarl_cli.training.processing import CONTROL_VARIATES, REWARD_SCALINGS, Processing
+from metarl_cli.training.processing import CONTROL_VARIATES, MATCHED, REWARD_SCALINGS, Processing
 from metarl_cli.training.rollouts import make_workers
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.training.trust_region import trust_region
+from metarl_cli.types import Surrogate
 
 __all__ = ["OBJECTIVES", "OPTIMIZERS", "build", "optimizer_columns"]
 
@@ -91,12 +93,21 @@ def _inner(config: RunConfig) -> Inner:
     per_action = CONTROL_VARIATES[config.inner.control_variate].per_action
     name = PER_ACTION_FORM[config.inner.estimator] if per_action else config.inner.estimator
     return Inner(
-        surrogate=ESTIMATORS[name].surrogate,
+        surrogate=_surrogate(ESTIMATORS[name], config.inner),
         lr=config.inner.lr,
         first_order=config.inner.first_order,
         per_action=per_action,
         magic_box=config.inner.magic_box,
+        # On-policy the score-function surrogate has LVC's gradient, and needs no ratio.
+        reference=per_step(reinforce) if config.inner.rewards == MATCHED else None,
     )
+
+
+def _surrogate(estimator: Estimator, inner: InnerConfig) -> Surrogate:
+    """The estimator as a mean over steps."""
+    if estimator.orders and inner.average == "orders":
+        return per_subset(partial(estimator.orders, lam=inner.dependence))
+    return per_step(partial(estimator.surrogate, lam=inner.dependence) if estimator.damped else estimator.surrogate)
 
 
 def _environment_options(config: RunConfig, threads: int) -> dict[str, Any]:

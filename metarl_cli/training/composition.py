@@ -10,12 +10,13 @@ from metarl_cli.envs.registry import find_environment, find_variant
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.training.exploration import EXPLORATIONS
-from metarl_cli.training.processing import CONTROL_VARIATES, REWARD_SCALINGS
+from metarl_cli.training.processing import CONTROL_VARIATES, MATCHED, REWARD_SCALINGS
 
 __all__ = ["OBJECTIVE_NAMES", "OPTIMIZER_NAMES", "PER_ACTION_FORM", "check_composition"]
 
 OBJECTIVE_NAMES = ("clipped", "vpg", "ratio", "dice")
 OPTIMIZER_NAMES = ("adam", "sgd", "trpo")
+AVERAGES = ("orders", "steps")
 
 PER_ACTION_FORM: Mapping[str, str] = MappingProxyType({"tmaml": "tmaml_per_action"})
 """The estimators that can take a control variate per action dimension, and what they are called then."""
@@ -39,6 +40,7 @@ def _names(config: RunConfig) -> list[tuple[str, str, Iterable[str]]]:
         ("inner estimator", inner.estimator, inner_estimators),
         ("control variate", inner.control_variate, CONTROL_VARIATES),
         ("reward scaling", inner.rewards, REWARD_SCALINGS),
+        ("average", inner.average, AVERAGES),
         ("outer objective", outer.objective, OBJECTIVE_NAMES),
         ("exploration term", outer.exploration, EXPLORATIONS),
         ("optimizer", outer.optimizer, OPTIMIZER_NAMES),
@@ -80,6 +82,15 @@ def _rules(config: RunConfig) -> list[tuple[bool, str]]:
         (
             ESTIMATORS[inner.estimator].pairs and sampling.trajectories < 2,
             f"{inner.estimator} couples each trajectory with the next: sampling.trajectories must be at least 2.",
+        ),
+        (
+            inner.rewards == MATCHED and sampling.tasks < 2,
+            "inner.rewards=matched takes the length of a task's step from the other tasks: sampling.tasks must be at "
+            "least 2; or set inner.rewards=controlled.",
+        ),
+        (
+            inner.dependence < 1.0 and not ESTIMATORS[inner.estimator].damped,
+            f"{inner.estimator} has no dependence to damp: set inner.dependence=1, or take loaded_dice or taypo2.",
         ),
         (
             outer.optimizer == "trpo" and outer.objective not in ("ratio", "dice"),

@@ -7,6 +7,8 @@ All discounting is done here, so that a sample's own discount is 1 and one sampl
                      mean square 1, as the normalised advantages have, and steps are as long as theirs
                      `released`: γᵗ rₜ − b(t) with a cubic time baseline, normalised over all N·H cells: the DiCE of the
                      released code, whose steps are several times longer
+                     `matched`: `controlled`, times what makes the inner step as long as LVC's on the same batch, see
+                     `step_lengths`
     control variate  in the units of the rewards: γᵗ bₜ / s, or normalised where the rewards are `released`
 """
 
@@ -34,7 +36,7 @@ from metarl_cli.training.cross_fitting import Regression, cross_fitted
 from metarl_cli.training.returns import discount_weights, discounted_returns, generalised_advantages, normalise
 from metarl_cli.types import Params, Round, Sample, Trajectories
 
-__all__ = ["CONTROL_VARIATES", "REWARD_SCALINGS", "ControlVariate", "Processing", "Unscaled", "process"]
+__all__ = ["CONTROL_VARIATES", "MATCHED", "REWARD_SCALINGS", "ControlVariate", "Processing", "Unscaled", "process"]
 
 RewardScaling: TypeAlias = Callable[["Unscaled"], tuple[Tensor, Tensor]]
 """The rewards and the control variate in the units that reward-based estimators see."""
@@ -135,7 +137,12 @@ def _normalised_variate(variate: Tensor, mask: Tensor) -> Tensor:
     return normalise(variate.movedim(-1, 0), mask)[0].movedim(0, -1)  # each action dimension by itself
 
 
-REWARD_SCALINGS: Mapping[str, RewardScaling] = MappingProxyType({"controlled": _controlled, "released": _released})
+MATCHED = "matched"
+"""Scaled once more by the trainer, who knows the gradients."""
+
+REWARD_SCALINGS: Mapping[str, RewardScaling] = MappingProxyType(
+    {"controlled": _controlled, "released": _released, MATCHED: _controlled}
+)
 
 
 def _no_state(generator: torch.Generator, observation_size: int) -> Params:

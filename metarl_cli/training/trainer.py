@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -16,13 +16,14 @@ from torch import Tensor
 
 from metarl_cli.seeding import derived_seed, numpy_generator, torch_generator
 from metarl_cli.training import policies
-from metarl_cli.training.adaptation import Inner, adapt, inner_step, stage_at
+from metarl_cli.training.adaptation import Inner, adapt, inner_gradient, inner_step, stage_at
 from metarl_cli.training.exploration import Exploration
 from metarl_cli.training.objectives import Objective, stage_kl
 from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, OptimizerState
 from metarl_cli.training.processing import Processing, process
 from metarl_cli.training.returns import discounted_returns
 from metarl_cli.training.rollouts import Array, Workers, collect
+from metarl_cli.training.step_lengths import matched, measured
 from metarl_cli.types import Params, Round, for_task
 
 __all__ = ["TaskData", "TrainState", "Trainer"]
@@ -114,7 +115,9 @@ class Trainer:
         params, rounds = policies.repeat(state.theta, self.tasks), list[Round]()
         for stage in range(self.steps + 1):
             if stage:
-                params = self._adapted(params, rounds[-1])
+                adapted = self._adapted(params, rounds[-1])
+                rounds[-1] = replace(rounds[-1], step=measured(params, adapted, rounds[-1]))
+                params = adapted
             trajectories = collect(
                 self.workers,
                 tasks,
@@ -124,7 +127,7 @@ class Trainer:
                 generator=torch_generator(self.seed, "actions", *stream, stage),
                 seed=derived_seed(self.seed, "environment", *stream, stage),
             )
-            rounds.append(process(trajectories, self.processing, state.control_variate))
+            rounds.append(self._matched(params, process(trajectories, self.processing, state.control_variate)))
         return rounds
 
     def task_data(self, state: TrainState, rounds: Sequence[Round]) -> list[TaskData]:
@@ -220,6 +223,22 @@ class Trainer:
 
         adapted = self._map(of_task, range(self.tasks))
         return {name: torch.stack([p[name] for p in adapted]) for name in params}
+
+    def _matched(self, params: Params, round_: Round) -> Round:
+        """The rewards in the units in which the inner step is as long as the reference's."""
+        if self.inner.reference is None:
+            return round_
+        own = replace(self.inner, first_order=True)  # lengths of steps: no derivative of them is taken
+        reference = replace(own, surrogate=self.inner.reference, per_action=False, magic_box=False)
+
+        def lengths(task: int) -> Tensor:
+            data = for_task(round_, task)
+            stage = stage_at(_leaves({name: value[task] for name, value in params.items()}), data)
+            gradients = [inner_gradient(stage, data, inner, differentiable=True) for inner in (reference, own)]
+            return torch.stack([torch.cat([g.flatten() for g in parts]).norm() for parts in gradients])
+
+        wanted, given = torch.stack(self._map(lengths, range(self.tasks))).unbind(-1)
+        return matched(round_, given, wanted)
 
     def _map(self, function: Callable[..., Result], tasks: Sequence[object]) -> list[Result]:
         if self.threads == 1:

@@ -102,6 +102,11 @@ def discounts(case: Case) -> Tensor:
     return torch.tensor([case.mdp.discount**t for t in range(HORIZON)], dtype=torch.float64)
 
 
+def weighted(case: Case, values: Tensor) -> Tensor:
+    """p(τ) γᵗ xₜ for data [P, 1, T], [P, T]."""
+    return case.weights[:, None] * discounts(case) * values[:, 0]
+
+
 def assert_close(actual: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
 

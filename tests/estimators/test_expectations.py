@@ -18,6 +18,7 @@ from tabular_cases import (
     make_case,
     per_trajectory,
     score_and_curvature,
+    weighted,
 )
 
 from metarl_cli.estimators import ESTIMATORS, doubly_robust, loaded_dice, taypo, taypo2, tmaml, truncated_dr
@@ -30,11 +31,6 @@ NAMES = [name for name, estimator in ESTIMATORS.items() if not estimator.per_act
 
 def truth(case):
     return gradient(case.logits, case.mdp).flatten(), hessian(case.logits, case.mdp).reshape(case.size, case.size)
-
-
-def weighted(case, values):
-    """p(τ) γᵗ xₜ for data [P, 1, T], [P, T]."""
-    return case.weights[:, None] * discounts(case) * values[:, 0]
 
 
 def errors(name, *, on_policy):

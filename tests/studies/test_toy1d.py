@@ -9,7 +9,7 @@ from scipy import stats
 
 from metarl_cli.envs.points import TOY_1D
 from metarl_cli.errors import UserError
-from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.estimators import ESTIMATORS, per_step
 from metarl_cli.seeding import numpy_generator, torch_generator
 from metarl_cli.studies import toy1d
 from metarl_cli.studies.toy1d.correlation import truth_rows
@@ -223,7 +223,7 @@ def test_the_true_meta_gradient_is_the_slope_of_the_adapted_value():
 
 def test_the_meta_gradient_estimate_converges_to_the_truth():
     params, lr = policy(), 0.5
-    inner = Inner(surrogate=ESTIMATORS["loaded_dice"].surrogate, lr=lr)
+    inner = Inner(surrogate=per_step(ESTIMATORS["loaded_dice"].surrogate), lr=lr)
     first = rollout(params, 20_000)
     inner_round = round_with(first, per_task_baseline(first))
     adapted = adapted_policies(params, inner_round, inner)

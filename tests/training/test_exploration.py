@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metarl_cli.estimators import reinforce
+from metarl_cli.estimators import per_step, reinforce
 from metarl_cli.estimators.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
 from metarl_cli.estimators.meta_oracles import InnerLoop, sgmrl_gradient
 from metarl_cli.estimators.oracles import TabularMDP, maml_gradient, random_mdp
@@ -68,7 +68,7 @@ Branch = tuple[Tensor, list[Stage], list[Round], Tensor]
 def branches(mdp: TabularMDP, theta: Tensor, steps: int) -> Iterator[Branch]:
     """Every history of single-trajectory batches D⁰ … D^K: its probability, its stages and rounds."""
     states, actions = enumerate_trajectories(mdp)
-    inner = Inner(surrogate=reinforce, lr=ALPHA * HORIZON)  # the step is on the mean over steps
+    inner = Inner(surrogate=per_step(reinforce), lr=ALPHA * HORIZON)  # the step is on the mean over steps
 
     def extend(
         current: Tensor, probability: Tensor, stages: list[Stage], rounds: list[Round]

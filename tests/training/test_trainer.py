@@ -11,6 +11,7 @@ from training_cases import in_float64, moved, sampled, small, with_estimator
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import with_overrides
+from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.papers.settings import run_config
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import adapt, inner_step, stage_at
@@ -149,7 +150,7 @@ def test_an_inner_step_is_theta_plus_alpha_times_the_gradient_of_the_mean_over_s
     round_ = replace(round_, sample=replace(round_.sample, mask=mask))
     leaves = {key: value.requires_grad_() for key, value in theta.items()}
     stage = stage_at(leaves, round_)
-    total = trainer.inner.surrogate(stage.logp, round_.sample) * 4.0  # surrogates average over the N trajectories
+    total = ESTIMATORS[name].surrogate(stage.logp, round_.sample) * 4.0  # surrogates average over the N trajectories
     gradients = torch.autograd.grad(total / mask.sum(), list(leaves.values()), retain_graph=True)
     adapted = inner_step(stage, round_, trainer.inner, differentiable=False)
     for (key, value), gradient in zip(leaves.items(), gradients, strict=True):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from metarl_cli.errors import unknown_name
-from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.estimators import ESTIMATORS, per_step
 from metarl_cli.seeding import numpy_generator, torch_generator
 from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.studies.toy1d.estimates import (
@@ -138,7 +138,7 @@ def _estimates(
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     surrogate, samples = ESTIMATORS[estimator].surrogate, inner_round.sample.mask.shape[1]
     yield "inner_hessian", estimate_hessians(surrogate, inner_round, problem.expansion), problem.hessians
-    inner = Inner(surrogate=surrogate, lr=settings.inner_lr)
+    inner = Inner(surrogate=per_step(surrogate), lr=settings.inner_lr)
     outer = _sample(problem, "outer", adapted_policies(problem.theta, inner_round, inner), samples)
     rounds = (inner_round, round_with(outer, per_task_baseline(outer)))
     yield "meta_gradient", estimate_meta_gradient(problem.theta, rounds, inner), problem.meta_gradient

@@ -1,0 +1,68 @@
+"""How far an adaptation step goes; and rewards that make a reward-based estimator's step as long as LVC's.
+
+Estimators that see advantages take one and the same step on-policy, α times the mean of ∇log π Â with Â of unit
+deviation. Those that see rewards take steps of whatever length the rewards give them, several times longer or shorter.
+A comparison of the two is then one of step sizes. `matched` multiplies the rewards and the control variate of task i by
+
+    c_i = Σ_{j≠i} ‖g_j^LVC‖ / Σ_{j≠i} ‖g_j‖
+
+with g_j the inner gradient of task j and g_j^LVC that of LVC on the same batch, of the other tasks alone. Given θ the
+tasks are independent, so c_i is independent of the data that it multiplies: E[c_i ĝ_i] = E[c_i] ∇J_i, and the same for
+every derivative, so an unbiased estimate stays one, of a multiple of J_i that varies as little as a mean over M − 1
+tasks does. What it costs: at least two tasks; tasks are coupled by a number; and a noisy estimate is shortened as a
+whole, its mean with its noise, since it is the length of the step that was taken which is made equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from metarl_cli.training import policies
+from metarl_cli.types import Params, Round, Step
+
+__all__ = ["matched", "measured"]
+
+
+def measured(params: Params, adapted: Params, round_: Round) -> Step:
+    """‖θ′ − θ‖ and D_KL(π_θ ‖ π_θ′) on the observations of the round that θ sampled, of each task, [M].
+
+    Args:
+        params: θ, one per task, `[M, …]`.
+        adapted: θ′, likewise.
+        round_: what θ sampled.
+    """
+    squares = [((adapted[name] - value) ** 2).flatten(1).sum(-1) for name, value in params.items()]
+    observations = round_.trajectories.observations
+    after = policies.distribution(adapted, observations.flatten(1, 2))
+    mask = round_.sample.mask.flatten(1)
+    kl = policies.kl_divergence(policies.distribution(params, observations.flatten(1, 2)), after)
+    return Step(norm=torch.stack(squares).sum(0).sqrt(), kl=(kl * mask).sum(-1) / mask.sum(-1))
+
+
+def matched(round_: Round, own: Tensor, reference: Tensor) -> Round:
+    """The round with rewards and control variate times c, so that steps are as long as the reference's in the mean.
+
+    Args:
+        round_: of all tasks.
+        own: ‖g_i‖ of the estimator that sees the rewards, [M], M ≥ 2.
+        reference: ‖g_i^LVC‖, [M].
+    """
+    others = own.sum() - own
+    # Where all other gradients are zero there is nothing to compare with, and most likely nothing to scale.
+    factors = torch.where(others > 0.0, (reference.sum() - reference) / others.clamp(min=1e-30), 1.0)
+    sample = round_.sample
+    return replace(
+        round_,
+        sample=replace(
+            sample,
+            rewards=sample.rewards * _along(factors, sample.rewards),
+            control_variate=sample.control_variate * _along(factors, sample.control_variate),
+        ),
+    )
+
+
+def _along(factors: Tensor, like: Tensor) -> Tensor:
+    return factors.reshape(-1, *[1] * (like.dim() - 1))
