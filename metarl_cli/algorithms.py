@@ -21,7 +21,8 @@ class Algorithm:
         inner, exploration, outer, optimizer: the quadruple.
         source: paper and equation.
         control_variate: what the inner estimator subtracts.
-        rewards: scaling of the rewards that reward-based inner estimators see, `controlled` or `released`.
+        rewards: scaling of the rewards that reward-based inner estimators see. `matched` makes their steps as long as
+            those of the estimators that see advantages, so that a comparison is not one of step sizes.
         first_order: the adaptation's Jacobian is taken for the identity.
         magic_box: ratios are those of the policy to itself, one in value, instead of those to what sampled.
     """
@@ -74,6 +75,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             inner="doubly_robust",
             outer="ratio",
             optimizer="trpo",
+            rewards="matched",
             control_variate="linear",
             source=f"{_TAYPO}, Eq. 3",
         ),
@@ -94,7 +96,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             inner="dice",
             outer="vpg",
             optimizer="adam",
-            rewards="released",
+            rewards="matched",
             magic_box=True,
             source="Foerster et al. 2018, Eq. 6",
         ),
@@ -103,7 +105,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             inner="dice",
             outer="dice",
             optimizer="adam",
-            rewards="released",
+            rewards="matched",
             magic_box=True,
             source=f"{_PROMP}, Sec. 4",
         ),
@@ -112,6 +114,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             inner="tmaml",
             outer="vpg",
             optimizer="adam",
+            rewards="matched",
             control_variate="meta",
             magic_box=True,
             source=f"{_TMAML}, Alg. 2",
@@ -121,6 +124,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             inner="tmaml",
             outer="clipped",
             optimizer="adam",
+            rewards="matched",
             control_variate="meta",
             magic_box=True,
             source=f"{_TMAML}, Table 1",
@@ -130,6 +134,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             inner="tmaml",
             outer="ratio",
             optimizer="trpo",
+            rewards="matched",
             control_variate="meta",
             magic_box=True,
             source=f"{_TMAML}, Fig. 2",
@@ -145,7 +150,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             inner="dice",
             outer="clipped",
             optimizer="adam",
-            rewards="released",
+            rewards="matched",
             magic_box=True,
             source=f"{_TMAML}, Table 1",
         ),

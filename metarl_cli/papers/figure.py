@@ -15,7 +15,7 @@ from metarl_cli.config import RunConfig, with_overrides
 from metarl_cli.papers.settings import run_config
 from metarl_cli.papers.sizes import seeds
 
-__all__ = ["Curve", "Figure", "PlannedRun", "Source", "planned_runs"]
+__all__ = ["RELEASED_REWARDS", "Curve", "Figure", "PlannedRun", "Source", "planned_runs"]
 
 Source: TypeAlias = Literal["runs", "study"]
 
@@ -33,6 +33,10 @@ class Curve:
     label: str
     algorithm: str
     overrides: tuple[str, ...] = ()
+
+
+RELEASED_REWARDS = ("inner.rewards=released",)
+"""DiCE as released, whose adaptation steps are several times as long as those it is compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from synthetic_results import returns_on_new_tasks, write_figure_runs, write_stu
 
 from metarl_cli.errors import UserError
 from metarl_cli.papers import FIGURES, REPORTED
+from metarl_cli.papers.figure import RELEASED_REWARDS
 from metarl_cli.reporting.frames import curves, load_runs
 from metarl_cli.reporting.plots.tables import table_figure
 from metarl_cli.reporting.statistics import mean_interval
@@ -37,7 +38,10 @@ def test_the_papers_numbers():
 def test_every_number_of_a_paper_is_one_of_its_figures_runs(name):
     figure = FIGURES[name]
     assert {(e.environment, e.curve) for e in REPORTED[name]} == {
-        (environment, curve.label) for environment in figure.environments for curve in figure.curves
+        (environment, curve.label)
+        for environment in figure.environments
+        for curve in figure.curves
+        if curve.overrides != RELEASED_REWARDS  # the papers print one number of DiCE
     }
 
 

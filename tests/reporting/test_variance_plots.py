@@ -33,7 +33,7 @@ def table(*parts):
     return frame
 
 
-def full(estimators=("lvc", "dice-full-released")):
+def full(estimators=("lvc", "dice-full")):
     parts = [measured(name, quantity, 0.1, 0.2, 0.15) for name in estimators for quantity in QUANTITIES]
     returns = [measured("carrier", "return/post", 1.0, 2.0, 3.0), measured("dice", "return/post", 4.0, 6.0, rounds=0)]
     return table(*parts, *returns)
@@ -92,13 +92,13 @@ def test_returns_are_those_of_trained_runs_with_the_look_of_their_estimator():
     figure = promp_fig3(full())
     (run,) = panels(figure)["return after adaptation"].lines
     np.testing.assert_allclose(run.get_ydata(), [5.0, 10.0, 20.0])
-    estimator = line(figure.axes[0], LOOKS["dice-full-released"].label)
+    estimator = line(figure.axes[0], LOOKS["dice-full"].label)
     assert run.get_label() == estimator.get_label()
     assert (run.get_color(), run.get_linestyle()) == (estimator.get_color(), estimator.get_linestyle())
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         label("lvc"),
-        LOOKS["dice-full-released"].label,
+        LOOKS["dice-full"].label,
         NOISE,
     ]
 

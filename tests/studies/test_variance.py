@@ -133,7 +133,8 @@ SHARING = [name for name in MEASURED if shares_carrier(name)]
 
 
 def test_who_shares_the_carriers_batches():
-    assert SHARING == ["reinforce", "lvc", "taypo2", "loaded_dice"]
+    damped = [name for name in MEASURED if name.startswith("loaded_dice-")]
+    assert ["reinforce", "lvc", "taypo2", "taypo2-steps", "loaded_dice", *damped] == SHARING
     assert REFERENCE in SHARING
 
 
@@ -449,3 +450,11 @@ def test_mistakes_are_one_message_and_code_two(metarl, tmp_path, flags, message)
     assert message in ended.err
     assert "Traceback" not in ended.err
     assert not (tmp_path / "run").exists()
+
+
+def test_signal_to_noise_is_that_of_one_batch():
+    """Of gradients with a known mean and covariance; and of pure noise, where a naive ratio would give 1/√(R − 1)."""
+    rng = np.random.default_rng(0)
+    signal, noise = np.full(400, 0.05), rng.standard_normal((2000, 400))
+    assert spread(signal + noise).signal_to_noise == pytest.approx(0.05, rel=0.05)
+    assert spread(0.0 * signal + noise[:10]).signal_to_noise < 0.1

@@ -32,16 +32,23 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
     {
         "carrier": Look("lvc", ":", "carrier of the measurements (LVC-VPG)"),
         "dice": Look("dice", "-", "DiCE inside"),
-        "dice-released": Look("dice", "--", "DiCE inside, released scaling"),
+        "dice-released": Look("dice", "--", "DiCE inside, released step"),
         "dice-full": Look("trpo-maml", "-", "DiCE inside and outside"),
-        "dice-full-released": Look("trpo-maml", "--", "DiCE inside and outside, released scaling"),
+        "dice-full-released": Look("trpo-maml", "--", "DiCE inside and outside, released step"),
         "tmaml": Look("tmaml", "-", "TMAML, meta-learned control variate"),
         "tmaml-per-task": Look("tmaml", "--", "TMAML, per-task control variate"),
     }
 )
 
 TRAINED_WITH: Mapping[str, str] = MappingProxyType(
-    {"lvc-vpg": "lvc", "vpg-maml": "reinforce", "dice-vpg": "dice-released", "dice": "dice-full-released"}
+    {
+        "lvc-vpg": "lvc",
+        "vpg-maml": "reinforce",
+        "dice-vpg": "dice",
+        "dice-vpg-released": "dice-released",
+        "dice": "dice-full",
+        "dice-released": "dice-full-released",
+    }
 )
 """The estimator that a trained run uses, whose look it has, where their names differ."""
 

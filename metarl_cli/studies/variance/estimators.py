@@ -50,12 +50,14 @@ STREAM = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A meta-gradient estimator: inner surrogate with what it sees, and outer objective."""
+    """A meta-gradient estimator: inner surrogate with what it sees and its own settings, and outer objective."""
 
     inner: str
     outer: str = "vpg"
-    rewards: str = "controlled"
+    rewards: str = "matched"
     control_variate: str = "none"
+    average: str = "orders"
+    dependence: float = 1.0
 
     @property
     def adaptation(self) -> tuple[str, ...]:
@@ -66,7 +68,14 @@ class Measured:
 
     def configured(self, carrier: RunConfig) -> RunConfig:
         """The carrier's settings with this estimator."""
-        inner = replace(carrier.inner, estimator=self.inner, rewards=self.rewards, control_variate=self.control_variate)
+        inner = replace(
+            carrier.inner,
+            estimator=self.inner,
+            rewards=self.rewards,
+            control_variate=self.control_variate,
+            average=self.average,
+            dependence=self.dependence,
+        )
         return replace(carrier, inner=inner, outer=replace(carrier.outer, objective=self.outer))
 
 
@@ -75,7 +84,9 @@ MEASURED: Mapping[str, Measured] = MappingProxyType(
         "reinforce": Measured(inner="reinforce"),
         "lvc": Measured(inner="lvc"),
         "taypo2": Measured(inner="taypo2"),
+        "taypo2-steps": Measured(inner="taypo2", average="steps"),
         "loaded_dice": Measured(inner="loaded_dice"),
+        **{f"loaded_dice-{lam}": Measured(inner="loaded_dice", dependence=lam) for lam in (0.5, 0.8, 0.9, 0.95, 0.99)},
         "dice": Measured(inner="dice"),
         "dice-released": Measured(inner="dice", rewards="released"),
         "dice-full": Measured(inner="dice", outer="dice"),
@@ -88,8 +99,8 @@ MEASURED: Mapping[str, Measured] = MappingProxyType(
     }
 )
 """`full`: DiCE also as outer objective, as in Fig. 3 of Rothfuss et al. (2019). `released`: the reward scaling of the
-released code, whose inner steps are several times longer; without it, what multiplies the scores has mean square 1 for
-every estimator, see `training.processing`."""
+released code, whose inner steps are several times longer; without it they are as long as LVC's, see
+`training.step_lengths`. `steps`: with the exact sum over pairs. A number: λ between LVC (0) and Loaded DiCE (1)."""
 
 CARRIER = "lvc"
 """The inner estimator of the training that is watched: LVC-VPG."""

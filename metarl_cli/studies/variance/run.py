@@ -28,14 +28,14 @@ from metarl_cli.studies.variance.estimators import (
     resample,
     shares_carrier,
 )
-from metarl_cli.studies.variance.statistics import spread, squared_bias
+from metarl_cli.studies.variance.statistics import Spread, spread, squared_bias
 from metarl_cli.training.trainer import TrainState
 
 __all__ = ["STATISTICS", "VarianceSettings", "has_other_settings", "measure"]
 
 SETTINGS, TABLE = "settings.json", "variance.csv"
 
-STATISTICS = ("rstd", "relative_deviation", "cosine", "variance", "squared_bias", "squared_bias_error")
+STATISTICS = (*Spread._fields, "squared_bias", "squared_bias_error")
 ROW = ("iteration", "env_steps", "estimator", "rounds", "return/pre", "return/post", *STATISTICS)
 
 
