@@ -81,10 +81,10 @@ class ReturnConfig:
 class InnerConfig:
     """The adaptation: estimator, step size α, number of steps K, first order or not.
 
-    `control_variate` (none, linear, meta, per-task) is what the estimator subtracts, `rewards` the scaling of the
-    rewards that reward-based estimators see: see `training.processing`. `magic_box` takes ratios to the policy itself
-    instead of to the recorded one: see `training.adaptation`. `average` (orders, steps) is how an expansion becomes a
-    mean: see `estimators.averages`. `dependence` is λ of loaded_dice and taypo2, 0 for LVC and 1 for all of it.
+    `control_variate` (none, linear, meta, meta-paper, per-task) is what the estimator subtracts, `rewards` the scaling
+    of the rewards that reward-based estimators see: see `training.processing`. `magic_box` takes ratios to the policy
+    itself instead of to the recorded one: see `training.adaptation`. `average` (orders, steps) is how an expansion
+    becomes a mean: see `estimators.averages`. `dependence` is λ of loaded_dice and taypo2, 0 for LVC, 1 for all of it.
     """
 
     estimator: str = "lvc"

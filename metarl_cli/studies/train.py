@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TypeAlias
 
 import torch
@@ -14,8 +15,7 @@ from metarl_cli.config import RunConfig
 from metarl_cli.errors import RunFailedError
 from metarl_cli.studies import directory as runs
 from metarl_cli.training.build import build, optimizer_columns
-from metarl_cli.training.cross_fitting import fit_quality
-from metarl_cli.training.returns import discounted_returns
+from metarl_cli.training.processing import prediction_quality
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Round
 
@@ -115,7 +115,7 @@ def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float])
         "loss/after": -after.objective,
         "kl/pre": after.kl[0],
         "kl/post": after.kl[-1],
-        **_control_variate(trainer, state, rounds[0]),
+        **_control_variate(trainer, state, rounds),
         "kl/coefficient": state.kl_coefficients.mean().item(),
         **{f"update/{name}": following.optimizer_state[name].item() for name in trainer.optimizer.columns},
         "time/sampling": round(sampled - start, 3),
@@ -125,12 +125,12 @@ def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float])
     return following, row
 
 
-def _control_variate(trainer: Trainer, state: TrainState, round_: Round) -> Row:
-    variate, data = trainer.processing.control_variate, round_.trajectories
-    returns = discounted_returns(data.rewards, trainer.processing.discount)
-    predictions = variate.predict(state.control_variate, data, returns)
-    quality = fit_quality(predictions.mean(-1) if variate.per_action else predictions, returns, data.mask)
-    return {"control_variate/loss": quality.loss, "control_variate/explained_variance": quality.explained_variance}
+def _control_variate(trainer: Trainer, state: TrainState, rounds: Sequence[Round]) -> Row:
+    stages = prediction_quality(rounds, trainer.processing, state.control_variate)
+    return {
+        "control_variate/loss": fmean(stage.loss for stage in stages),
+        "control_variate/explained_variance": fmean(stage.explained_variance for stage in stages),
+    }
 
 
 def _env_steps(rounds: Sequence[Round], previous: Mapping[str, float]) -> Row:

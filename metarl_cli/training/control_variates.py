@@ -1,5 +1,7 @@
 """The control variates of TMAML (Liu et al. 2019): meta-learned (Alg. 1, Eq. 12) and per task (Eq. 11).
 
+The meta-learned one is here as Alg. 1 has it, `meta-paper`; `closed_form` has the default, `meta`, and says why.
+
 Both are cross-fitted: the trajectories of a task are split into halves, and what is fitted to one half predicts the
 other. A prediction for trajectory n therefore depends on n through nothing but the states (and actions) that are
 evaluated, so a surrogate with it keeps its expectation (Tucker et al. 2018).
@@ -19,21 +21,27 @@ from torch import Tensor
 
 from metarl_cli.training import policies
 from metarl_cli.training.baselines import linear_features
-from metarl_cli.training.cross_fitting import Regression, cross_fitted, halves, masked_mean, masked_moments
+from metarl_cli.training.cross_fitting import (
+    Regression,
+    cross_fitted,
+    halves,
+    masked_mean,
+    masked_moments,
+    standardised,
+    standardised_features,
+    timed,
+)
 from metarl_cli.types import Gaussian, Params, check_shape
 
 __all__ = [
     "MetaSettings",
     "MetaState",
+    "descended",
     "init_meta",
     "meta_control_variate",
     "per_task_control_variate",
     "update_meta",
 ]
-
-
-FEATURE_LIMIT = 5.0
-"""Standardised inputs of the network are clipped here: what hardly varied in one half may be far off in the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +102,12 @@ def meta_control_variate(
     Raises:
         ValueError: for shapes that do not fit, or fewer than two trajectories.
     """
-    data = Regression(features=_meta_features(observations), targets=returns, mask=mask)
+    data = Regression(features=timed(observations), targets=returns, mask=mask)
 
     def predict(fitted: Regression, features: Tensor) -> Tensor:
         location, scale = masked_moments(fitted.targets, fitted.mask)
-        params = _adapt(policies.repeat(state.params, len(location)), settings, _standardised(fitted, fitted))
-        return location + scale * _network(params, _standardised_features(features, fitted))
+        params = _adapt(policies.repeat(state.params, len(location)), settings, standardised(fitted, fitted))
+        return location + scale * _network(params, standardised_features(features, fitted))
 
     with torch.no_grad():
         return cross_fitted(data, predict)
@@ -113,14 +121,19 @@ def update_meta(
     The gradient passes through the adaptation (MAML), and is shortened to norm 1 where it is longer. Arguments as for
     `meta_control_variate`.
     """
-    data = Regression(features=_meta_features(observations), targets=returns, mask=mask)
+    data = Regression(features=timed(observations), targets=returns, mask=mask)
     params = state.params
     for _ in range(settings.repetitions):
         gradients = torch.func.grad(lambda theta: _meta_loss(theta, settings, data))(params)
-        norm = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()
-        rate = settings.outer_lr / norm.clamp(min=1.0)  # with hundreds of inputs a full step would overshoot
-        params = {name: value - rate * gradients[name] for name, value in params.items()}
+        params = descended(params, gradients, settings.outer_lr)
     return MetaState(params)
+
+
+def descended(params: Params, gradients: Params, lr: float) -> Params:
+    """A step of gradient descent, the gradient shortened to norm 1 where it is longer."""
+    norm = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()
+    rate = lr / norm.clamp(min=1.0)  # with hundreds of inputs a full step would overshoot
+    return {name: value - rate * gradients[name] for name, value in params.items()}
 
 
 def per_task_control_variate(
@@ -156,27 +169,9 @@ def per_task_control_variate(
     return cross_fitted(data, lambda fitted, held_out: _marginals(fitted, held_out, size, ridge)).to(returns.dtype)
 
 
-def _meta_features(observations: Tensor) -> Tensor:
-    """[sₜ, t], to be standardised."""
-    time = torch.arange(observations.shape[2], dtype=observations.dtype)
-    return torch.cat([observations, time[:, None].expand(*observations.shape[:-1], 1)], dim=-1)
-
-
 def _network(params: Params, features: Tensor) -> Tensor:
     """V_{θ_V} at features [M, n, T, F] with one set of weights per task: the mean of a policy with one action."""
     return policies.distribution(params, features.flatten(1, 2)).mean.reshape(features.shape[:-1])
-
-
-def _standardised(data: Regression, reference: Regression) -> Regression:
-    """The same steps in the units of a reference half: mean 0 and deviation 1 there."""
-    location, scale = masked_moments(reference.targets, reference.mask)
-    features = _standardised_features(data.features, reference)
-    return Regression(features=features, targets=(data.targets - location) / scale, mask=data.mask)
-
-
-def _standardised_features(features: Tensor, reference: Regression) -> Tensor:
-    centre, spread = masked_moments(reference.features, reference.mask.unsqueeze(-1))
-    return ((features - centre) / spread).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
 
 
 def _adapt(params: Params, settings: MetaSettings, data: Regression) -> Params:
@@ -200,8 +195,8 @@ def _meta_loss(params: Params, settings: MetaSettings, data: Regression) -> Tens
 
 def _transfer_loss(params: Params, settings: MetaSettings, fitted: Regression, held_out: Regression) -> Tensor:
     shared = policies.repeat(params, len(fitted.mask))
-    adapted = _adapt(shared, settings, _standardised(fitted, fitted))
-    return _squared_errors(adapted, _standardised(held_out, fitted)).mean()
+    adapted = _adapt(shared, settings, standardised(fitted, fitted))
+    return _squared_errors(adapted, standardised(held_out, fitted)).mean()
 
 
 def _marginals(fitted: Regression, features: Tensor, actions: int, ridge: float) -> Tensor:

@@ -20,7 +20,13 @@ __all__ = [
     "halves",
     "masked_mean",
     "masked_moments",
+    "standardised",
+    "standardised_features",
+    "timed",
 ]
+
+FEATURE_LIMIT = 5.0
+"""Standardised features are clipped here: what hardly varied in one half may be far off in the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +55,14 @@ class FitQuality:
 
 
 def fit_quality(predictions: Tensor, returns: Tensor, mask: Tensor) -> FitQuality:
-    """How well b[M, N, T] predicts Gₜ[M, N, T] over the unmasked steps of all tasks; 0 where all returns are equal."""
+    """How well b predicts Gₜ[M, N, T] over the unmasked steps of all tasks; 0 where all returns are equal.
+
+    b is [M, N, T], or [M, N, T, A]: the errors of what each action dimension subtracts are then averaged.
+    """
     location, _ = masked_moments(returns, mask)
     variance = masked_mean(((returns - location) * mask) ** 2, mask).mean()
-    loss = masked_mean(((returns - predictions) * mask) ** 2, mask).mean()
+    errors = ((returns.unsqueeze(-1) - predictions.reshape(*returns.shape, -1)) ** 2).mean(-1)
+    loss = masked_mean(errors, mask).mean()
     explained = 1.0 - (loss / variance).item() if variance > 0 else 0.0
     return FitQuality(loss.item(), explained)
 
@@ -86,3 +96,22 @@ def masked_moments(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation over the unmasked steps of each task, shapes as `masked_mean`; the latter not 0."""
     location = masked_mean(values, mask)
     return location, masked_mean((values - location) ** 2, mask).sqrt() + 1e-8
+
+
+def timed(observations: Tensor) -> Tensor:
+    """[sₜ, t], to be standardised: the value of a finite horizon depends on the time."""
+    time = torch.arange(observations.shape[2], dtype=observations.dtype)
+    return torch.cat([observations, time[:, None].expand(*observations.shape[:-1], 1)], dim=-1)
+
+
+def standardised(data: Regression, reference: Regression) -> Regression:
+    """The same steps in the units of a reference half: mean 0 and deviation 1 there."""
+    location, scale = masked_moments(reference.targets, reference.mask)
+    features = standardised_features(data.features, reference)
+    return Regression(features=features, targets=(data.targets - location) / scale, mask=data.mask)
+
+
+def standardised_features(features: Tensor, reference: Regression) -> Tensor:
+    """Features [M, n, T, F] in the units of a reference half, clipped."""
+    centre, spread = masked_moments(reference.features, reference.mask.unsqueeze(-1))
+    return ((features - centre) / spread).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)

@@ -17,7 +17,16 @@ from torch import Tensor
 
 from metarl_cli.types import Gaussian, Params
 
-__all__ = ["distribution", "init", "kl_divergence", "log_prob", "log_prob_per_action", "parameter_count", "repeat"]
+__all__ = [
+    "distribution",
+    "hidden",
+    "init",
+    "kl_divergence",
+    "log_prob",
+    "log_prob_per_action",
+    "parameter_count",
+    "repeat",
+]
 
 
 def init(generator: torch.Generator, sizes: tuple[int, ...], *, dtype: torch.dtype = torch.float32) -> Params:
@@ -52,14 +61,19 @@ def distribution(params: Mapping[str, Tensor], observations: Tensor) -> Gaussian
     Returns:
         Mean `[..., B, A]`, and log_std `[..., 1, A]` (or `[A]`), which broadcasts against it.
     """
-    hidden = observations
+    mean = _linear(hidden(params, observations), params["mean.weight"], params["mean.bias"])
+    log_std = params["log_std"]
+    return Gaussian(mean, log_std if log_std.dim() == 1 else log_std.unsqueeze(-2))
+
+
+def hidden(params: Mapping[str, Tensor], observations: Tensor) -> Tensor:
+    """The last hidden layer, `[..., B, H]`; arguments as for `distribution`."""
+    values = observations
     for i in count():
         if f"hidden{i}.weight" not in params:
             break
-        hidden = torch.tanh(_linear(hidden, params[f"hidden{i}.weight"], params[f"hidden{i}.bias"]))
-    mean = _linear(hidden, params["mean.weight"], params["mean.bias"])
-    log_std = params["log_std"]
-    return Gaussian(mean, log_std if log_std.dim() == 1 else log_std.unsqueeze(-2))
+        values = torch.tanh(_linear(values, params[f"hidden{i}.weight"], params[f"hidden{i}.bias"]))
+    return values
 
 
 def log_prob_per_action(policy: Gaussian, actions: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ All discounting is done here, so that a sample's own discount is 1 and one sampl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
@@ -24,6 +24,11 @@ from torch import Tensor
 
 from metarl_cli.training import policies
 from metarl_cli.training.baselines import linear_features, ridge_predictions, ridge_weights, time_features
+from metarl_cli.training.closed_form import (
+    ClosedFormSettings,
+    closed_form_control_variate,
+    update_closed_form,
+)
 from metarl_cli.training.control_variates import (
     MetaSettings,
     MetaState,
@@ -32,11 +37,20 @@ from metarl_cli.training.control_variates import (
     per_task_control_variate,
     update_meta,
 )
-from metarl_cli.training.cross_fitting import Regression, cross_fitted
+from metarl_cli.training.cross_fitting import FitQuality, Regression, cross_fitted, fit_quality
 from metarl_cli.training.returns import discount_weights, discounted_returns, generalised_advantages, normalise
 from metarl_cli.types import Params, Round, Sample, Trajectories
 
-__all__ = ["CONTROL_VARIATES", "MATCHED", "REWARD_SCALINGS", "ControlVariate", "Processing", "Unscaled", "process"]
+__all__ = [
+    "CONTROL_VARIATES",
+    "MATCHED",
+    "REWARD_SCALINGS",
+    "ControlVariate",
+    "Processing",
+    "Unscaled",
+    "prediction_quality",
+    "process",
+]
 
 RewardScaling: TypeAlias = Callable[["Unscaled"], tuple[Tensor, Tensor]]
 """The rewards and the control variate in the units that reward-based estimators see."""
@@ -93,6 +107,22 @@ def process(trajectories: Trajectories, processing: Processing, state: Params) -
         mask=mask,
     )
     return Round(trajectories=trajectories, sample=sample, scale=scale)
+
+
+def prediction_quality(rounds: Sequence[Round], processing: Processing, state: Params) -> list[FitQuality]:
+    """How well the control variate predicts the returns of each stage that is adapted on, that is all but the last.
+
+    Args:
+        rounds: K + 1 of them.
+        processing: how they were made.
+        state: of the control variate, from before they were seen.
+    """
+
+    def of_stage(data: Trajectories) -> FitQuality:
+        returns = discounted_returns(data.rewards, processing.discount)
+        return fit_quality(processing.control_variate.predict(state, data, returns), returns, data.mask)
+
+    return [of_stage(round_.trajectories) for round_ in rounds[:-1]]
 
 
 def _behaviour_logp(trajectories: Trajectories, *, per_action: bool) -> Tensor:
@@ -167,15 +197,30 @@ def _linear(state: Params, trajectories: Trajectories, returns: Tensor) -> Tenso
     return cross_fitted(data, predict)
 
 
-_META = MetaSettings(repetitions=5)  # as often per batch as the released code
+def _fresh_network(generator: torch.Generator, observation_size: int) -> Params:
+    return init_meta(generator, observation_size).params
+
+
+_META = ClosedFormSettings()
 
 
 def _meta(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
-    return meta_control_variate(MetaState(state), _META, trajectories.observations, returns, trajectories.mask)
+    return closed_form_control_variate(MetaState(state), _META, trajectories.observations, returns, trajectories.mask)
 
 
 def _meta_update(state: Params, trajectories: Trajectories, returns: Tensor) -> Params:
-    return update_meta(MetaState(state), _META, trajectories.observations, returns, trajectories.mask).params
+    return update_closed_form(MetaState(state), _META, trajectories.observations, returns, trajectories.mask).params
+
+
+_META_PAPER = MetaSettings(repetitions=5)  # as often per batch as the released code
+
+
+def _meta_paper(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
+    return meta_control_variate(MetaState(state), _META_PAPER, trajectories.observations, returns, trajectories.mask)
+
+
+def _meta_paper_update(state: Params, trajectories: Trajectories, returns: Tensor) -> Params:
+    return update_meta(MetaState(state), _META_PAPER, trajectories.observations, returns, trajectories.mask).params
 
 
 def _per_task(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
@@ -187,9 +232,8 @@ CONTROL_VARIATES: Mapping[str, ControlVariate] = MappingProxyType(
     {
         "none": ControlVariate(init=_no_state, predict=_zero, update=_unchanged),
         "linear": ControlVariate(init=_no_state, predict=_linear, update=_unchanged),
-        "meta": ControlVariate(
-            init=lambda generator, size: init_meta(generator, size).params, predict=_meta, update=_meta_update
-        ),
+        "meta": ControlVariate(init=_fresh_network, predict=_meta, update=_meta_update),
+        "meta-paper": ControlVariate(init=_fresh_network, predict=_meta_paper, update=_meta_paper_update),
         "per-task": ControlVariate(init=_no_state, predict=_per_task, update=_unchanged, per_action=True),
     }
 )

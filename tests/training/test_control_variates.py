@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from metarl_cli.training import policies
+from metarl_cli.training.closed_form import ClosedFormSettings, closed_form_control_variate
 from metarl_cli.training.control_variates import (
     MetaSettings,
     MetaState,
@@ -52,7 +53,13 @@ def per_task(data):
     return per_task_control_variate(**data)
 
 
-METHODS = pytest.mark.parametrize("method", [meta, per_task])
+def closed_form(data):
+    state = MetaState({name: value.to(data["returns"].dtype) for name, value in STATE.params.items()})
+    settings = ClosedFormSettings(ridge=0.05)
+    return closed_form_control_variate(state, settings, data["observations"], data["returns"], data["mask"])
+
+
+METHODS = pytest.mark.parametrize("method", [meta, closed_form, per_task])
 
 
 def with_change(data, name, index, amount=0.7):
@@ -254,7 +261,7 @@ def test_float32_batches_give_float32_predictions():
     }
     state = MetaState({k: v.float() for k, v in STATE.params.items()})
     b = meta_control_variate(state, SETTINGS, single["observations"], single["returns"], single["mask"])
-    assert b.dtype == per_task(single).dtype == torch.float32
+    assert b.dtype == per_task(single).dtype == closed_form(single).dtype == torch.float32
     torch.testing.assert_close(b.double(), meta(data), atol=1e-4, rtol=0)
 
 
@@ -272,6 +279,8 @@ def test_fit_quality_of_known_predictions():
     mean = returns.mean((1, 2), keepdim=True).expand_as(returns)
     assert fit_quality(mean, returns, mask).explained_variance == pytest.approx(0.0, abs=1e-12)
     assert fit_quality(returns + 2.0, returns, mask).loss == pytest.approx(4.0)
+    per_action = torch.stack([returns + 2.0, returns - 2.0], -1)  # wrong in each dimension, right in their mean
+    assert fit_quality(per_action, returns, mask).loss == pytest.approx(4.0)
     mask[:, :, 1:] = 0.0
     assert fit_quality(torch.where(mask > 0, returns, 99.0), returns, mask).loss == 0.0
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -26,7 +27,7 @@ from metarl_cli.errors import RunFailedError
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.studies.variance.statistics import Array
 from metarl_cli.training.build import build
-from metarl_cli.training.processing import CONTROL_VARIATES
+from metarl_cli.training.processing import CONTROL_VARIATES, prediction_quality
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Params, Round
 
@@ -119,10 +120,14 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """R rounds: gradients [R, P] of each estimator, the carrier's mean returns before and after adaptation."""
+    """R rounds: gradients [R, P] of each estimator, the carrier's mean returns before and after adaptation.
+
+    `explained` is the R² of each estimator's control variate, mean over rounds and stages, nan where it has none.
+    """
 
     gradients: Mapping[str, Array]
     returns: tuple[float, float]
+    explained: Mapping[str, float]
 
 
 def shares_carrier(name: str) -> bool:
@@ -166,20 +171,34 @@ def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
         RunFailedError: if a gradient is not finite.
     """
     gradients: dict[str, list[Array]] = {name: [] for name in bench.trainers}
+    explained: dict[str, list[float]] = {name: [] for name in bench.trainers}
     returns = []
     for number in range(rounds):
         batches = draw_batches(bench, state, number)
         returns.append([_mean_return(stage) for stage in batches[MEASURED[CARRIER].adaptation]])
         for name, trainer in bench.trainers.items():
-            data = trainer.task_data(state, batches[MEASURED[name].adaptation])
+            batch = batches[MEASURED[name].adaptation]
+            data = trainer.task_data(state, batch)
             gradients[name].append(_flat(trainer.meta_gradient(state.theta, data)))
+            explained[name].append(_explained(name, trainer, state, batch))
     _check_finite(gradients, state.iteration)
     before, *_, after = np.mean(returns, axis=0)
-    return Resampled({name: np.stack(rows) for name, rows in gradients.items()}, (float(before), float(after)))
+    return Resampled(
+        gradients={name: np.stack(rows) for name, rows in gradients.items()},
+        returns=(float(before), float(after)),
+        explained={name: fmean(values) for name, values in explained.items()},
+    )
 
 
 def _mean_return(stage: Round) -> float:
     return stage.trajectories.rewards.double().sum(-1).mean().item()
+
+
+def _explained(name: str, trainer: Trainer, state: TrainState, batch: Sequence[Round]) -> float:
+    if MEASURED[name].control_variate == "none":
+        return float("nan")
+    stages = prediction_quality(batch, trainer.processing, state.control_variate)
+    return fmean(stage.explained_variance for stage in stages)
 
 
 def _flat(gradient: Params) -> Array:

@@ -125,6 +125,7 @@ def _brief(row: Mapping[object, object]) -> dict[str, object]:
         "variance": row["variance"],
         "bias²": row["squared_bias"],
         "±": row["squared_bias_error"],
+        "R²": row["explained_variance"],
     }
     named = {name: row[name] for name in ("iteration", "estimator")}
     return named | {name: "" if value is None else f"{value:.3g}" for name, value in numbers.items()}

@@ -35,7 +35,7 @@ __all__ = ["STATISTICS", "VarianceSettings", "has_other_settings", "measure"]
 
 SETTINGS, TABLE = "settings.json", "variance.csv"
 
-STATISTICS = (*Spread._fields, "squared_bias", "squared_bias_error")
+STATISTICS = (*Spread._fields, "squared_bias", "squared_bias_error", "explained_variance")
 ROW = ("iteration", "env_steps", "estimator", "rounds", "return/pre", "return/post", *STATISTICS)
 
 
@@ -154,9 +154,10 @@ def _statistics(resampled: Resampled, name: str) -> tuple[float, ...]:
     gradients, bias = resampled.gradients, (float("nan"), float("nan"))
     if REFERENCE in gradients and shares_carrier(name) and name != REFERENCE:
         bias = squared_bias(gradients[name], gradients[REFERENCE])
-    return (*spread(gradients[name]), *bias)
+    return (*spread(gradients[name]), *bias, resampled.explained[name])
 
 
 def _read(directory: Path) -> pd.DataFrame:
     path = directory / TABLE
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(ROW))
+    # A table of before a column existed has no numbers there.
+    return pd.read_csv(path).reindex(columns=list(ROW)) if path.exists() else pd.DataFrame(columns=list(ROW))
