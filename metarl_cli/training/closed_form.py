@@ -1,8 +1,7 @@
 """The meta-learned control variate whose adaptation to a task is a ridge regression: `meta`, the default of TMAML.
 
-It is Alg. 1 of Liu et al. (2019), `meta-paper` in `control_variates`, in all but lines 2 and 4, whose gradient step on
-the whole network does not go far enough where tasks give one state different values, as they do to a policy that has
-learned something. Here the last layer alone adapts, all the way, by ridge regression around the weights that were
+It is Alg. 1 of Liu et al. (2019), `meta-paper` in `control_variates`, in all but lines 2 and 4: instead of a gradient
+step on the whole network the last layer alone adapts, all the way, by ridge regression around the weights that were
 meta-learned (Bertinetto et al. 2019, R2D2; with a learned mean, Harrison et al. 2018, ALPaCA). Line 6 stays: learn from
 how well the adapted network predicts the other half, the gradient passing through the adaptation. What this is worth
 is in `docs/deviations.md`.

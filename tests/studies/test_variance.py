@@ -26,6 +26,7 @@ from metarl_cli.studies.variance.estimators import (
 from metarl_cli.studies.variance.run import measure
 from metarl_cli.studies.variance.statistics import noise_limits, spread, squared_bias
 from metarl_cli.training.build import build
+from metarl_cli.training.returns import discounted_returns
 
 HORIZON = 10
 CHEAP = ("lvc", "reinforce", "loaded_dice", "dice")
@@ -230,6 +231,35 @@ def test_the_rows_are_the_statistics_of_the_gradients(tmp_path):
     assert table.loc[["dice", REFERENCE], "squared_bias"].isna().all()
 
 
+def test_the_explained_variance_is_that_of_the_control_variate_that_was_subtracted(tmp_path):
+    names = ("lvc", "tmaml", "tmaml-per-task")
+    table = measure(tmp_path, asked(estimators=names, checkpoints=(1,))).set_index("estimator")
+    bench, state = build_bench(asked().config, names)
+    state, _ = bench.carrier.step(state, bench.carrier.sample(state, bench.carrier.draw_tasks(0), 0))
+    for name in names[1:]:
+        trainer, found = bench.trainers[name], []
+        for number in range(3):
+            first, _ = trainer.sample(state, trainer.draw_tasks(1), 0, 1, number)
+            returns = discounted_returns(first.trajectories.rewards, trainer.processing.discount)
+            # Both are in the sample in one unit per task, γᵗ / s, which the rewards tell.
+            scale = first.trajectories.rewards[:, :1, :1] / first.sample.rewards[:, :1, :1]
+            gammas = trainer.processing.discount ** torch.arange(HORIZON)
+            b = first.sample.control_variate.reshape(*returns.shape, -1) * (scale / gammas).unsqueeze(-1)
+            errors = ((returns.unsqueeze(-1) - b) ** 2).mean()
+            found.append(1.0 - (errors / returns.var((1, 2), correction=0).mean()).item())
+        assert table.loc[name, "explained_variance"] == pytest.approx(np.mean(found), abs=1e-3)
+    assert np.isnan(table.loc["lvc", "explained_variance"])
+
+
+def test_a_table_of_before_a_column_existed_is_still_read(tmp_path):
+    first = measure(tmp_path, asked(checkpoints=(0,)))
+    path = tmp_path / variance_run.TABLE
+    pd.read_csv(path).drop(columns="explained_variance").to_csv(path, index=False)
+    again = measure(tmp_path, asked(checkpoints=(0,)))
+    assert again["explained_variance"].isna().all()
+    pd.testing.assert_frame_equal(again, first)
+
+
 class Killed(Exception):
     pass
 
@@ -425,6 +455,7 @@ def test_the_command_measures_and_prints(metarl, tmp_path):
         "variance",
         "bias²",
         "±",
+        "R²",
     ]
     assert [line.split()[:2] for line in lines] == [["0", "lvc"], ["0", "dice"], ["1", "lvc"], ["1", "dice"]]
     assert ended.err.splitlines()[0].startswith("iteration 0  return ")

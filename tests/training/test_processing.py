@@ -9,7 +9,14 @@ from training_cases import double, sampled, small
 
 from metarl_cli.training import policies
 from metarl_cli.training.baselines import linear_features, ridge_predictions, time_features
-from metarl_cli.training.processing import CONTROL_VARIATES, REWARD_SCALINGS, Processing, process
+from metarl_cli.training.cross_fitting import fit_quality
+from metarl_cli.training.processing import (
+    CONTROL_VARIATES,
+    REWARD_SCALINGS,
+    Processing,
+    prediction_quality,
+    process,
+)
 from metarl_cli.training.returns import discounted_returns
 from metarl_cli.types import Gaussian, Trajectories
 
@@ -173,3 +180,18 @@ def test_tasks_that_never_pay_stay_finite(variate, rewards):
     following, after = trainer.step(state, rounds)
     assert all(bool(torch.isfinite(value).all()) for value in following.theta.values())
     assert np.isfinite([after.objective, *after.kl]).all()
+
+
+@pytest.mark.parametrize("variate", ["linear", "per-task"])
+def test_prediction_quality_is_that_of_every_stage_that_is_adapted_on(variate):
+    data = trajectories()
+    flipped = replace(data, rewards=data.rewards.flip(1) * data.mask)
+    rounds = [processed(each, variate=variate) for each in (data, flipped, data)]
+    found = prediction_quality(rounds, processing(variate=variate), learned(variate))
+    assert len(found) == 2
+    for quality, each in zip(found, (data, flipped), strict=True):
+        returns, raw = raw_variate(each, variate)
+        columns = raw.unbind(-1) if raw.dim() == 4 else [raw]
+        losses = [fit_quality(column, returns, each.mask).loss for column in columns]
+        assert quality.loss == pytest.approx(sum(losses) / len(losses))
+    assert found[0].loss != pytest.approx(found[1].loss)
