@@ -29,8 +29,9 @@ from metarl_cli.papers.settings import run_config
 from metarl_cli.seeding import torch_generator
 from metarl_cli.training import policies
 from metarl_cli.training.build import build
+from metarl_cli.training.meta_gradient import TaskData
 from metarl_cli.training.rollouts import collect
-from metarl_cli.training.trainer import TaskData, Trainer, TrainState
+from metarl_cli.training.trainer import Trainer, TrainState
 
 FRAME_SKIP = 5
 CONTROL = 0.1  # standard deviation in units of the control range: an untrained policy's

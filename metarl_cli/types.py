@@ -102,12 +102,14 @@ class Round:
     Attributes:
         trajectories: what was sampled.
         sample: what the surrogates see of it.
+        returns: Gₜ, the discounted rewards from t on, [M, N, T].
         scale: σ, the deviation of the advantages of each task before they were normalised, [M].
         step: the adaptation step that was taken on it; None for the last round, which none follows.
     """
 
     trajectories: Trajectories
     sample: Sample
+    returns: Tensor
     scale: Tensor
     step: Step | None = None
 

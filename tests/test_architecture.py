@@ -105,7 +105,12 @@ LAYERS = (
         "metarl_cli",
         *(f"metarl_cli.{name}" for name in ("errors", "types", "seeding", "algorithms", "profiles", "store")),
     ),
-    (*(f"metarl_cli.{name}" for name in ("circumstances", "config", "envs", "estimators", "reporting.statistics")),),
+    (
+        *(
+            f"metarl_cli.{name}"
+            for name in ("circumstances", "config", "envs", "estimators", "params", "reporting.statistics")
+        ),
+    ),
     ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal"),
     ("metarl_cli.reporting",),
     ("metarl_cli.studies",),

@@ -3,7 +3,7 @@
     ρₜ = π_θ(aₜ|sₜ) / μ(aₜ|sₜ)     ρ_≤t = Π_{s≤t} ρₛ     ρ_<t = Π_{s<t} ρₛ
 
 Products are taken as sums of logarithms. After the end of an episode log ρₜ = 0 and the weight is 0, so padded steps
-contribute nothing, to the value and to every derivative.
+contribute nothing, to the value and to every derivative, whatever numbers stand there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from metarl_cli.types import Sample, check_shape
 
-__all__ = ["before", "check_fields", "decay_matrix", "discounted", "log_ratio", "up_to"]
+__all__ = ["alive", "before", "check_fields", "decay_matrix", "discounted", "log_ratio", "up_to"]
 
 
 def check_fields(logp: Tensor, sample: Sample, *names: str) -> None:
@@ -22,10 +22,15 @@ def check_fields(logp: Tensor, sample: Sample, *names: str) -> None:
         check_shape(name, getattr(sample, name), logp.shape)
 
 
+def alive(x: Tensor, mask: Tensor) -> Tensor:
+    """x before the end of the episode and 0 after, where a product with the mask would leave ∞ · 0."""
+    return x.masked_fill(mask == 0, 0.0)
+
+
 def log_ratio(logp: Tensor, sample: Sample) -> Tensor:
     """log ρₜ = log π_θ(aₜ|sₜ) − log μ(aₜ|sₜ), 0 after the end, [..., N, T]."""
     check_fields(logp, sample, "behaviour_logp")
-    return (logp - sample.behaviour_logp) * sample.mask
+    return alive(logp - sample.behaviour_logp, sample.mask)
 
 
 def up_to(x: Tensor) -> Tensor:
@@ -47,5 +52,4 @@ def decay_matrix(x: Tensor, decay: float) -> Tensor:
 def discounted(terms: Tensor, sample: Sample) -> Tensor:
     """(1/N) Σₙ Σₜ γᵗ xₜ over the steps before the end: [..., N, T] to [...]."""
     steps = torch.arange(terms.shape[-1], dtype=terms.dtype, device=terms.device)
-    weights = sample.discount**steps * sample.mask
-    return (weights * terms).sum(dim=-1).mean(dim=-1)
+    return alive(sample.discount**steps * terms, sample.mask).sum(dim=-1).mean(dim=-1)

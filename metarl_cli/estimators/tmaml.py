@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metarl_cli.estimators.dice import dice
-from metarl_cli.estimators.ratios import before, check_fields, discounted, log_ratio, up_to
+from metarl_cli.estimators.ratios import alive, before, check_fields, discounted, log_ratio, up_to
 from metarl_cli.types import Sample, check_shape
 
 __all__ = ["tmaml", "tmaml_per_action", "tmaml_printed", "tmaml_released"]
@@ -61,7 +61,8 @@ def tmaml_per_action(logp: Tensor, sample: Sample) -> Tensor:
     check_shape("control_variate", sample.control_variate, logp.shape)
     joint_logp, joint = logp.sum(dim=-1), replace(sample, behaviour_logp=sample.behaviour_logp.sum(dim=-1))
     past = before(log_ratio(joint_logp, joint)).exp()
-    baselines = -torch.expm1(logp - sample.behaviour_logp) * sample.control_variate
+    log_rho = alive(logp - sample.behaviour_logp, sample.mask.unsqueeze(-1))
+    baselines = -torch.expm1(log_rho) * sample.control_variate
     return dice(joint_logp, joint) + discounted(past * baselines.sum(dim=-1), joint)
 
 

@@ -101,8 +101,7 @@ def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float])
     except RunFailedError as error:
         raise RunFailedError(f"iteration {state.iteration}: {error}") from None
     sampled = time.perf_counter()
-    before = trainer.diagnose(state.theta, trainer.task_data(state, rounds))
-    following, after = trainer.step(state, rounds)
+    following, (before, after) = trainer.step(state, rounds)
     updated = time.perf_counter()
     row = {
         "iteration": state.iteration,
@@ -116,7 +115,7 @@ def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float])
         "kl/pre": after.kl[0],
         "kl/post": after.kl[-1],
         **_control_variate(trainer, state, rounds),
-        "kl/coefficient": state.kl_coefficients.mean().item(),
+        **{f"kl/{name}": value.mean().item() for name, value in state.penalty.items()},
         **{f"update/{name}": following.optimizer_state[name].item() for name in trainer.optimizer.columns},
         "time/sampling": round(sampled - start, 3),
         "time/update": round(updated - sampled, 3),

@@ -9,10 +9,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from metarl_cli.params import ascend
 from metarl_cli.training import policies
 from metarl_cli.types import Gaussian, Params, Round, Surrogate
 
-__all__ = ["Inner", "Stage", "adapt", "inner_gradient", "inner_step", "stage_at"]
+__all__ = ["Inner", "Stage", "adapt", "adapted", "inner_gradient", "inner_objective", "inner_step", "stage_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +60,16 @@ def stage_at(params: Params, round_: Round) -> Stage:
     return Stage(params, policy, policies.log_prob_per_action(policy, round_.trajectories.actions))
 
 
-def inner_gradient(stage: Stage, round_: Round, inner: Inner, *, differentiable: bool) -> list[Tensor]:
-    """∇_θ J̄(θ), parameter by parameter.
+def inner_objective(stage: Stage, round_: Round, inner: Inner) -> Tensor:
+    """J̄(θ) of one task."""
+    logp = stage.logp_per_action if inner.per_action else stage.logp
+    # ⊥π_θ: the box is one in value, only its derivatives depend on θ.
+    sample = replace(round_.sample, behaviour_logp=logp.detach()) if inner.magic_box else round_.sample
+    return inner.surrogate(logp, sample)
+
+
+def inner_gradient(stage: Stage, round_: Round, inner: Inner, *, differentiable: bool) -> Params:
+    """∇_θ J̄(θ).
 
     Args:
         stage: θ and its policy at the round's observations, with the graph that connects them.
@@ -68,23 +77,24 @@ def inner_gradient(stage: Stage, round_: Round, inner: Inner, *, differentiable:
         inner: surrogate and step size.
         differentiable: keep the graph of the gradient, for the meta-gradient; sampling does without.
     """
-    logp = stage.logp_per_action if inner.per_action else stage.logp
-    # ⊥π_θ: the box is one in value, only its derivatives depend on θ.
-    sample = replace(round_.sample, behaviour_logp=logp.detach()) if inner.magic_box else round_.sample
-    return list(
-        torch.autograd.grad(
-            inner.surrogate(logp, sample),
-            list(stage.params.values()),
-            create_graph=differentiable and not inner.first_order,
-            retain_graph=differentiable,
-        )
+    gradients = torch.autograd.grad(
+        inner_objective(stage, round_, inner),
+        list(stage.params.values()),
+        create_graph=differentiable and not inner.first_order,
+        retain_graph=differentiable,
     )
+    return dict(zip(stage.params, gradients, strict=True))
 
 
 def inner_step(stage: Stage, round_: Round, inner: Inner, *, differentiable: bool) -> Params:
     """θ′ = θ + α ∇_θ J̄(θ); arguments as for `inner_gradient`."""
-    gradients = inner_gradient(stage, round_, inner, differentiable=differentiable)
-    return {name: value + inner.lr * g for (name, value), g in zip(stage.params.items(), gradients, strict=True)}
+    return ascend(stage.params, inner_gradient(stage, round_, inner, differentiable=differentiable), inner.lr)
+
+
+def adapted(stage: Stage, round_: Round, inner: Inner) -> Params:
+    """θ′ without a graph: what samples the next round, and what a diagnosis looks at."""
+    following = inner_step(stage, round_, inner, differentiable=False)
+    return {name: value.detach() for name, value in following.items()}  # the sampling policy is data
 
 
 def adapt(theta: Params, rounds: Sequence[Round], inner: Inner, *, differentiable: bool = True) -> list[Stage]:

@@ -14,7 +14,8 @@ from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
 from metarl_cli.training.composition import PER_ACTION_FORM, check_composition
 from metarl_cli.training.exploration import EXPLORATIONS
-from metarl_cli.training.objectives import Objective, clipped, dice, ratio, vpg
+from metarl_cli.training.meta_gradient import Parts
+from metarl_cli.training.objectives import Objective, Penalty, clipped, dice, ratio, vpg
 from metarl_cli.training.optimizers import Optimizer, adam, sgd
 from metarl_cli.training.processing import CONTROL_VARIATES, MATCHED, REWARD_SCALINGS, Processing
 from metarl_cli.training.rollouts import make_workers
@@ -26,10 +27,13 @@ __all__ = ["OBJECTIVES", "OPTIMIZERS", "build", "optimizer_columns"]
 
 OBJECTIVES: Mapping[str, Callable[[OuterConfig], Objective]] = MappingProxyType(
     {
-        "clipped": lambda outer: clipped(clip=outer.clip),
-        "vpg": lambda outer: vpg,
-        "ratio": lambda outer: ratio,
-        "dice": lambda outer: dice,
+        "clipped": lambda outer: Objective(
+            value=clipped(epsilon=outer.clip),
+            penalty=Penalty(coefficient=outer.kl_coefficient, target=outer.kl_target),
+        ),
+        "vpg": lambda outer: Objective(value=vpg),
+        "ratio": lambda outer: Objective(value=ratio),
+        "dice": lambda outer: Objective(value=dice),
     }
 )
 
@@ -69,19 +73,20 @@ def build(config: RunConfig, *, threads: int = 1) -> tuple[Trainer, TrainState]:
             scaling=REWARD_SCALINGS[config.inner.rewards],
             control_variate=CONTROL_VARIATES[config.inner.control_variate],
         ),
-        inner=_inner(config),
+        parts=Parts(
+            inner=_inner(config),
+            exploration=EXPLORATIONS[outer.exploration],
+            objective=OBJECTIVES[outer.objective](outer),
+        ),
         steps=config.inner.steps,
-        exploration=EXPLORATIONS[outer.exploration],
-        objective=OBJECTIVES[outer.objective](outer),
         optimizer=OPTIMIZERS[outer.optimizer](outer),
-        kl_target=outer.kl_target,
         seed=config.seed,
         threads=threads,
     )
     (observation_size,) = trainer.workers.single_observation_space.shape
     (action_size,) = trainer.workers.single_action_space.shape
     theta = policies.init(torch_generator(config.seed, "init"), (observation_size, *config.policy.hidden, action_size))
-    return trainer, trainer.init(theta, kl_coefficient=outer.kl_coefficient)
+    return trainer, trainer.init(theta)
 
 
 def optimizer_columns(config: RunConfig) -> tuple[str, ...]:

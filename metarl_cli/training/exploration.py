@@ -17,6 +17,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from metarl_cli.estimators.ratios import alive
 from metarl_cli.training.adaptation import Stage
 from metarl_cli.training.objectives import step_mean
 from metarl_cli.training.returns import discount_weights
@@ -50,13 +51,13 @@ def standardised_reward(rounds: Sequence[Round], discount: float) -> Tensor:
     rewards, mask = rounds[-1].trajectories.rewards, rounds[-1].sample.mask
     mean = step_mean(rewards, mask)
     deviation = step_mean((rewards - mean) ** 2, mask).sqrt()
-    return ((rewards - mean) * mask).sum((-2, -1)) / mask.sum((-2, -1)) / (deviation + 1e-8)
+    return alive(rewards - mean, mask).sum((-2, -1)) / mask.sum((-2, -1)) / (deviation + 1e-8)
 
 
 def discounted_return(rounds: Sequence[Round], discount: float) -> Tensor:
     """J̃_i/σ_i: the mean discounted return of task i's post-update trajectories, in units of its advantages."""
     data = rounds[-1]
-    rewards = data.trajectories.rewards
+    rewards = alive(data.trajectories.rewards, data.sample.mask)
     returns = (rewards * discount_weights(discount, rewards)).sum(-1).mean(-1)
     return returns / data.scale
 
@@ -71,7 +72,12 @@ def centred_return(rounds: Sequence[Round], discount: float) -> Tensor:
 def mean_advantage(rounds: Sequence[Round], discount: float) -> Tensor:
     """The mean normalised advantage, which is zero but for rounding: what the released SG-MRL multiplies with."""
     sample = rounds[-1].sample
-    return (sample.advantages * sample.mask).sum((-2, -1)) / sample.mask.sum((-2, -1))
+    return alive(sample.advantages, sample.mask).sum((-2, -1)) / sample.mask.sum((-2, -1))
+
+
+def no_score(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
+    """Zero."""
+    return torch.zeros(())
 
 
 def first_stage_mean(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
@@ -91,7 +97,7 @@ def every_stage_sum(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
 
 def first_stage_total(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
     """Σ over all steps of D⁰ of log π_θ(a|s), not divided by anything."""
-    return (stages[0].logp * rounds[0].sample.mask).sum()
+    return alive(stages[0].logp, rounds[0].sample.mask).sum()
 
 
 def _trajectory_sum(stage: Stage, round_: Round) -> Tensor:
@@ -103,7 +109,7 @@ _STADIE, _FALLAH = "Stadie et al. 2018", "Fallah et al. 2021"
 
 EXPLORATIONS: Mapping[str, Exploration] = MappingProxyType(
     {
-        "none": Exploration(credit=no_credit, score=first_stage_mean, source=""),
+        "none": Exploration(credit=no_credit, score=no_score, source=""),
         "emaml": Exploration(credit=standardised_reward, score=first_stage_mean, source=f"{_STADIE}, released form"),
         "emaml_sum": Exploration(credit=standardised_reward, score=first_stage_sum, source=f"{_STADIE}, Eq. 4"),
         "sgmrl_loo": Exploration(credit=centred_return, score=every_stage_sum, source=f"{_FALLAH}, leave-one-out"),

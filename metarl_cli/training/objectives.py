@@ -1,8 +1,12 @@
-"""Outer objectives: what the adapted policy is asked to be good at, one task at a time, as a value to ascend."""
+"""Outer objectives: what the adapted policy is asked to be good at, one task at a time, as a value to ascend.
+
+First the equations, as functions of arrays; below them the thin part that picks the arrays from a stage and its round.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -10,68 +14,130 @@ import torch
 from torch import Tensor
 
 from metarl_cli.estimators import dice as dice_surrogate
+from metarl_cli.estimators.ratios import alive
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Stage
-from metarl_cli.types import Round
+from metarl_cli.types import Params, Round
 
-__all__ = ["Objective", "clipped", "dice", "ratio", "stage_kl", "step_mean", "vpg"]
+__all__ = [
+    "Objective",
+    "Penalty",
+    "clipped",
+    "clipped_surrogate",
+    "dice",
+    "kl_penalty",
+    "ratio",
+    "stage_kl",
+    "step_mean",
+    "vpg",
+]
 
-Objective: TypeAlias = Callable[[Sequence[Stage], Sequence[Round], Tensor], Tensor]
-"""`objective(stages, rounds, kl_coefficients)`: a scalar to ascend, from θ⁰ … θᴷ of one task, the data each of them
-sampled, and the weights η [K] of the divergences of the pre-update stages, which only `clipped` looks at."""
+
+ETA = "coefficient"
 
 
 def step_mean(values: Tensor, mask: Tensor) -> Tensor:
     """The mean over the steps before the end of the episodes: [N, T] to a scalar."""
-    return (values * mask).sum() / mask.sum()
+    return alive(values, mask).sum() / mask.sum()
 
 
-def stage_kl(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
-    """E_{D^k}[D_KL(π_old^k ‖ π_{θ^k})] of each stage k = 0 … K, [K + 1]; zero at the θ that sampled."""
-    return torch.stack(
-        [
-            step_mean(policies.kl_divergence(round_.trajectories.behaviour, stage.policy), round_.trajectories.mask)
-            for stage, round_ in zip(stages, rounds, strict=True)
-        ]
-    )
+def clipped_surrogate(ratio: Tensor, advantages: Tensor, *, epsilon: float) -> Tensor:
+    """min(ρ Â, clip(ρ, 1 − ε, 1 + ε) Â) of each step (Schulman et al. 2017, Eq. 7).
 
-
-def vpg(stages: Sequence[Stage], rounds: Sequence[Round], kl_coefficients: Tensor) -> Tensor:
-    """E_{D^K}[log π_{θ^K}(a|s) Â]: the policy-gradient outer objective of MAML (Finn et al. 2017, Eq. 4)."""
-    return step_mean(stages[-1].logp * rounds[-1].sample.advantages, rounds[-1].sample.mask)
-
-
-def ratio(stages: Sequence[Stage], rounds: Sequence[Round], kl_coefficients: Tensor) -> Tensor:
-    """E_{D^K}[ρ Â] with ρ = π_{θ^K}/π_old^K: the surrogate of TRPO (Schulman et al. 2015, Eq. 14)."""
-    return step_mean(_ratio(stages[-1], rounds[-1]) * rounds[-1].sample.advantages, rounds[-1].sample.mask)
-
-
-def dice(stages: Sequence[Stage], rounds: Sequence[Round], kl_coefficients: Tensor) -> Tensor:
-    """DiCE on the post-update data, per step: the outer objective of DiCE-MAML (Rothfuss et al. 2019, Sec. 4)."""
-    sample = rounds[-1].sample
-    return dice_surrogate(stages[-1].logp, sample) * (sample.mask.shape[-2] / sample.mask.sum())
-
-
-def clipped(*, clip: float) -> Objective:
-    """ProMP's outer objective (Rothfuss et al. 2019, Eq. 7): J_clip(θ) − η D̄_KL.
-
-        J = E_{D^K}[min(ρ Â, clip(ρ, 1 − ε, 1 + ε) Â)] − (1/K) Σ_k η_k E_{D^k}[D_KL(π_old^k ‖ π_{θ^k})]
-
-    with ρ = π_{θ^K}/π_old^K and k = 0 … K−1. Means over steps, and over the K stages, as in the released code.
+    At ρ = 1 both arguments of the minimum are equal and share the gradient, which is then the unclipped one.
 
     Args:
-        clip: ε.
+        ratio: ρ, any shape.
+        advantages: Â, the same.
+        epsilon: ε.
     """
-    return partial(_clipped, clip=clip)
+    return torch.minimum(ratio * advantages, ratio.clamp(1.0 - epsilon, 1.0 + epsilon) * advantages)
 
 
-def _clipped(stages: Sequence[Stage], rounds: Sequence[Round], kl_coefficients: Tensor, *, clip: float) -> Tensor:
-    rho, advantages = _ratio(stages[-1], rounds[-1]), rounds[-1].sample.advantages
-    # At ρ = 1 both arguments of the minimum are equal and share the gradient, which is then the unclipped one.
-    pessimistic = torch.minimum(rho * advantages, rho.clamp(1.0 - clip, 1.0 + clip) * advantages)
-    penalty = (kl_coefficients * stage_kl(stages[:-1], rounds[:-1])).mean()
-    return step_mean(pessimistic, rounds[-1].sample.mask) - penalty
+def kl_penalty(kl: Tensor, coefficients: Tensor) -> Tensor:
+    """(1/K) Σ_k η_k D_k: a mean over the stages, as in the released code of ProMP; both [K]."""
+    return (coefficients * kl).mean()
+
+
+Value: TypeAlias = Callable[[Stage, Round], Tensor]
+"""`value(stage, round_)`: a scalar to ascend, from θᴷ of one task and the data that it sampled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Penalty:
+    """What the divergences of the stages before the last cost, `kl_penalty`, with η of each stage as its state.
+
+    Attributes:
+        coefficient: η at the start.
+        target: of the divergence; 0 leaves η as it is.
+    """
+
+    coefficient: float
+    target: float = 0.0
+
+    def init(self, steps: int) -> Params:
+        """η of each of the K stages before the last."""
+        return {ETA: torch.full((steps,), self.coefficient)}
+
+    def cost(self, state: Params, kl: Tensor) -> Tensor:
+        """What is subtracted from the objective, for the divergences of these stages, [K]."""
+        return kl_penalty(kl, state[ETA])
+
+    def update(self, state: Params, kl: Sequence[float]) -> Params:
+        """η/2 where D_KL < target/1.5, 2η where D_KL > 1.5 target: the released code's rule for the RandParams tasks.
+
+        Args:
+            state: η.
+            kl: the divergences after a meta-update, K of them.
+        """
+        if self.target == 0.0:
+            return state
+        measured = torch.tensor(kl, dtype=state[ETA].dtype)
+        factors = torch.where(measured < self.target / 1.5, 0.5, torch.where(measured > 1.5 * self.target, 2.0, 1.0))
+        return {ETA: state[ETA] * factors}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """An outer objective: a value at θᴷ, less a penalty on the stages before it if there is one."""
+
+    value: Value
+    penalty: Penalty | None = None
+
+
+def vpg(stage: Stage, round_: Round) -> Tensor:
+    """E_{D^K}[log π_{θ^K}(a|s) Â]: the policy-gradient outer objective of MAML (Finn et al. 2017, Eq. 4)."""
+    return step_mean(stage.logp * round_.sample.advantages, round_.sample.mask)
+
+
+def ratio(stage: Stage, round_: Round) -> Tensor:
+    """E_{D^K}[ρ Â] with ρ = π_{θ^K}/π_old^K: the surrogate of TRPO (Schulman et al. 2015, Eq. 14)."""
+    return step_mean(_ratio(stage, round_) * round_.sample.advantages, round_.sample.mask)
+
+
+def dice(stage: Stage, round_: Round) -> Tensor:
+    """DiCE on the post-update data, per step: the outer objective of DiCE-MAML (Rothfuss et al. 2019, Sec. 4)."""
+    mask = round_.sample.mask
+    return dice_surrogate(stage.logp, round_.sample) * (mask.shape[-2] / mask.sum())
+
+
+def clipped(*, epsilon: float) -> Value:
+    """E_{D^K}[min(ρ Â, clip(ρ, 1 − ε, 1 + ε) Â)]; less `kl_penalty`, ProMP's (Rothfuss et al. 2019, Eq. 7)."""
+    return partial(_clipped, epsilon=epsilon)
+
+
+def _clipped(stage: Stage, round_: Round, *, epsilon: float) -> Tensor:
+    terms = clipped_surrogate(_ratio(stage, round_), round_.sample.advantages, epsilon=epsilon)
+    return step_mean(terms, round_.sample.mask)
 
 
 def _ratio(stage: Stage, round_: Round) -> Tensor:
-    return torch.exp(stage.logp - round_.trajectories.behaviour_logp)
+    return torch.exp(alive(stage.logp - round_.trajectories.behaviour_logp, round_.sample.mask))
+
+
+def stage_kl(stages: Sequence[Stage], rounds: Sequence[Round]) -> list[Tensor]:
+    """E_{D^k}[D_KL(π_old^k ‖ π_{θ^k})] of each of these stages, zero at the θ that sampled."""
+    return [
+        step_mean(policies.kl_divergence(round_.trajectories.behaviour, stage.policy), round_.trajectories.mask)
+        for stage, round_ in zip(stages, rounds, strict=True)
+    ]

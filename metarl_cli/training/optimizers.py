@@ -13,9 +13,10 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from metarl_cli.params import ascend
 from metarl_cli.types import Params
 
-__all__ = ["Diagnosis", "MetaProblem", "Optimizer", "OptimizerState", "adam", "sgd"]
+__all__ = ["Diagnosis", "MetaProblem", "Optimizer", "OptimizerState", "Update", "adam", "sgd"]
 
 OptimizerState: TypeAlias = dict[str, Tensor]
 
@@ -32,25 +33,37 @@ class MetaProblem:
     """The meta-objective on stored rounds, a value to ascend, and how far the adapted policies have moved.
 
     Attributes:
-        gradient: ∇ of the objective.
-        evaluate: the objective and the divergences.
-        curvature: at θ, the function v ↦ Hv with H the Hessian of D_KL(π_old^K ‖ π_{θ^K}), the last divergence.
+        before, first: the diagnosis and the gradient at the θ that sampled the rounds, where every update begins.
+        gradient: ∇ of the objective at any θ.
+        evaluate: the diagnosis at any θ.
+        curvature: at the θ that sampled, the function v ↦ Hv with H the Hessian of the last divergence,
+            D_KL(π_old^K ‖ π_{θ^K}).
     """
 
+    before: Diagnosis
+    first: Params
     gradient: Callable[[Params], Params]
     evaluate: Callable[[Params], Diagnosis]
-    curvature: Callable[[Params], Callable[[Params], Params]]
+    curvature: Callable[[], Callable[[Params], Params]]
+
+
+class Update(NamedTuple):
+    """Where an update has led: θ, the state of the optimiser, the diagnosis at θ."""
+
+    theta: Params
+    state: OptimizerState
+    after: Diagnosis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer:
-    """`init(theta) -> state`, and `update(theta, state, problem) -> (theta, state)`; neither changes its arguments.
+    """`init(theta) -> state`, and `update(theta, state, problem) -> Update`; neither changes its arguments.
 
     `columns` names the entries of the state that are worth a column in `progress.csv`, all scalars.
     """
 
     init: Callable[[Params], OptimizerState]
-    update: Callable[[Params, OptimizerState, MetaProblem], tuple[Params, OptimizerState]]
+    update: Callable[[Params, OptimizerState, MetaProblem], Update]
     columns: tuple[str, ...] = ()
 
 
@@ -59,13 +72,10 @@ def sgd(*, lr: float, steps: int) -> Optimizer:
     return Optimizer(init=lambda theta: {}, update=partial(_sgd_update, lr=lr, steps=steps))
 
 
-def _sgd_update(
-    theta: Params, state: OptimizerState, problem: MetaProblem, *, lr: float, steps: int
-) -> tuple[Params, OptimizerState]:
-    for _ in range(steps):
-        gradient = problem.gradient(theta)
-        theta = {name: value + lr * gradient[name] for name, value in theta.items()}
-    return theta, state
+def _sgd_update(theta: Params, state: OptimizerState, problem: MetaProblem, *, lr: float, steps: int) -> Update:
+    for step in range(steps):
+        theta = ascend(theta, problem.gradient(theta) if step else problem.first, lr)
+    return Update(theta, state, problem.evaluate(theta))
 
 
 def adam(*, lr: float, steps: int) -> Optimizer:
@@ -83,12 +93,10 @@ def _adam_init(theta: Params) -> OptimizerState:
     return {"t": torch.zeros((), dtype=torch.int64), **moments}
 
 
-def _adam_update(
-    theta: Params, state: OptimizerState, problem: MetaProblem, *, lr: float, steps: int
-) -> tuple[Params, OptimizerState]:
-    for _ in range(steps):
-        theta, state = _adam_step(theta, state, problem.gradient(theta), lr)
-    return theta, state
+def _adam_update(theta: Params, state: OptimizerState, problem: MetaProblem, *, lr: float, steps: int) -> Update:
+    for step in range(steps):
+        theta, state = _adam_step(theta, state, problem.gradient(theta) if step else problem.first, lr)
+    return Update(theta, state, problem.evaluate(theta))
 
 
 def _adam_step(

@@ -106,7 +106,7 @@ def process(trajectories: Trajectories, processing: Processing, state: Params) -
         control_variate=scaled_variate,
         mask=mask,
     )
-    return Round(trajectories=trajectories, sample=sample, scale=scale)
+    return Round(trajectories=trajectories, sample=sample, returns=returns, scale=scale)
 
 
 def prediction_quality(rounds: Sequence[Round], processing: Processing, state: Params) -> list[FitQuality]:
@@ -118,11 +118,11 @@ def prediction_quality(rounds: Sequence[Round], processing: Processing, state: P
         state: of the control variate, from before they were seen.
     """
 
-    def of_stage(data: Trajectories) -> FitQuality:
-        returns = discounted_returns(data.rewards, processing.discount)
+    def of_stage(round_: Round) -> FitQuality:
+        data, returns = round_.trajectories, round_.returns
         return fit_quality(processing.control_variate.predict(state, data, returns), returns, data.mask)
 
-    return [of_stage(round_.trajectories) for round_ in rounds[:-1]]
+    return [of_stage(round_) for round_ in rounds[:-1]]
 
 
 def _behaviour_logp(trajectories: Trajectories, *, per_action: bool) -> Tensor:

@@ -1,7 +1,7 @@
 """The shared trainer: sample → objective → meta_gradient → step (Rothfuss et al. 2019, Algorithm 1).
 
-What the studies share is `meta_gradient`: `train` iterates it, `variance` repeats it at one θ, `correlate` compares it
-with the truth. Nothing here knows the name of an algorithm: behaviour arrives as functions.
+What the studies share is `training.meta_gradient`, of one task: the trainer maps it over tasks and iterates. Nothing
+here knows the name of an algorithm: behaviour arrives as functions.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from metarl_cli.params import flatten, leaves, mean, stack
 from metarl_cli.seeding import derived_seed, numpy_generator, torch_generator
-from metarl_cli.training import policies
-from metarl_cli.training.adaptation import Inner, adapt, inner_gradient, inner_step, stage_at
-from metarl_cli.training.exploration import Exploration
-from metarl_cli.training.objectives import Objective, stage_kl
+from metarl_cli.training import meta_gradient, policies
+from metarl_cli.training.adaptation import Stage, adapted, inner_gradient, stage_at
+from metarl_cli.training.curvature import curvature
+from metarl_cli.training.meta_gradient import Parts, TaskData
 from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, OptimizerState
 from metarl_cli.training.processing import Processing, process
-from metarl_cli.training.returns import discounted_returns
 from metarl_cli.training.rollouts import Array, Workers, collect
 from metarl_cli.training.step_lengths import matched, measured
 from metarl_cli.types import Params, Round, for_task
 
-__all__ = ["TaskData", "TrainState", "Trainer"]
+__all__ = ["Ascent", "TrainState", "Trainer"]
 
 Result = TypeVar("Result")
 
@@ -39,23 +39,22 @@ class TrainState:
         theta: θ.
         optimizer_state: of the outer optimiser.
         control_variate: what the control variate has learned.
-        kl_coefficients: η of each pre-update stage, [K].
+        penalty: of the objective's penalty; nothing where there is none.
         iteration: meta-iterations done.
     """
 
     theta: Params
     optimizer_state: OptimizerState
     control_variate: Params
-    kl_coefficients: Tensor
+    penalty: Params
     iteration: int = 0
 
 
-class TaskData(NamedTuple):
-    """What the objective of one task sees besides θ: its K + 1 rounds, its exploration credit, η [K]."""
+class Ascent(NamedTuple):
+    """The diagnoses at θ before and after a meta-update, on the rounds that it was made from."""
 
-    rounds: list[Round]
-    credit: Tensor
-    kl_coefficients: Tensor
+    before: Diagnosis
+    after: Diagnosis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +65,9 @@ class Trainer:
         workers: the vector environment with its task distribution, M·N sub-environments.
         tasks, horizon, action_scale: M, T and the scale of the actions.
         processing: how trajectories become samples.
-        inner, steps: the adaptation step, and K.
-        exploration: the exploration term.
-        objective: the outer objective of one task.
+        parts: adaptation step, exploration term and outer objective.
+        steps: K.
         optimizer: the outer optimiser.
-        kl_target: where not 0, η is halved or doubled after an update whose divergence is far from it.
         seed: of every random stream.
         threads: how many tasks are differentiated at once; it does not change a single bit.
     """
@@ -80,24 +77,21 @@ class Trainer:
     horizon: int
     action_scale: float
     processing: Processing
-    inner: Inner
+    parts: Parts
     steps: int
-    exploration: Exploration
-    objective: Objective
     optimizer: Optimizer
-    kl_target: float
     seed: int
     threads: int = 1
 
-    def init(self, theta: Params, *, kl_coefficient: float) -> TrainState:
+    def init(self, theta: Params) -> TrainState:
         """The state before the first meta-iteration."""
         (observation_size,) = self.workers.single_observation_space.shape
-        generator = torch_generator(self.seed, "control variate")
+        generator, penalty = torch_generator(self.seed, "control variate"), self.parts.objective.penalty
         return TrainState(
             theta=theta,
             optimizer_state=self.optimizer.init(theta),
             control_variate=self.processing.control_variate.init(generator, observation_size),
-            kl_coefficients=torch.full((self.steps,), kl_coefficient),
+            penalty=penalty.init(self.steps) if penalty else {},
         )
 
     def draw_tasks(self, *stream: int) -> Array:
@@ -115,9 +109,9 @@ class Trainer:
         params, rounds = policies.repeat(state.theta, self.tasks), list[Round]()
         for stage in range(self.steps + 1):
             if stage:
-                adapted = self._adapted(params, rounds[-1])
-                rounds[-1] = replace(rounds[-1], step=measured(params, adapted, rounds[-1]))
-                params = adapted
+                following = self._adapted(params, rounds[-1])
+                rounds[-1] = replace(rounds[-1], step=measured(params, following, rounds[-1]))
+                params = following
             trajectories = collect(
                 self.workers,
                 tasks,
@@ -132,110 +126,77 @@ class Trainer:
 
     def task_data(self, state: TrainState, rounds: Sequence[Round]) -> list[TaskData]:
         """The rounds task by task, with the exploration credit, which depends on all tasks."""
-        credits = self.exploration.credit(rounds, self.processing.discount)
+        credits = self.parts.exploration.credit(rounds, self.processing.discount)
         return [
-            TaskData([for_task(round_, task) for round_ in rounds], credits[task], state.kl_coefficients)
+            TaskData([for_task(round_, task) for round_ in rounds], credits[task], state.penalty)
             for task in range(self.tasks)
         ]
 
-    def task_objective(self, theta: Params, data: TaskData, *, differentiable: bool = True) -> tuple[Tensor, Tensor]:
-        """Re-adapt on one task's stored rounds: the meta-objective there, and the divergence of each stage, [K + 1]."""
-        stages = adapt(theta, data.rounds, self.inner, differentiable=differentiable)
-        explored = data.credit * self.exploration.score(stages, data.rounds)
-        objective = self.objective(stages, data.rounds, data.kl_coefficients) + explored
-        return objective, stage_kl(stages, data.rounds)
-
     def meta_gradient(self, theta: Params, data: Sequence[TaskData]) -> Params:
-        """∇_θ of the mean of the task objectives, task by task: smaller products that stay in the cache."""
+        """∇_θ of the mean of the task objectives."""
+        return mean(self._map(lambda task: meta_gradient.gradient(theta, task, self.parts), data))
 
-        def gradient(task: TaskData) -> list[Tensor]:
-            leaves = _leaves(theta)
-            objective, _ = self.task_objective(leaves, task)
-            return list(torch.autograd.grad(objective, list(leaves.values())))
-
-        gradients = self._map(gradient, data)
-        return {name: torch.stack(parts).mean(0) for name, *parts in zip(theta, *gradients, strict=True)}
+    def diagnosed_gradient(self, theta: Params, data: Sequence[TaskData]) -> tuple[Diagnosis, Params]:
+        """The diagnosis and the meta-gradient at θ."""
+        numbers, gradients = zip(
+            *self._map(lambda task: meta_gradient.diagnosed_gradient(theta, task, self.parts), data), strict=True
+        )
+        return _diagnosis(numbers), mean(gradients)
 
     def diagnose(self, theta: Params, data: Sequence[TaskData]) -> Diagnosis:
         """The meta-objective and the divergences at θ."""
-
-        def of_task(task: TaskData) -> Tensor:
-            objective, kl = self.task_objective(_leaves(theta), task, differentiable=False)
-            return torch.cat([objective.reshape(1), kl]).detach()  # numbers to look at: no gradient is taken
-
-        objective, *kl = torch.stack(self._map(of_task, data)).mean(0).tolist()
-        return Diagnosis(objective, kl)
+        return _diagnosis(self._map(lambda task: meta_gradient.diagnose(theta, task, self.parts), data))
 
     def curvature(self, theta: Params, data: Sequence[TaskData]) -> Callable[[Params], Params]:
-        """v ↦ Hv with H = ∇²_θ of the mean over tasks of D_KL(π_old^K ‖ π_{θ^K}), exactly, by double backward.
+        """v ↦ Hv with H = ∇²_θ of the mean over tasks of D_KL(π_old^K ‖ π_{θ^K}), at the θ that sampled."""
+        products = self._map(lambda task: curvature(theta, task.rounds, self.parts.inner), data)
+        return lambda vector: mean(self._map(lambda product: product(vector), products))
 
-        The graphs of all tasks' gradients are kept for as long as the function is.
-        """
-
-        def kl_gradient(task: TaskData) -> tuple[list[Tensor], list[Tensor]]:
-            leaves = list(_leaves(theta).values())
-            _, kl = self.task_objective(dict(zip(theta, leaves, strict=True)), task)
-            return leaves, list(torch.autograd.grad(kl[-1], leaves, create_graph=True))
-
-        graphs = self._map(kl_gradient, data)
-
-        def product(vector: Params) -> Params:
-            def of_task(graph: tuple[list[Tensor], list[Tensor]]) -> list[Tensor]:
-                leaves, gradients = graph
-                return list(torch.autograd.grad(gradients, leaves, list(vector.values()), retain_graph=True))
-
-            products = self._map(of_task, graphs)
-            return {name: torch.stack(parts).mean(0) for name, *parts in zip(theta, *products, strict=True)}
-
-        return product
-
-    def step(self, state: TrainState, rounds: Sequence[Round]) -> tuple[TrainState, Diagnosis]:
+    def step(self, state: TrainState, rounds: Sequence[Round]) -> tuple[TrainState, Ascent]:
         """Alg. 1, lines 9–12: the meta-update on stored rounds. The state that is given stays as it was."""
-        data = self.task_data(state, rounds)
+        data, penalty = self.task_data(state, rounds), self.parts.objective.penalty
+        before, first = self.diagnosed_gradient(state.theta, data)
         problem = MetaProblem(
+            before=before,
+            first=first,
             gradient=lambda theta: self.meta_gradient(theta, data),
             evaluate=lambda theta: self.diagnose(theta, data),
-            curvature=lambda theta: self.curvature(theta, data),
+            curvature=lambda: self.curvature(state.theta, data),
         )
-        theta, optimizer_state = self.optimizer.update(state.theta, state.optimizer_state, problem)
-        after = self.diagnose(theta, data)
+        theta, optimizer_state, after = self.optimizer.update(state.theta, state.optimizer_state, problem)
         following = TrainState(
             theta=theta,
             optimizer_state=optimizer_state,
             control_variate=self._learned_control_variate(state.control_variate, rounds),
-            kl_coefficients=_adjusted(state.kl_coefficients, after.kl[:-1], self.kl_target),
+            penalty=penalty.update(state.penalty, after.kl[:-1]) if penalty else state.penalty,
             iteration=state.iteration + 1,
         )
-        return following, after
+        return following, Ascent(before, after)
 
     def _learned_control_variate(self, learned: Params, rounds: Sequence[Round]) -> Params:
         for round_ in rounds[:-1]:
-            returns = discounted_returns(round_.trajectories.rewards, self.processing.discount)
-            learned = self.processing.control_variate.update(learned, round_.trajectories, returns)
+            learned = self.processing.control_variate.update(learned, round_.trajectories, round_.returns)
         return learned
 
     def _adapted(self, params: Params, round_: Round) -> Params:
         def of_task(task: int) -> Params:
             data = for_task(round_, task)
-            stage = stage_at(_leaves({name: value[task] for name, value in params.items()}), data)
-            adapted = inner_step(stage, data, self.inner, differentiable=False)
-            return {name: value.detach() for name, value in adapted.items()}  # the sampling policy is data
+            return adapted(_stage(params, task, data), data, self.parts.inner)
 
-        adapted = self._map(of_task, range(self.tasks))
-        return {name: torch.stack([p[name] for p in adapted]) for name in params}
+        return stack(self._map(of_task, range(self.tasks)))
 
     def _matched(self, params: Params, round_: Round) -> Round:
         """The rewards in the units in which the inner step is as long as the reference's."""
-        if self.inner.reference is None:
+        if self.parts.inner.reference is None:
             return round_
-        own = replace(self.inner, first_order=True)  # lengths of steps: no derivative of them is taken
-        reference = replace(own, surrogate=self.inner.reference, per_action=False, magic_box=False)
+        own = replace(self.parts.inner, first_order=True)  # lengths of steps: no derivative of them is taken
+        reference = replace(own, surrogate=self.parts.inner.reference, per_action=False, magic_box=False)
 
         def lengths(task: int) -> Tensor:
             data = for_task(round_, task)
-            stage = stage_at(_leaves({name: value[task] for name, value in params.items()}), data)
+            stage = _stage(params, task, data)
             gradients = [inner_gradient(stage, data, inner, differentiable=True) for inner in (reference, own)]
-            return torch.stack([torch.cat([g.flatten() for g in parts]).norm() for parts in gradients])
+            return torch.stack([flatten(gradient).norm() for gradient in gradients])
 
         wanted, given = torch.stack(self._map(lengths, range(self.tasks))).unbind(-1)
         return matched(round_, given, wanted)
@@ -247,15 +208,10 @@ class Trainer:
             return list(pool.map(function, tasks))
 
 
-def _leaves(params: Params) -> Params:
-    # Cut from whatever made them, so that a gradient with respect to exactly these tensors can be taken.
-    return {name: value.detach().requires_grad_() for name, value in params.items()}
+def _stage(params: Params, task: int, data: Round) -> Stage:
+    return stage_at(leaves({name: value[task] for name, value in params.items()}), data)
 
 
-def _adjusted(coefficients: Tensor, kl: Sequence[float], target: float) -> Tensor:
-    """η/2 where D_KL < target/1.5, 2η where D_KL > 1.5 target: the released code's rule for the RandParams tasks."""
-    if target == 0.0:
-        return coefficients
-    measured = torch.tensor(kl, dtype=coefficients.dtype)
-    factors = torch.where(measured < target / 1.5, 0.5, torch.where(measured > 1.5 * target, 2.0, 1.0))
-    return coefficients * factors
+def _diagnosis(numbers: Sequence[Tensor]) -> Diagnosis:
+    objective, *kl = torch.stack([*numbers]).mean(0).tolist()
+    return Diagnosis(objective, kl)

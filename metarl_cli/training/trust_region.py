@@ -8,7 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from metarl_cli.training.optimizers import MetaProblem, Optimizer, OptimizerState
+from metarl_cli.params import flatten, unflatten
+from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, OptimizerState, Update
 from metarl_cli.types import Params
 
 __all__ = ["conjugate_gradient", "trust_region"]
@@ -38,35 +39,31 @@ def trust_region(*, max_kl: float) -> Optimizer:
     )
 
 
-def _update(
-    theta: Params, state: OptimizerState, problem: MetaProblem, *, max_kl: float
-) -> tuple[Params, OptimizerState]:
-    gradient, product = problem.gradient(theta), problem.curvature(theta)
-
-    def hessian_product(vector: Tensor) -> Tensor:
-        return _flat(product(_like(theta, vector)))
-
-    direction = conjugate_gradient(hessian_product, _flat(gradient))
-    curvature = direction @ hessian_product(direction)
+def _update(theta: Params, state: OptimizerState, problem: MetaProblem, *, max_kl: float) -> Update:
+    product, target = problem.curvature(), flatten(problem.first)
+    direction, residual = conjugate_gradient(lambda vector: flatten(product(unflatten(vector, theta))), target)
+    curvature = direction @ (target - residual)  # xᵀHx, and Hx is what the gradient has more than the residual
     step = (2.0 * max_kl / (curvature + 1e-8)).sqrt() * direction
-    accepted = _backtrack(theta, step, problem, max_kl) if bool(torch.isfinite(step).all()) else None
-    if accepted is None:
-        return theta, {REJECTED: state[REJECTED] + 1}
-    return accepted, state
+    found = _backtrack(theta, step, problem, max_kl) if bool(torch.isfinite(step).all()) else None
+    if found is None:
+        return Update(theta, {REJECTED: state[REJECTED] + 1}, problem.before)
+    return Update(found[0], state, found[1])
 
 
-def _backtrack(theta: Params, step: Tensor, problem: MetaProblem, max_kl: float) -> Params | None:
-    before, start = problem.evaluate(theta), _flat(theta)
+def _backtrack(theta: Params, step: Tensor, problem: MetaProblem, max_kl: float) -> tuple[Params, Diagnosis] | None:
+    start = flatten(theta)
     for j in range(BACKTRACKS):
-        candidate = _like(theta, start + BACKTRACK_RATIO**j * step)
+        candidate = unflatten(start + BACKTRACK_RATIO**j * step, theta)
         after = problem.evaluate(candidate)
-        if after.objective > before.objective and after.kl[-1] <= max_kl:  # false for NaN
-            return candidate
+        if after.objective > problem.before.objective and after.kl[-1] <= max_kl:  # false for NaN
+            return candidate, after
     return None
 
 
-def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iterations: int = CG_ITERATIONS) -> Tensor:
-    """x with Hx ≈ g, for a positive definite H known by its products.
+def conjugate_gradient(
+    product: Callable[[Tensor], Tensor], target: Tensor, iterations: int = CG_ITERATIONS
+) -> tuple[Tensor, Tensor]:
+    """x with Hx ≈ g, and what is missing, g − Hx, for a positive definite H known by its products.
 
     Args:
         product: v ↦ Hv.
@@ -85,13 +82,4 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iter
         residual = residual - rate * image
         previous, squared = squared, residual @ residual
         direction = residual + squared / previous * direction
-    return x
-
-
-def _flat(params: Params) -> Tensor:
-    return torch.cat([value.reshape(-1) for value in params.values()])
-
-
-def _like(params: Params, vector: Tensor) -> Params:
-    parts = torch.split(vector, [value.numel() for value in params.values()])
-    return {name: part.reshape(value.shape) for (name, value), part in zip(params.items(), parts, strict=True)}
+    return x, residual

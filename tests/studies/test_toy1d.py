@@ -10,10 +10,11 @@ from scipy import stats
 from metarl_cli.envs.points import TOY_1D
 from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS, per_step
+from metarl_cli.params import flatten
 from metarl_cli.seeding import numpy_generator, torch_generator
 from metarl_cli.studies import toy1d
 from metarl_cli.studies.toy1d.correlation import truth_rows
-from metarl_cli.studies.toy1d.derivatives import expand, flatten, hessian, interpolation
+from metarl_cli.studies.toy1d.derivatives import expand, hessian, interpolation
 from metarl_cli.studies.toy1d.estimates import (
     adapted_policies,
     control_variates,

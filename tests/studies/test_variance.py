@@ -26,6 +26,7 @@ from metarl_cli.studies.variance.estimators import (
 from metarl_cli.studies.variance.run import measure
 from metarl_cli.studies.variance.statistics import noise_limits, spread, squared_bias
 from metarl_cli.training.build import build
+from metarl_cli.training.objectives import Objective
 from metarl_cli.training.returns import discounted_returns
 
 HORIZON = 10
@@ -337,7 +338,9 @@ def test_lost_rows_are_noticed(tmp_path):
 
 def test_a_gradient_that_is_not_finite_ends_the_measurement():
     bench, state = bench_of("lvc", "dice")
-    broken = replace(bench.trainers["lvc"], objective=lambda stages, *_: stages[-1].logp.sum() * float("nan"))
+    lvc = bench.trainers["lvc"]
+    nowhere = Objective(value=lambda stage, round_: stage.logp.sum() * float("nan"))
+    broken = replace(lvc, parts=replace(lvc.parts, objective=nowhere))
     bench = replace(bench, trainers={**bench.trainers, "lvc": broken})
     with pytest.raises(RunFailedError, match="iteration 0: the gradient of lvc is not finite"):
         resample(bench, state, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def round_of(mdp: TabularMDP, theta: Tensor, states: Tensor, actions: Tensor) ->
         behaviour=NO_POLICY,
         behaviour_logp=logp,
     )
-    return Round(trajectories=trajectories, sample=sample, scale=torch.ones((), dtype=torch.float64))
+    return Round(trajectories=trajectories, sample=sample, returns=sample.advantages, scale=torch.ones(()).double())
 
 
 def outer_round(mdp: TabularMDP, theta: Tensor, states: Tensor, actions: Tensor) -> Round:
@@ -59,7 +60,7 @@ def outer_round(mdp: TabularMDP, theta: Tensor, states: Tensor, actions: Tensor)
     gammas = GAMMA ** torch.arange(HORIZON, dtype=torch.float64)
     weighted = {name: getattr(round_.sample, name) for name in ("behaviour_logp", "rewards", "control_variate", "mask")}
     sample = type(round_.sample)(**weighted, advantages=round_.sample.advantages * gammas)
-    return Round(trajectories=round_.trajectories, sample=sample, scale=round_.scale)
+    return replace(round_, sample=sample)
 
 
 Branch = tuple[Tensor, list[Stage], list[Round], Tensor]
@@ -91,7 +92,7 @@ def branches(mdp: TabularMDP, theta: Tensor, steps: int) -> Iterator[Branch]:
 def estimate(branch: Branch, score: Callable[..., Tensor] | None) -> Tensor:
     """H × the trainer's gradient on one history: the outer objective, and the return times the score."""
     _, stages, rounds, theta = branch
-    objective = vpg(stages, rounds, torch.zeros(len(rounds) - 1))
+    objective = vpg(stages[-1], rounds[-1])
     if score is not None:
         gammas = GAMMA ** torch.arange(HORIZON, dtype=torch.float64)
         credit = (rounds[-1].trajectories.rewards * gammas).sum(-1).mean()
@@ -143,7 +144,7 @@ def joined(first: Round, second: Round) -> Round:
     data = Trajectories(
         observations=mask, actions=mask, rewards=rewards, mask=mask, behaviour=NO_POLICY, behaviour_logp=mask
     )
-    return Round(trajectories=data, sample=sample, scale=torch.ones(2, dtype=torch.float64))
+    return Round(trajectories=data, sample=sample, returns=rewards, scale=torch.ones(2, dtype=torch.float64))
 
 
 def two_task_gradient(exploration: Exploration) -> Tensor:
@@ -154,7 +155,7 @@ def two_task_gradient(exploration: Exploration) -> Tensor:
     for weight, stages, rounds, _ in first:
         for other_weight, _, other, _ in second:
             credit = exploration.credit([joined(rounds[-1], other[-1])], GAMMA)[0]
-            objective = vpg(stages, rounds, torch.zeros(1)) + credit * exploration.score(stages, rounds)
+            objective = vpg(stages[-1], rounds[-1]) + credit * exploration.score(stages, rounds)
             (gradient,) = torch.autograd.grad(objective, theta, retain_graph=True)
             total = total + weight * other_weight * HORIZON * gradient
     return total.detach()
@@ -179,7 +180,7 @@ def random_round(seed: int, tasks: int = 3) -> Round:
         behaviour_logp=rewards,
     )  # fmt: skip
     sample = tabular_sample_like(rewards, advantages, mask)
-    return Round(trajectories=data, sample=sample, scale=torch.full((tasks,), 2.0))
+    return Round(trajectories=data, sample=sample, returns=rewards, scale=torch.full((tasks,), 2.0))
 
 
 def tabular_sample_like(rewards: Tensor, advantages: Tensor, mask: Tensor) -> object:
@@ -218,7 +219,7 @@ def test_mean_and_sum_forms_differ_by_the_number_of_trajectories() -> None:
     logp = torch.randn((4, 5, 2), generator=generator)
     round_ = random_round(4)
     sample = tabular_sample_like(*[torch.ones((4, 5))] * 3)
-    one = Round(trajectories=round_.trajectories, sample=sample, scale=torch.ones(()))
+    one = replace(round_, sample=sample)
     here = Stage({}, NO_POLICY, logp)
     mean = EXPLORATIONS["emaml"].score([here, here], [one, one])
     total = EXPLORATIONS["sgmrl_released"].score([here, here], [one, one])

@@ -5,14 +5,28 @@ from functools import cache
 
 import pytest
 import torch
-from training_cases import double, in_float64, inner_product, moved, sampled, slope, small, with_estimator
+from training_cases import (
+    double,
+    in_float64,
+    inner_product,
+    moved,
+    penalised,
+    sampled,
+    slope,
+    small,
+    with_estimator,
+    with_inner,
+    with_objective,
+)
 
 from metarl_cli.config import OuterConfig
 from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.params import leaves
 from metarl_cli.training.adaptation import Stage, adapt, stage_at
 from metarl_cli.training.build import OBJECTIVES
 from metarl_cli.training.exploration import EXPLORATIONS
-from metarl_cli.training.objectives import clipped, ratio
+from metarl_cli.training.meta_gradient import objective
+from metarl_cli.training.objectives import Objective, Penalty, clipped, ratio
 
 INNER = {name: with_estimator(name) for name, estimator in ESTIMATORS.items() if not estimator.per_action}
 INNER["tmaml, per action"] = ("inner.estimator=tmaml", "inner.control_variate=per-task")
@@ -39,21 +53,19 @@ def check_gradient(trainer, theta, data):
         assert inner_product(gradient, direction) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize(("inner", "objective"), [pair for pair in PAIRS])
+@pytest.mark.parametrize(("inner", "name"), [pair for pair in PAIRS])
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_it_is_the_derivative_of_the_objective_away_from_the_sampling_policy(inner, steps, objective):
+def test_it_is_the_derivative_of_the_objective_away_from_the_sampling_policy(inner, steps, name):
     trainer, theta, data = problem(inner, steps)
-    trainer = replace(trainer, objective=OBJECTIVES[objective](OuterConfig(clip=0.05)))
-    check_gradient(
-        trainer, moved(theta, 0.05), [task._replace(kl_coefficients=task.kl_coefficients + 0.7) for task in data]
-    )
+    trainer = with_objective(trainer, OBJECTIVES[name](OuterConfig(clip=0.05)))
+    check_gradient(trainer, moved(theta, 0.05), penalised(data, steps, 0.7))
 
 
-@pytest.mark.parametrize(("inner", "objective"), [pair for pair in PAIRS if pair[0] not in TIES])
+@pytest.mark.parametrize(("inner", "name"), [pair for pair in PAIRS if pair[0] not in TIES])
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_it_is_the_derivative_of_the_objective_at_the_sampling_policy(inner, steps, objective):
+def test_it_is_the_derivative_of_the_objective_at_the_sampling_policy(inner, steps, name):
     trainer, theta, data = problem(inner, steps)
-    check_gradient(replace(trainer, objective=OBJECTIVES[objective](OuterConfig())), theta, data)
+    check_gradient(with_objective(trainer, OBJECTIVES[name](OuterConfig())), theta, data)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -73,25 +85,25 @@ def test_other_environments_and_masks(environment):
 
 def first_order_by_hand(trainer, theta, task):
     """Σ_k ∇_{θ^k} J at constant θ⁰ … θᴷ: what is left of the chain rule where every Jacobian is I."""
-    stages = adapt({name: value.clone().requires_grad_() for name, value in theta.items()}, task.rounds, trainer.inner)
-    leaves = [{name: value.detach().requires_grad_() for name, value in stage.params.items()} for stage in stages]
-    cut = [stage_at(params, round_) for params, round_ in zip(leaves, task.rounds, strict=True)]
-    flat = [tensor for params in leaves for tensor in params.values()]
-    gradients = torch.autograd.grad(trainer.objective(cut, task.rounds, task.kl_coefficients), flat, allow_unused=True)
+    stages = adapt(leaves(theta), task.rounds, trainer.parts.inner)
+    constant = [leaves(stage.params) for stage in stages]
+    cut = [stage_at(params, round_) for params, round_ in zip(constant, task.rounds, strict=True)]
+    flat = [tensor for params in constant for tensor in params.values()]
+    gradients = torch.autograd.grad(objective(cut, task, trainer.parts)[0], flat, allow_unused=True)
     parts = [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(flat, gradients, strict=True)]
     return {name: sum(parts[i :: len(theta)]) for i, name in enumerate(theta)}
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_first_order_takes_the_jacobian_for_the_identity(steps, objective):
+def test_first_order_takes_the_jacobian_for_the_identity(steps, name):
     trainer, theta, data = problem("lvc", steps, "inner.first_order=true")
-    trainer = replace(trainer, objective=OBJECTIVES[objective](OuterConfig()))
-    data = [task._replace(kl_coefficients=task.kl_coefficients + 0.7) for task in data]
+    trainer = with_objective(trainer, OBJECTIVES[name](OuterConfig()))
+    data = penalised(data, steps, 0.7)
     theta = moved(theta, 0.05)
     gradient = trainer.meta_gradient(theta, data)
     by_hand = [first_order_by_hand(trainer, theta, task) for task in data]
-    second_order = replace(trainer, inner=replace(trainer.inner, first_order=False)).meta_gradient(theta, data)
+    second_order = with_inner(trainer, first_order=False).meta_gradient(theta, data)
     for name, value in gradient.items():
         torch.testing.assert_close(value, sum(part[name] for part in by_hand) / len(by_hand), rtol=1e-12, atol=1e-14)
     assert any((gradient[name] - second_order[name]).abs().max() > 1e-4 for name in theta)
@@ -101,8 +113,9 @@ def test_first_order_takes_the_jacobian_for_the_identity(steps, objective):
 def test_promps_first_gradient_is_the_unclipped_one(steps):
     """At the θ that sampled, neither the clip nor the penalty has a gradient; elsewhere both have."""
     trainer, theta, data = problem("lvc", steps)
-    data = [task._replace(kl_coefficients=task.kl_coefficients + 1.0) for task in data]
-    promp, plain = replace(trainer, objective=clipped(clip=0.01)), replace(trainer, objective=ratio)
+    data = penalised(data, steps, 1.0)
+    bounded = Objective(value=clipped(epsilon=0.01), penalty=Penalty(coefficient=1.0))
+    promp, plain = with_objective(trainer, bounded), with_objective(trainer, Objective(value=ratio))
     first, unclipped = promp.meta_gradient(theta, data), plain.meta_gradient(theta, data)
     for name, value in first.items():
         torch.testing.assert_close(value, unclipped[name], rtol=1e-10, atol=1e-12)
@@ -113,15 +126,16 @@ def test_promps_first_gradient_is_the_unclipped_one(steps):
 
 def test_promp_without_bounds_is_the_ratio_everywhere():
     trainer, theta, data = problem("lvc", 2)
-    data = [task._replace(kl_coefficients=0.0 * task.kl_coefficients) for task in data]
-    promp, plain = replace(trainer, objective=clipped(clip=1e9)), replace(trainer, objective=ratio)
+    unbounded = Objective(value=clipped(epsilon=1e9), penalty=Penalty(coefficient=0.0))
+    promp, plain = with_objective(trainer, unbounded), with_objective(trainer, Objective(value=ratio))
+    data = penalised(data, 2, 0.0)
     for at in (theta, moved(theta, 0.1)):
         torch.testing.assert_close(promp.meta_gradient(at, data), plain.meta_gradient(at, data), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_float32_agrees_with_float64(objective):
-    trainer, state = small("inner.steps=2", f"outer.objective={objective}")
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_float32_agrees_with_float64(name):
+    trainer, state = small("inner.steps=2", f"outer.objective={name}")
     data = trainer.task_data(state, sampled(trainer, state))
     exact = trainer.meta_gradient(*in_float64(trainer, state, sampled(trainer, state)))
     for name, value in trainer.meta_gradient(state.theta, data).items():
@@ -145,41 +159,12 @@ def test_lvc_and_reinforce_have_one_gradient_and_two_hessians(per_task_scale):
     scaled = [
         replace(r, sample=replace(r.sample, advantages=per_task_scale * r.sample.advantages)) for r in data[0].rounds
     ]
-    leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
-    adapted = [adapt(leaves, scaled, t.inner)[-1].params for t in (lvc, reinforce)]
+    adapted = [adapt(leaves(theta), scaled, t.parts.inner)[-1].params for t in (lvc, reinforce)]
     torch.testing.assert_close(*adapted, rtol=1e-12, atol=1e-14)
     task = data[0]._replace(rounds=scaled)
-    gradients = [replace(t, objective=ratio).meta_gradient(theta, [task]) for t in (lvc, reinforce)]
+    plain = [with_objective(t, Objective(value=ratio)) for t in (lvc, reinforce)]
+    gradients = [t.meta_gradient(theta, [task]) for t in plain]
     assert any((gradients[0][name] - gradients[1][name]).abs().max() > 1e-4 for name in theta)
-
-
-def test_curvature_is_the_hessian_of_the_divergence_of_the_adapted_policies():
-    trainer, theta, data = problem("reinforce", 1)
-    at = moved(theta, 0.02)
-    direction = moved({name: torch.zeros_like(value) for name, value in theta.items()}, 1.0, 5)
-    product = trainer.curvature(at, data)(direction)
-
-    def kl(params):
-        return trainer.diagnose(params, data).kl[-1]
-
-    def second_derivative(h):
-        step = {name: h * value for name, value in direction.items()}
-        points = [{name: value + k * step[name] for name, value in at.items()} for k in (-2, -1, 0, 1, 2)]
-        values = [kl(point) for point in points]
-        return (-values[0] + 16 * values[1] - 30 * values[2] + 16 * values[3] - values[4]) / (12 * h * h)
-
-    assert inner_product(product, direction) == pytest.approx(second_derivative(3e-3), rel=1e-6)
-
-
-def test_curvature_is_linear_and_symmetric():
-    trainer, theta, data = problem("lvc", 2)
-    zero = {name: torch.zeros_like(value) for name, value in theta.items()}
-    u, v = moved(zero, 1.0, 1), moved(zero, 1.0, 2)
-    product = trainer.curvature(theta, data)
-    assert inner_product(product(u), v) == pytest.approx(inner_product(product(v), u), rel=1e-9)
-    sum_ = {name: 2.0 * u[name] - v[name] for name in u}
-    for name, value in product(sum_).items():
-        torch.testing.assert_close(value, 2.0 * product(u)[name] - product(v)[name], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("steps", [1, 2])

@@ -8,9 +8,13 @@ import torch
 from training_cases import in_float64, moved, sampled, small
 
 from metarl_cli.config import OuterConfig
-from metarl_cli.training.adaptation import adapt
+from metarl_cli.estimators import lvc
+from metarl_cli.params import leaves
+from metarl_cli.training.adaptation import Inner, adapt
 from metarl_cli.training.build import OBJECTIVES
-from metarl_cli.training.objectives import stage_kl
+from metarl_cli.training.exploration import EXPLORATIONS
+from metarl_cli.training.meta_gradient import Parts, TaskData, objective
+from metarl_cli.training.objectives import Penalty, clipped_surrogate, kl_penalty, stage_kl
 
 CLIP = 0.1
 
@@ -25,13 +29,12 @@ def case():
         replace(r, trajectories=replace(r.trajectories, mask=mask), sample=replace(r.sample, mask=mask))
         for r in data[0].rounds
     ]
-    leaves = {name: value.requires_grad_() for name, value in moved(theta, 0.1).items()}
-    return adapt(leaves, rounds, trainer.inner), rounds, torch.tensor([0.3, 0.9], dtype=torch.float64)
+    return adapt(leaves(moved(theta, 0.1)), rounds, trainer.parts.inner), rounds
 
 
 def steps(case):
     """(ρ, log π, Â, r) of every unmasked step of the last round, and the number of its step."""
-    stages, rounds, _ = case
+    stages, rounds = case
     sample, logp = rounds[-1].sample, stages[-1].logp.detach()
     rho = (logp - sample.behaviour_logp).exp()
     for n in range(4):
@@ -40,8 +43,9 @@ def steps(case):
                 yield n, t, *(float(value[n, t]) for value in (rho, logp, sample.advantages, sample.rewards))
 
 
-def value(name, case):
-    return OBJECTIVES[name](OuterConfig(clip=CLIP))(*case).item()
+def value(name, case, *, clip=CLIP):
+    stages, rounds = case
+    return OBJECTIVES[name](OuterConfig(clip=clip)).value(stages[-1], rounds[-1]).item()
 
 
 def test_vpg_is_the_mean_of_log_pi_times_the_advantage(case):
@@ -54,20 +58,33 @@ def test_ratio_is_the_mean_of_rho_times_the_advantage(case):
     assert value("ratio", case) == pytest.approx(expected, rel=1e-12)
 
 
-def test_clipped_is_promps_objective(case):
-    """min(ρÂ, clip(ρ)Â), less the mean over the stages before the last of η_k D_KL: both bounds are met."""
-    stages, rounds, eta = case
+def test_clipped_is_the_mean_of_the_smaller_of_two_surrogates(case):
+    """min(ρÂ, clip(ρ)Â): both bounds are met."""
     terms = [min(rho * a, min(max(rho, 1 - CLIP), 1 + CLIP) * a) for _, _, rho, _, a, _ in steps(case)]
     plain = [rho * a for _, _, rho, _, a, _ in steps(case)]
     assert {np.sign(a) for term, full, (*_, a, _) in zip(terms, plain, steps(case), strict=True) if term != full} == {
         -1,
         1,
     }
-    kl = stage_kl(stages, rounds)
-    assert kl.shape == (3,)
-    penalty = (eta[0] * kl[0] + eta[1] * kl[1]).item() / 2.0
-    assert penalty > 0.01
-    assert value("clipped", case) == pytest.approx(np.mean(terms) - penalty, rel=1e-12)
+    assert value("clipped", case) == pytest.approx(np.mean(terms), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_only_promp_pays_for_the_divergences_of_the_stages_before_the_last(case, name):
+    stages, rounds = case
+    eta = torch.tensor([0.3, 0.9], dtype=torch.float64)
+    kl = [divergence.item() for divergence in stage_kl(stages, rounds)]
+    penalty = (eta[0].item() * kl[0] + eta[1].item() * kl[1]) / 2.0 if name == "clipped" else 0.0
+    parts = Parts(
+        inner=Inner(surrogate=lvc, lr=0.1),
+        exploration=EXPLORATIONS["none"],
+        objective=OBJECTIVES[name](OuterConfig(clip=CLIP)),
+    )
+    task = TaskData(rounds, torch.zeros(()), {"coefficient": eta})
+    total, asked = objective(stages, task, parts)
+    assert total.item() == pytest.approx(value(name, case) - penalty, rel=1e-12)
+    assert [divergence.item() for divergence in asked] == (kl[:2] if name == "clipped" else [])
+    assert name != "clipped" or penalty > 0.01
 
 
 def test_dice_is_the_sum_of_rewards_weighted_with_the_ratios_so_far_per_step(case):
@@ -79,13 +96,46 @@ def test_dice_is_the_sum_of_rewards_weighted_with_the_ratios_so_far_per_step(cas
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_only_the_clipped_objective_looks_at_the_penalty(case, name):
-    stages, rounds, eta = case
-    other = OBJECTIVES[name](OuterConfig(clip=CLIP))(stages, rounds, 2.0 * eta).item()
-    assert (other != value(name, case)) == (name == "clipped")
-
-
-@pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_clip_is_the_settings(case, name):
-    other = OBJECTIVES[name](OuterConfig(clip=0.2))(*case).item()
+    other = value(name, case, clip=0.2)
     assert (other != value(name, case)) == (name == "clipped")
+
+
+def test_the_clipped_surrogate_is_an_array_function():
+    ratio, advantages = torch.tensor([0.5, 0.5, 1.0, 1.5, 1.5]), torch.tensor([1.0, -1.0, 2.0, 1.0, -1.0])
+    terms = clipped_surrogate(ratio, advantages, epsilon=0.25)
+    assert terms.tolist() == [0.5, -0.75, 2.0, 1.25, -1.5]
+    assert clipped_surrogate(ratio.reshape(5, 1), advantages.reshape(5, 1), epsilon=0.25).shape == (5, 1)
+
+
+def test_the_clipped_surrogate_has_the_gradient_of_the_ratio_where_that_is_one():
+    ratio = torch.ones(3, requires_grad=True)
+    advantages = torch.tensor([1.0, -2.0, 0.5])
+    (gradient,) = torch.autograd.grad(clipped_surrogate(ratio, advantages, epsilon=0.1).sum(), ratio)
+    assert torch.equal(gradient, advantages)
+
+
+def test_the_penalty_is_a_mean_over_stages():
+    assert kl_penalty(torch.tensor([1.0, 4.0]), torch.tensor([0.5, 0.25])).item() == 0.75
+
+
+@pytest.mark.parametrize(
+    ("kl", "factors"),
+    [
+        ((0.0, 0.0), (0.5, 0.5)),
+        ((0.0066, 0.0068), (0.5, 1.0)),
+        ((0.0149, 0.0151), (1.0, 2.0)),
+        ((0.01, 9.0), (1.0, 2.0)),
+    ],
+)
+def test_the_penalty_follows_its_target(kl, factors):
+    """Halved below target/1.5, doubled above 1.5·target: each stage by itself."""
+    penalty = Penalty(coefficient=0.001, target=0.01)
+    (adjusted,) = penalty.update(penalty.init(2), kl).values()
+    torch.testing.assert_close(adjusted, 0.001 * torch.tensor(factors))
+
+
+def test_without_a_target_the_penalty_stays():
+    penalty = Penalty(coefficient=0.001)
+    state = penalty.init(3)
+    assert penalty.update(state, [9.0, 9.0, 9.0]) is state

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -33,6 +34,9 @@ def positive_definite(seed, condition=10.0):
     return basis @ torch.diag(torch.logspace(0, torch.tensor(condition).log10(), 8, dtype=DTYPE)) @ basis.T
 
 
+NOWHERE = Diagnosis(0.0, [0.0])
+
+
 class Quadratic:
     """J = cᵀx − ½xᵀAx to ascend, with D_KL = ½(x − x₀)ᵀH(x − x₀)."""
 
@@ -47,12 +51,17 @@ class Quadratic:
         objective = self.c @ x - 0.5 * x @ self.a @ x
         return Diagnosis(objective.item(), [7.0, (0.5 * moved @ self.h @ moved).item()])
 
+    def gradient(self, params):
+        return unflat(self.c - self.a @ flat(params))
+
     @property
     def problem(self):
         return MetaProblem(
-            gradient=lambda params: unflat(self.c - self.a @ flat(params)),
+            before=self.evaluate(unflat(self.x0)),
+            first=self.gradient(unflat(self.x0)),
+            gradient=self.gradient,
             evaluate=self.evaluate,
-            curvature=lambda params: lambda vector: unflat(self.h @ flat(vector)),
+            curvature=lambda: lambda vector: unflat(self.h @ flat(vector)),
         )
 
 
@@ -65,9 +74,10 @@ def test_an_update_ascends_and_leaves_what_it_was_given(name):
     state = optimizer.init(theta)
     before = copy.deepcopy((theta, state))
     quadratic = Quadratic(flat(theta))
-    following, moved = optimizer.update(theta, state, quadratic.problem)
+    following, moved, after = optimizer.update(theta, state, quadratic.problem)
     torch.testing.assert_close((theta, state), before, rtol=0.0, atol=0.0)
     assert quadratic.evaluate(following).objective > quadratic.evaluate(theta).objective
+    assert after == quadratic.evaluate(following)
     assert set(moved) == set(state)
     assert set(optimizer.columns) <= set(state)
     assert all(state[column].dim() == 0 for column in optimizer.columns)
@@ -79,15 +89,22 @@ def test_sgd_by_hand():
     expected = flat(theta)
     for _ in range(3):
         expected = expected + 0.01 * flat(problem.gradient(unflat(expected)))
-    following, state = OPTIMIZERS["sgd"].update(theta, {}, problem)
+    following, state, _ = OPTIMIZERS["sgd"].update(theta, {}, problem)
     torch.testing.assert_close(flat(following), expected)
     assert state == {}
 
 
 def gradients_problem(gradients):
     """A problem with a given sequence of gradients, whatever θ is."""
-    remaining = iter(gradients)
-    return MetaProblem(gradient=lambda theta: next(remaining), evaluate=None, curvature=None)
+    first, *others = gradients
+    remaining = iter(others)
+    return MetaProblem(
+        before=NOWHERE,
+        first=first,
+        gradient=lambda theta: next(remaining),
+        evaluate=lambda theta: NOWHERE,
+        curvature=lambda: pytest.fail("no business of this optimiser"),
+    )
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-7])
@@ -96,7 +113,7 @@ def test_adam_is_the_formula_of_its_docstring(scale):
     theta, gradients = theta_of(), [theta_of(seed) for seed in range(10, 16)]
     gradients = [{name: scale * value for name, value in gradient.items()} for gradient in gradients]
     optimizer = adam(lr=0.05, steps=6)
-    stepped, state = optimizer.update(theta, optimizer.init(theta), gradients_problem(gradients))
+    stepped, state, _ = optimizer.update(theta, optimizer.init(theta), gradients_problem(gradients))
     x, m, v = flat(theta), torch.zeros(8, dtype=DTYPE), torch.zeros(8, dtype=DTYPE)
     for t, gradient in enumerate(gradients, start=1):
         g = flat(gradient)
@@ -119,7 +136,7 @@ def test_adam_against_torch_where_epsilon_does_not_matter(scale, equal):
         reference.step()
     optimizer = adam(lr=0.05, steps=6)
     scaled = [{name: scale * value for name, value in gradient.items()} for gradient in gradients]
-    stepped, _ = optimizer.update(theta, optimizer.init(theta), gradients_problem(scaled))
+    stepped, *_ = optimizer.update(theta, optimizer.init(theta), gradients_problem(scaled))
     assert torch.allclose(flat(stepped), flat(leaves).detach(), rtol=1e-6) == equal
 
 
@@ -127,8 +144,8 @@ def test_adams_moments_live_on():
     """Twice three steps are six steps."""
     theta, gradients = theta_of(), [theta_of(seed) for seed in range(10, 16)]
     half, whole = adam(lr=0.05, steps=3), adam(lr=0.05, steps=6)
-    first = half.update(theta, half.init(theta), gradients_problem(gradients[:3]))
-    second = half.update(*first, gradients_problem(gradients[3:]))
+    theta_3, state_3, _ = half.update(theta, half.init(theta), gradients_problem(gradients[:3]))
+    second = half.update(theta_3, state_3, gradients_problem(gradients[3:]))
     assert_same(second, whole.update(theta, whole.init(theta), gradients_problem(gradients)))
 
 
@@ -146,7 +163,7 @@ def test_a_small_trust_region_is_the_natural_gradient_at_its_edge():
     g = flat(quadratic.problem.gradient(theta))
     natural = torch.linalg.solve(quadratic.h, g)
     step = (2.0 * max_kl / (g @ natural)).sqrt() * natural
-    following, state = optimizer.update(theta, optimizer.init(theta), quadratic.problem)
+    following, state, _ = optimizer.update(theta, optimizer.init(theta), quadratic.problem)
     moved = flat(following) - flat(theta)
     ratio = (moved.norm() / step.norm()).item()
     assert min(abs(ratio - 1.0), abs(ratio - 0.8)) < 1e-3  # 0.8 where rounding put the edge itself outside
@@ -158,7 +175,7 @@ def test_a_small_trust_region_is_the_natural_gradient_at_its_edge():
 def test_the_line_search_shrinks_by_four_fifths_until_both_conditions_hold():
     theta = theta_of()
     quadratic, optimizer = Quadratic(flat(theta)), trust_region(max_kl=30.0)
-    following, _ = optimizer.update(theta, optimizer.init(theta), quadratic.problem)
+    following, *_ = optimizer.update(theta, optimizer.init(theta), quadratic.problem)
     start, *candidates = [x - flat(theta) for x in quadratic.evaluations]
     assert not start.any()
     assert len(candidates) > 2
@@ -179,22 +196,19 @@ def test_a_divergence_outside_the_region_is_rejected():
         calls.append(params)
         return Diagnosis(float(len(calls)), [0.0, 0.0101])
 
-    far = MetaProblem(gradient=problem.gradient, evaluate=evaluate, curvature=problem.curvature)
-    following, state = optimizer.update(theta, optimizer.init(theta), far)
+    far = replace(problem, before=Diagnosis(0.0, [0.0, 0.0]), evaluate=evaluate)
+    following, state, after = optimizer.update(theta, optimizer.init(theta), far)
+    assert after == far.before
     assert_same(following, theta)
     assert int(state["rejected"]) == 1
-    assert len(calls) == 16
+    assert len(calls) == 15  # the candidates, and not where they start from
 
 
 @pytest.mark.parametrize("curvature", [0.0, -1.0, float("nan")])
 def test_a_curvature_that_is_none_moves_nothing(curvature):
     theta, optimizer = theta_of(), trust_region(max_kl=0.01)
     problem = Quadratic(flat(theta)).problem
-    flat_problem = MetaProblem(
-        gradient=problem.gradient,
-        evaluate=problem.evaluate,
-        curvature=lambda params: lambda v: {name: curvature * value for name, value in v.items()},
-    )
-    following, state = optimizer.update(theta, optimizer.init(theta), flat_problem)
+    flat_problem = replace(problem, curvature=lambda: lambda v: {name: curvature * value for name, value in v.items()})
+    following, state, _ = optimizer.update(theta, optimizer.init(theta), flat_problem)
     assert_same(following, theta)
     assert int(state["rejected"]) == 1

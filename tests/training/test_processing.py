@@ -177,7 +177,7 @@ def test_tasks_that_never_pay_stay_finite(variate, rewards):
     trainer, state = small(f"inner.estimator={estimator}", *settings)
     rounds = sampled(trainer, state)
     assert not rounds[0].trajectories.rewards.any()
-    following, after = trainer.step(state, rounds)
+    following, (_, after) = trainer.step(state, rounds)
     assert all(bool(torch.isfinite(value).all()) for value in following.theta.values())
     assert np.isfinite([after.objective, *after.kl]).all()
 

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 import pytest
 import torch
 from torch import Tensor
-from training_cases import in_float64, moved, sampled, small, with_estimator
+from training_cases import in_float64, moved, sampled, small, with_estimator, with_inner
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import with_overrides
@@ -52,18 +52,19 @@ def test_a_step_moves_theta_and_leaves_what_it_was_given(algorithm):
     trainer, state = named(algorithm)
     rounds = sampled(trainer, state)
     before = copy.deepcopy((state, rounds))
-    following, after = trainer.step(state, rounds)
+    following, ascent = trainer.step(state, rounds)
     assert_same((state, rounds), before)
     assert following.iteration == state.iteration + 1 == 1
     assert any(not torch.equal(following.theta[name], state.theta[name]) for name in state.theta)
-    assert after == trainer.diagnose(following.theta, trainer.task_data(state, rounds))
+    data = trainer.task_data(state, rounds)
+    assert ascent == (trainer.diagnose(state.theta, data), trainer.diagnose(following.theta, data))
     assert not any(tensor.requires_grad for tensor in tensors((following, rounds)))
 
 
 @pytest.mark.parametrize("algorithm", [name for name, a in ALGORITHMS.items() if a.inner in ("dice", "tmaml")])
 def test_products_of_ratios_stay_finite_away_from_what_sampled(algorithm):
     trainer, state = named(algorithm, overrides=("sampling.horizon=100",))
-    recorded = replace(trainer, inner=replace(trainer.inner, magic_box=False))
+    recorded = with_inner(trainer, magic_box=False)
     (task, *_) = trainer.task_data(state, sampled(trainer, state))
     unlikely = [replace(r, sample=replace(r.sample, behaviour_logp=r.sample.behaviour_logp - 1.0)) for r in task.rounds]
     far = [task._replace(rounds=unlikely)]  # every ratio is e, a product of a hundred more than float32 can hold
@@ -124,7 +125,7 @@ def test_every_round_is_sampled_by_the_policy_adapted_on_the_rounds_before(steps
     assert len(rounds) == steps + 1
     for task in range(trainer.tasks):
         data = [for_task(round_, task) for round_ in rounds]
-        stages = adapt({k: v.clone().requires_grad_() for k, v in state.theta.items()}, data, trainer.inner)
+        stages = adapt({k: v.clone().requires_grad_() for k, v in state.theta.items()}, data, trainer.parts.inner)
         for stage, round_ in zip(stages, data, strict=True):
             torch.testing.assert_close(stage.policy.mean, round_.trajectories.behaviour.mean, rtol=1e-4, atol=1e-5)
             log_std = round_.trajectories.behaviour.log_std.flatten()
@@ -136,7 +137,7 @@ def test_every_round_is_sampled_by_the_policy_adapted_on_the_rounds_before(steps
 
 def test_sampling_adapts_as_the_meta_gradient_does_also_to_first_order():
     trainer, state = small("inner.steps=2")
-    first_order = replace(trainer, inner=replace(trainer.inner, first_order=True))
+    first_order = with_inner(trainer, first_order=True)
     assert_same(sampled(trainer, state), sampled(first_order, state))
 
 
@@ -152,7 +153,7 @@ def test_an_inner_step_is_theta_plus_alpha_times_the_gradient_of_the_mean_over_s
     stage = stage_at(leaves, round_)
     total = ESTIMATORS[name].surrogate(stage.logp, round_.sample) * 4.0  # surrogates average over the N trajectories
     gradients = torch.autograd.grad(total / mask.sum(), list(leaves.values()), retain_graph=True)
-    adapted = inner_step(stage, round_, trainer.inner, differentiable=False)
+    adapted = inner_step(stage, round_, trainer.parts.inner, differentiable=False)
     for (key, value), gradient in zip(leaves.items(), gradients, strict=True):
         torch.testing.assert_close(adapted[key], (value + 0.3 * gradient).detach())
         assert adapted[key].requires_grad  # through θ itself
@@ -165,7 +166,7 @@ def test_adapt_leaves_what_it_was_given(differentiable):
     theta, data = in_float64(trainer, state, sampled(trainer, state))
     leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
     before = copy.deepcopy(data[0].rounds)
-    stages = adapt(leaves, data[0].rounds, trainer.inner, differentiable=differentiable)
+    stages = adapt(leaves, data[0].rounds, trainer.parts.inner, differentiable=differentiable)
     assert len(stages) == 3
     assert stages[0].params is leaves
     assert_same(data[0].rounds, before)
@@ -175,9 +176,8 @@ def test_adapt_leaves_what_it_was_given(differentiable):
 def test_one_step_on_what_was_sampled_improves_the_objective():
     trainer, state = named("promp", overrides=["sampling.trajectories=20", "outer.lr=0.003"])
     rounds = sampled(trainer, state)
-    data = trainer.task_data(state, rounds)
-    following, after = trainer.step(state, rounds)
-    assert after.objective > trainer.diagnose(state.theta, data).objective
+    following, (before, after) = trainer.step(state, rounds)
+    assert after.objective > before.objective
     assert 0.0 < after.kl[0] < 0.1
     assert following.iteration == 1
 
@@ -200,38 +200,12 @@ def test_training_learns_to_reach_the_goal():
     assert gains[1] > gains[0]
 
 
-@pytest.mark.parametrize(
-    ("kl", "factors"),
-    [
-        ((0.0, 0.0), (0.5, 0.5)),
-        ((0.0066, 0.0068), (0.5, 1.0)),
-        ((0.0149, 0.0151), (1.0, 2.0)),
-        ((0.01, 9.0), (1.0, 2.0)),
-    ],
-)
-def test_the_penalty_follows_its_target(kl, factors):
-    """Halved below target/1.5, doubled above 1.5·target: each stage by itself, the last stage has none."""
+def test_the_penalty_is_updated_with_the_divergences_before_the_last_stage_after_the_step():
     trainer, state = small("inner.steps=2", "outer.kl_target=0.01", "outer.kl_coefficient=0.001")
-    adjusted = adjusted_by(trainer, state, [*kl, 77.0])
-    torch.testing.assert_close(adjusted, 0.001 * torch.tensor(factors))
-
-
-def test_without_a_target_the_penalty_stays():
-    trainer, state = small("inner.steps=2", "outer.kl_coefficient=0.001")
-    assert adjusted_by(trainer, state, [9.0, 9.0, 9.0]).tolist() == state.kl_coefficients.tolist()
-
-
-def adjusted_by(trainer, state, kl):
-    """The coefficients after a step whose divergences are made to be these."""
-
-    class Fixed(type(trainer)):
-        __slots__ = ()
-
-        def diagnose(self, theta, data):
-            return super().diagnose(theta, data)._replace(kl=kl)
-
-    fixed = Fixed(**{field.name: getattr(trainer, field.name) for field in fields(trainer)})
-    return fixed.step(state, sampled(trainer, state))[0].kl_coefficients
+    following, ascent = trainer.step(state, sampled(trainer, state))
+    expected = trainer.parts.objective.penalty.update(state.penalty, ascent.after.kl[:2])
+    assert_same(following.penalty, expected)
+    assert not torch.equal(following.penalty["coefficient"], state.penalty["coefficient"])
 
 
 def test_divergences_are_means_over_unmasked_steps():
@@ -241,7 +215,7 @@ def test_divergences_are_means_over_unmasked_steps():
     theta, data = in_float64(trainer, state, rounds)
     at = moved(theta, 0.1)
     for task in data:
-        stages = adapt({k: v.requires_grad_() for k, v in at.items()}, task.rounds, trainer.inner)
+        stages = adapt({k: v.requires_grad_() for k, v in at.items()}, task.rounds, trainer.parts.inner)
         for value, stage, round_ in zip(stage_kl(stages, task.rounds), stages, task.rounds, strict=True):
             kl = policies.kl_divergence(round_.trajectories.behaviour, stage.policy)
             torch.testing.assert_close(value, kl[round_.sample.mask > 0].mean())
@@ -267,7 +241,11 @@ def test_the_control_variate_learns_from_the_rounds_before_the_last():
     for stage in range(3):
         data = rounds[stage].trajectories
         other = [*rounds]
-        other[stage] = replace(rounds[stage], trajectories=replace(data, rewards=data.rewards.flip(1) + 1.0))
+        other[stage] = replace(
+            rounds[stage],
+            trajectories=replace(data, rewards=data.rewards.flip(1) + 1.0),
+            returns=rounds[stage].returns.flip(1) + 1.0,
+        )
         relearned = trainer.step(state, other)[0].control_variate
         assert all(torch.equal(relearned[name], learned[name]) for name in learned) == (stage == 2)
 
@@ -277,11 +255,10 @@ def test_a_state_is_tensors_and_a_number(algorithm):
     """So that a checkpoint can be loaded without running code."""
     _, state = named(algorithm)
     assert [field.name for field in fields(TrainState)] == list(
-        ("theta", "optimizer_state", "control_variate", "kl_coefficients", "iteration")
+        ("theta", "optimizer_state", "control_variate", "penalty", "iteration")
     )
-    for entries in (state.theta, state.optimizer_state, state.control_variate):
+    for entries in (state.theta, state.optimizer_state, state.control_variate, state.penalty):
         assert all(type(key) is str and type(value) is Tensor for key, value in entries.items())
-    assert type(state.kl_coefficients) is Tensor
     assert type(state.iteration) is int
 
 

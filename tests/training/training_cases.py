@@ -10,10 +10,13 @@ from torch import Tensor
 
 from metarl_cli.config import RunConfig, with_overrides
 from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.params import ascend, leaves
 from metarl_cli.training import policies
-from metarl_cli.training.adaptation import inner_step, stage_at
+from metarl_cli.training.adaptation import adapted, stage_at
 from metarl_cli.training.build import build
-from metarl_cli.training.trainer import TaskData, Trainer, TrainState
+from metarl_cli.training.meta_gradient import TaskData
+from metarl_cli.training.objectives import Objective, Penalty
+from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Gaussian, Params, Round
 
 SMALL = (
@@ -59,22 +62,38 @@ def in_float64(trainer: Trainer, state: TrainState, rounds: Sequence[Round]) -> 
     """θ and the data of each task, as if θ in float64 had sampled them: every ratio is 1 to the last digit."""
     theta = double(state.theta)
     data = [TaskData(*map(double, task)) for task in trainer.task_data(state, rounds)]
-    return theta, [task._replace(rounds=_resampled(trainer, theta, task.rounds)) for task in data]
+    return theta, [task._replace(rounds=resampled(trainer, theta, task.rounds)) for task in data]
 
 
-def _resampled(trainer: Trainer, theta: Params, rounds: Sequence[Round]) -> list[Round]:
+def resampled(trainer: Trainer, theta: Params, rounds: Sequence[Round]) -> list[Round]:
+    """The rounds of a task with the policies recorded that θ adapts to on them."""
     params, renewed = theta, list[Round]()
     for round_ in rounds:
-        params = {name: value.detach().requires_grad_() for name, value in params.items()}
-        stage = stage_at(params, round_)
+        stage = stage_at(leaves(params), round_)
         behaviour = Gaussian(stage.policy.mean.detach(), stage.policy.log_std.detach())
         per_action = stage.logp_per_action.detach()
         logp = policies.log_prob(behaviour, round_.trajectories.actions)
         trajectories = replace(round_.trajectories, behaviour=behaviour, behaviour_logp=logp)
-        sample = replace(round_.sample, behaviour_logp=per_action if trainer.inner.per_action else logp)
+        sample = replace(round_.sample, behaviour_logp=per_action if trainer.parts.inner.per_action else logp)
         renewed.append(replace(round_, trajectories=trajectories, sample=sample))
-        params = inner_step(stage, renewed[-1], trainer.inner, differentiable=False)
+        params = adapted(stage, renewed[-1], trainer.parts.inner)
     return renewed
+
+
+def with_objective(trainer: Trainer, objective: Objective) -> Trainer:
+    """The same trainer with another outer objective."""
+    return replace(trainer, parts=replace(trainer.parts, objective=objective))
+
+
+def with_inner(trainer: Trainer, **changes: object) -> Trainer:
+    """The same trainer with another adaptation step."""
+    return replace(trainer, parts=replace(trainer.parts, inner=replace(trainer.parts.inner, **changes)))
+
+
+def penalised(data: Sequence[TaskData], steps: int, coefficient: float) -> list[TaskData]:
+    """The data with η of every stage made this one."""
+    eta = double(Penalty(coefficient=coefficient).init(steps))
+    return [task._replace(penalty=eta) for task in data]
 
 
 def moved(theta: Params, distance: float, seed: int = 0) -> Params:
@@ -86,11 +105,6 @@ def moved(theta: Params, distance: float, seed: int = 0) -> Params:
     }
 
 
-def along(theta: Params, direction: Params, distance: float) -> Params:
-    """θ + h·v."""
-    return {name: value + distance * direction[name] for name, value in theta.items()}
-
-
 def inner_product(left: Params, right: Params) -> float:
     """Σ over all parameters."""
     return sum(float((left[name] * right[name]).sum()) for name in left)
@@ -98,5 +112,5 @@ def inner_product(left: Params, right: Params) -> float:
 
 def slope(function, theta: Params, direction: Params, h: float = 1e-5) -> float:
     """dJ(θ + hv)/dh by central differences of fourth order."""
-    at = {k: function(along(theta, direction, k * h)) for k in (-2, -1, 1, 2)}
+    at = {k: function(ascend(theta, direction, k * h)) for k in (-2, -1, 1, 2)}
     return (8.0 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12.0 * h)

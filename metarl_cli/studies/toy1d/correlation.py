@@ -19,6 +19,7 @@ from torch import Tensor
 
 from metarl_cli.errors import unknown_name
 from metarl_cli.estimators import ESTIMATORS, per_step
+from metarl_cli.params import stack
 from metarl_cli.seeding import numpy_generator, torch_generator
 from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.studies.toy1d.estimates import (
@@ -170,8 +171,7 @@ def _truth_batch(problem: Problem, settings: Toy1DSettings, batch: int) -> tuple
 
 
 def _exactly_adapted(problem: Problem, settings: Toy1DSettings) -> Params:
-    adapted = [adapted_params(problem.line, problem.theta, goal, settings.inner_lr) for goal in problem.line.goals]
-    return {name: torch.stack([params[name] for params in adapted]) for name in problem.theta}
+    return stack([adapted_params(problem.line, problem.theta, goal, settings.inner_lr) for goal in problem.line.goals])
 
 
 def _sample(problem: Problem, name: str, params: Params, samples: int, *indices: int) -> Trajectories:

@@ -18,10 +18,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from metarl_cli.params import flatten, unflatten
 from metarl_cli.training import policies
 from metarl_cli.types import Params
 
-__all__ = ["Expansion", "PolicyFunction", "expand", "flatten", "hessian", "interpolation"]
+__all__ = ["Expansion", "PolicyFunction", "expand", "hessian", "interpolation"]
 
 PolicyFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """`function(means, log_std)`: a scalar, from the means [K] at the nodes and log σ."""
@@ -44,11 +45,6 @@ class Expansion:
     jacobian: Tensor
     curvature: Tensor
     limit: float
-
-
-def flatten(params: Params) -> Tensor:
-    """All parameters as one vector [D]."""
-    return torch.cat([value.flatten() for value in params.values()])
 
 
 def nodes(count: int, limit: float) -> Tensor:
@@ -74,7 +70,7 @@ def expand(params: Params, *, count: int, limit: float) -> Expansion:
     theta, points = flatten(params), nodes(count, limit)
 
     def mean(vector: Tensor, point: Tensor) -> Tensor:
-        return policies.distribution(_unflatten(vector, params), point.reshape(1, 1)).mean.squeeze()
+        return policies.distribution(unflatten(vector, params), point.reshape(1, 1)).mean.squeeze()
 
     by_theta = torch.func.grad(mean)
     jacobian = torch.func.vmap(by_theta, (None, 0))(theta, points)
@@ -108,8 +104,3 @@ def hessian(function: PolicyFunction, expansion: Expansion) -> Tensor:
 def _chebyshev(x: Tensor, count: int) -> Tensor:
     """T₀ … T_{K−1} at x ∈ [−1, 1], [..., K]."""
     return torch.cos(torch.arange(count, dtype=x.dtype) * torch.acos(x.clamp(-1.0, 1.0)).unsqueeze(-1))
-
-
-def _unflatten(vector: Tensor, like: Params) -> Params:
-    parts = torch.split(vector, [value.numel() for value in like.values()])
-    return {name: part.reshape(value.shape) for (name, value), part in zip(like.items(), parts, strict=True)}

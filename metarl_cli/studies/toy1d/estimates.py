@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from metarl_cli.studies.toy1d.derivatives import Expansion, flatten, hessian, interpolation
+from metarl_cli.params import flatten, leaves, mean, stack
+from metarl_cli.studies.toy1d.derivatives import Expansion, hessian, interpolation
 from metarl_cli.training import policies
-from metarl_cli.training.adaptation import Inner, adapt, inner_step, stage_at
+from metarl_cli.training.adaptation import Inner, adapted, stage_at
 from metarl_cli.training.control_variates import (
     MetaSettings,
     MetaState,
     meta_control_variate,
     per_task_control_variate,
 )
-from metarl_cli.training.objectives import vpg
+from metarl_cli.training.exploration import EXPLORATIONS
+from metarl_cli.training.meta_gradient import Parts, TaskData, gradient
+from metarl_cli.training.objectives import Objective, vpg
 from metarl_cli.training.returns import discounted_returns
 from metarl_cli.types import Gaussian, Params, Round, Sample, Surrogate, Trajectories, for_task
 
@@ -52,14 +55,16 @@ def per_task_baseline(trajectories: Trajectories) -> Tensor:
 
 def round_with(trajectories: Trajectories, baseline: Tensor) -> Round:
     """The trajectories with undiscounted returns, and advantages Gₜ − bₜ without normalisation."""
+    returns = discounted_returns(trajectories.rewards, 1.0)
     sample = Sample(
         behaviour_logp=trajectories.behaviour_logp,
         rewards=trajectories.rewards,
-        advantages=discounted_returns(trajectories.rewards, 1.0) - baseline,
+        advantages=returns - baseline,
         control_variate=baseline,
         mask=trajectories.mask,
     )
-    return Round(trajectories=trajectories, sample=sample, scale=torch.ones(len(baseline), dtype=baseline.dtype))
+    scale = torch.ones(len(baseline), dtype=baseline.dtype)
+    return Round(trajectories=trajectories, sample=sample, returns=returns, scale=scale)
 
 
 def estimate_hessians(surrogate: Surrogate, round_: Round, expansion: Expansion) -> Tensor:
@@ -70,35 +75,27 @@ def estimate_hessians(surrogate: Surrogate, round_: Round, expansion: Expansion)
 
 def estimate_gradients(surrogate: Surrogate, params: Params, round_: Round) -> Tensor:
     """∇ of the surrogate at the policy of each task, [M, D]; the round was sampled with these policies."""
-    leaves = _leaves(params)
+    at = leaves(params)
     stages = (
-        stage_at({name: value[task] for name, value in leaves.items()}, for_task(round_, task))
+        stage_at({name: value[task] for name, value in at.items()}, for_task(round_, task))
         for task in range(len(round_.scale))
     )
     values = [surrogate(stage.logp, for_task(round_, task).sample) for task, stage in enumerate(stages)]
-    gradients = torch.autograd.grad(torch.stack(values).sum(), list(leaves.values()))
-    return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)
+    gradients = torch.autograd.grad(torch.stack(values).sum(), list(at.values()))
+    return torch.cat([part.flatten(1) for part in gradients], dim=1)
 
 
 def adapted_policies(theta: Params, round_: Round, inner: Inner) -> Params:
-    """θ′ of each task, [M, …], without a graph: the policies that sample the outer round."""
-    leaves = _leaves(theta)
+    """θ′ of each task, [M, …]: the policies that sample the outer round."""
     tasks = [for_task(round_, task) for task in range(len(round_.scale))]
-    adapted = [inner_step(stage_at(leaves, task), task, inner, differentiable=False) for task in tasks]
-    # A policy that samples is data: what depends on θ is recomputed from the stored rounds.
-    return {name: torch.stack([params[name] for params in adapted]).detach() for name in theta}
+    return stack([adapted(stage_at(leaves(theta), task), task, inner) for task in tasks])
 
 
 def estimate_meta_gradient(theta: Params, rounds: Sequence[Round], inner: Inner) -> Tensor:
     """∇_θ of the mean over tasks of the policy-gradient objective at θ′, through the inner step, [D]."""
-    leaves = _leaves(theta)
-    no_penalty = torch.zeros(1, dtype=leaves["log_std"].dtype)
-    objectives = []
-    for task in range(len(rounds[0].scale)):
-        of_task = [for_task(round_, task) for round_ in rounds]
-        objectives.append(vpg(adapt(leaves, of_task, inner), of_task, no_penalty))
-    gradients = torch.autograd.grad(torch.stack(objectives).mean(), list(leaves.values()))
-    return flatten(dict(zip(leaves, gradients, strict=True)))
+    parts = Parts(inner=inner, exploration=EXPLORATIONS["none"], objective=Objective(value=vpg))
+    tasks = [[for_task(round_, task) for round_ in rounds] for task in range(len(rounds[0].scale))]
+    return flatten(mean([gradient(theta, TaskData(data, torch.zeros(()), {}), parts) for data in tasks]))
 
 
 def _task_hessian(surrogate: Surrogate, round_: Round, expansion: Expansion) -> Tensor:
@@ -110,8 +107,3 @@ def _task_hessian(surrogate: Surrogate, round_: Round, expansion: Expansion) -> 
         return surrogate(policies.log_prob(policy, trajectories.actions), round_.sample)
 
     return hessian(objective, expansion)
-
-
-def _leaves(params: Params) -> Params:
-    # Cut from whatever made them, so that a gradient with respect to exactly these tensors can be taken.
-    return {name: value.detach().requires_grad_() for name, value in params.items()}

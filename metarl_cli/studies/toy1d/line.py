@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl_cli.envs.points import TOY_1D
+from metarl_cli.params import ascend
 from metarl_cli.training import policies
 from metarl_cli.types import Gaussian, Params, Trajectories
 
@@ -136,8 +137,7 @@ def meta_gradient(line: Line, params: Params, lr: float) -> Params:
 
 def adapted_params(line: Line, params: Params, goal: float, lr: float) -> Params:
     """θ′ = θ + α ∇J(θ)/T with the exact gradient, differentiable."""
-    step = gradient(line, params, goal)
-    return {name: tensor + lr / line.horizon * step[name] for name, tensor in params.items()}
+    return ascend(params, gradient(line, params, goal), lr / line.horizon)
 
 
 def _outcomes(line: Line, goal: float) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from metarl_cli.envs.points import TOY_1D
+from metarl_cli.params import ascend, flatten
 from metarl_cli.seeding import numpy_generator, torch_generator
-from metarl_cli.studies.toy1d.derivatives import Expansion, expand, flatten, hessian, interpolation
+from metarl_cli.studies.toy1d.derivatives import Expansion, expand, hessian, interpolation
 from metarl_cli.studies.toy1d.line import STATE_LIMIT, Line, grid, meta_gradient, simulate, value_of_means
 from metarl_cli.training import policies
 from metarl_cli.training.control_variates import MetaSettings, MetaState, init_meta, update_meta
@@ -107,8 +108,7 @@ def train(line: Line, settings: Toy1DSettings, generator: torch.Generator) -> Pa
     """Some ascent along the exact meta-gradient, from fresh weights: the paper's "partially trained" policy."""
     theta = policies.init(generator, (1, *settings.hidden, 1), dtype=torch.float64)
     for _ in range(settings.training_steps):
-        step = meta_gradient(line, theta, settings.inner_lr)
-        theta = {name: value + settings.training_lr * step[name] for name, value in theta.items()}
+        theta = ascend(theta, meta_gradient(line, theta, settings.inner_lr), settings.training_lr)
     return theta
 
 

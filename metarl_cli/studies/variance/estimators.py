@@ -20,16 +20,16 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
-import torch
 
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import RunFailedError
 from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.params import flatten
 from metarl_cli.studies.variance.statistics import Array
 from metarl_cli.training.build import build
 from metarl_cli.training.processing import CONTROL_VARIATES, prediction_quality
 from metarl_cli.training.trainer import Trainer, TrainState
-from metarl_cli.types import Params, Round
+from metarl_cli.types import Round
 
 __all__ = [
     "MEASURED",
@@ -150,7 +150,7 @@ def build_bench(config: RunConfig, names: Sequence[str], *, threads: int = 1) ->
     carrier = replace(carrier, processing=processing)
     built = {name: build(MEASURED[name].configured(config), threads=threads)[0] for name in names}
     trainers = {name: replace(trainer, workers=carrier.workers) for name, trainer in built.items()}
-    state = carrier.init(fresh.theta, kl_coefficient=config.outer.kl_coefficient)
+    state = carrier.init(fresh.theta)
     return Bench(carrier, MappingProxyType(trainers)), state
 
 
@@ -179,7 +179,7 @@ def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
         for name, trainer in bench.trainers.items():
             batch = batches[MEASURED[name].adaptation]
             data = trainer.task_data(state, batch)
-            gradients[name].append(_flat(trainer.meta_gradient(state.theta, data)))
+            gradients[name].append(flatten(trainer.meta_gradient(state.theta, data)).double().numpy())
             explained[name].append(_explained(name, trainer, state, batch))
     _check_finite(gradients, state.iteration)
     before, *_, after = np.mean(returns, axis=0)
@@ -199,11 +199,6 @@ def _explained(name: str, trainer: Trainer, state: TrainState, batch: Sequence[R
         return float("nan")
     stages = prediction_quality(batch, trainer.processing, state.control_variate)
     return fmean(stage.explained_variance for stage in stages)
-
-
-def _flat(gradient: Params) -> Array:
-    flat: Array = torch.cat([part.flatten() for part in gradient.values()]).double().numpy()
-    return flat
 
 
 def _check_finite(gradients: Mapping[str, Sequence[Array]], iteration: int) -> None:
