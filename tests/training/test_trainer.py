@@ -208,6 +208,18 @@ def test_the_penalty_is_updated_with_the_divergences_before_the_last_stage_after
     assert not torch.equal(following.penalty["coefficient"], state.penalty["coefficient"])
 
 
+def test_on_the_corners_the_penalty_holds_the_policy_before_adaptation():
+    """Ten times less divergence there, at the least, than with the released η, which penalises next to nothing."""
+    moved_by = []
+    for overrides in ([], ["outer.kl_coefficient=0.0005"]):
+        config = run_config("promp", "PointCorner", profile="smoke")
+        trainer, state = build(with_overrides(config, ["sampling.tasks=4", "policy.hidden=16,16", *overrides]))
+        _, ascent = trainer.step(state, sampled(trainer, state))
+        moved_by.append(ascent.after.kl[0])
+    held, free = moved_by
+    assert 0.0 < 10.0 * held < free
+
+
 def test_divergences_are_means_over_unmasked_steps():
     trainer, state = small("environment.name=HopperRandParams", "sampling.horizon=60")
     rounds = sampled(trainer, state)
