@@ -61,22 +61,25 @@ def reproduce(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Child processes at a time, one thread each. Default: one per core.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is missing, in seconds of one core.")] = False,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Only say what is missing, in core-hours, and when it ends on 2, 16, 64 cores."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Run what a figure still lacks, draw it, and compare it with the published one. Ctrl-C stops, a rerun goes on.
 
     Example: metarl reproduce promp-fig4 --profile quick
     """
-    from metarl_cli.studies.reproduce import Request, what_is_missing
+    from metarl_cli.studies.reproduce import Request, planned
     from metarl_cli.studies.reproduce import reproduce as run
     from metarl_cli.terminal import print_table
 
     if (figure is None) != everything:
         raise UserError("Reproduce what? Give one figure, see `metarl list figures`, or --all.")
     request = Request(figure=figure, profile=profile, results=results, jobs=jobs, quiet=quiet)
-    if dry_run:
-        print_table(what_is_missing(request), as_json=False)
+    if plan:
+        print_table(planned(request), as_json=False)
         return
     outcome = run(request)
     if outcome.rows:

@@ -1,53 +1,114 @@
-"""What a training run is expected to cost, for progress and estimates alone: no result depends on it.
+"""What a training run and a study are expected to cost, for plans and progress alone: no result depends on it.
 
-Fitted to the processor time of single iterations at the sizes of the quick profile, one thread of a server core; a run
-on another machine is off by that machine's factor, which the time that is shown as left learns as it goes.
+Fitted to the processor time of single iterations with 20 tasks and 10 trajectories, one thread of a server core with
+other work beside it; a run on another machine is off by that machine's factor, which the time that is shown as left
+learns as it goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 from metarl_cli.config import RunConfig
+from metarl_cli.envs.registry import ENVIRONMENTS
+from metarl_cli.papers.figure import Figure, planned_runs
+from metarl_cli.studies import tabular, toy1d, variance
 
-__all__ = ["expected_seconds"]
+__all__ = ["accuracy_seconds", "correlation_seconds", "deviation_seconds", "expected_seconds", "testing_seconds"]
 
 START_SECONDS = 2.0
 """Imports, models, the first and the last file."""
 
 SAMPLING: Mapping[str, float] = MappingProxyType(
     {
-        "HalfCheetahFwdBack": 38.0,
+        "HalfCheetahFwdBack": 39.5,
         "HalfCheetahRandVel": 41.0,
-        "AntFwdBack": 210.0,
-        "AntRandDir": 200.0,
-        "AntRandGoal": 210.0,
-        "HumanoidFwdBack": 105.0,
-        "HumanoidRandDir": 105.0,
-        "WalkerFwdBack": 24.0,
-        "WalkerRandVel": 48.0,
-        "WalkerRandParams": 14.5,
-        "HopperRandParams": 11.5,
-        "SwimmerRandVel": 44.0,
+        "AntFwdBack": 216.0,
+        "AntRandDir": 216.0,
+        "AntRandGoal": 227.0,
+        "HumanoidFwdBack": 109.0,
+        "HumanoidRandDir": 109.0,
+        "WalkerFwdBack": 29.5,
+        "WalkerRandVel": 62.0,
+        "WalkerRandParams": 29.5,
+        "HopperRandParams": 11.0,
+        "SwimmerRandVel": 45.0,
         "PointMomentum": 2.1,
         "PointCorner": 2.1,
+        "PointWalls": 2.1,
         "Navigation": 2.5,
+        "Toy1D": 2.1,
     }
 )
 """Microseconds per environment step of sampling."""
 
-TRUST_REGION, GRADIENT_STEP = 60.0, 3.0
-"""Microseconds per environment step of a trust-region update, and of each gradient step and of the diagnosis."""
+TRUST_REGION, GRADIENT_STEP, META_VARIATE = 53.0, 3.0, 14.0
+"""Microseconds per environment step of a trust-region update, of each gradient step and of the diagnosis, and of
+learning a control variate. A trust region without second derivatives of the inner steps takes half of it."""
 
-REFERENCE_WIDTH = 64
-"""Of the hidden layers with which the updates were measured."""
+FURTHER_STEP = 0.3
+"""How much an update grows with each adaptation step after the first, beyond the environment steps of its stage."""
+
+FIXED_SHARE, REFERENCE_WEIGHTS = 0.72, 5568
+"""Of an update what does not grow with the weights of the network, and their number where updates were measured."""
+
+MEASURED = 240.0
+"""Microseconds per environment step of a round of the variance study, all estimators of both figures together."""
+
+SECONDS_PER_MDP = 0.5
+SECONDS_PER_LINE, SECONDS_PER_SAMPLE = 4.0, 0.0063
+"""Of the 1-D study: a seed's policy, truth and control variate; and a trajectory of each N."""
 
 
 def expected_seconds(config: RunConfig) -> float:
     """Seconds of one core for a whole run."""
-    sampling, outer = config.sampling, config.outer
-    steps = sampling.tasks * sampling.trajectories * sampling.horizon * (config.inner.steps + 1)
-    update = TRUST_REGION if outer.optimizer == "trpo" else GRADIENT_STEP * (1 + outer.gradient_steps)
-    per_step = SAMPLING[config.environment.name] + update * max(config.policy.hidden) / REFERENCE_WIDTH
-    return START_SECONDS + 1e-6 * config.iterations * steps * per_step
+    steps = _env_steps(config, config.sampling.tasks, config.sampling.trajectories)
+    return START_SECONDS + 1e-6 * config.iterations * steps * (SAMPLING[config.environment.name] + _update(config))
+
+
+def accuracy_seconds(figure: Figure, profile: str) -> float:
+    """Of the study of random MDPs."""
+    return START_SECONDS + SECONDS_PER_MDP * tabular.PROFILES[profile].seeds
+
+
+def correlation_seconds(figure: Figure, profile: str) -> float:
+    """Of the study on a line."""
+    settings = toy1d.settings(profile)
+    per_seed = SECONDS_PER_LINE + SECONDS_PER_SAMPLE * sum(settings.samples)
+    return START_SECONDS + settings.seeds * per_seed
+
+
+def deviation_seconds(figure: Figure, profile: str) -> float:
+    """Of the measurements that both figures show, carriers included."""
+    (environment,) = figure.environments
+    size = variance.SIZES[profile]
+    carrier = variance.settings_for(environment, profile=profile, seed=1).config
+    batches = len(size.checkpoints) * size.rounds * _env_steps(carrier, size.tasks, size.trajectories)
+    return size.seeds * (expected_seconds(carrier) + 1e-6 * MEASURED * batches)
+
+
+def testing_seconds(figure: Figure, profile: str, tasks: int) -> float:
+    """Of adapting every run of a figure to so many held-out tasks."""
+    configs = [run.config for run in planned_runs(figure, profile)]
+    steps = [_env_steps(config, tasks, config.sampling.trajectories) for config in configs]
+    sampling = sum(n * SAMPLING[config.environment.name] for n, config in zip(steps, configs, strict=True))
+    return START_SECONDS * len(configs) + 1e-6 * sampling
+
+
+def _env_steps(config: RunConfig, tasks: int, trajectories: int) -> int:
+    """Before and after each adaptation step."""
+    return tasks * trajectories * config.sampling.horizon * (config.inner.steps + 1)
+
+
+def _update(config: RunConfig) -> float:
+    """Microseconds per environment step of everything but sampling."""
+    outer, inner = config.outer, config.inner
+    trust_region = TRUST_REGION / 2 if inner.first_order else TRUST_REGION
+    update = trust_region if outer.optimizer == "trpo" else GRADIENT_STEP * (1 + outer.gradient_steps)
+    variate = META_VARIATE if inner.control_variate == "meta" else 0.0
+    spec = ENVIRONMENTS[config.environment.name]
+    stages = 1 + FURTHER_STEP * (inner.steps - 1)
+    weights = sum(a * b for a, b in pairwise((spec.observation_size, *config.policy.hidden, spec.action_size)))
+    return (update + variate) * stages * (FIXED_SHARE + (1 - FIXED_SHARE) * weights / REFERENCE_WEIGHTS)

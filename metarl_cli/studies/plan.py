@@ -95,7 +95,7 @@ def _study(figure: Figure, profile: str, results: Path) -> Step:
         is_done=done,
         after=frozenset((*needed, *STUDIES[figure.name].after)),
     )
-    share = Share(STUDIES[figure.name].seconds, lambda: float(done()))
+    share = Share(STUDIES[figure.name].seconds(figure, profile), lambda: float(done()))
     return Step(job, share, "finished" if done() else "missing")
 
 

@@ -24,12 +24,13 @@ from metarl_cli.reporting.draw import PLOTS, plot
 from metarl_cli.reporting.frames import write_table
 from metarl_cli.store import PUBLISHED, table_path
 from metarl_cli.studies.exact_claims import exact_number
+from metarl_cli.studies.forecast import forecast
 from metarl_cli.studies.grid import JobResult, count_interrupts, run_jobs
 from metarl_cli.studies.grid_display import grid_display
 from metarl_cli.studies.plan import Step, plan
 from metarl_cli.studies.tables import STUDIES
 
-__all__ = ["Outcome", "Request", "contradictions", "reproduce", "what_is_missing"]
+__all__ = ["Outcome", "Request", "contradictions", "planned", "reproduce"]
 
 FIGURES_FOLDER, COMPARISON = "figures", "comparison.csv"
 
@@ -69,15 +70,15 @@ class Outcome:
     messages: tuple[str, ...]
 
 
-def what_is_missing(request: Request) -> list[dict[str, object]]:
-    """What is not done yet, one row per job: name, state, and the seconds that it is expected to take on one core.
+def planned(request: Request) -> list[dict[str, object]]:
+    """What is not done yet, one row per figure, and when it is expected to end on so many cores; nothing is started.
 
     Raises:
         UserError: for a figure or profile that does not exist.
     """
-    steps = _lacking(_figures(request.figure), request)
-    total = {"job": f"all {len(steps)}", "state": "", "seconds": round(sum(step.share.seconds for step in steps))}
-    return [*({"job": s.job.name, "state": s.state, "seconds": round(s.share.seconds)} for s in steps), total]
+    figures = _figures(request.figure)
+    _check_profile(request.profile)
+    return forecast(figures, request.profile, request.results)
 
 
 def reproduce(request: Request) -> Outcome:
@@ -138,9 +139,13 @@ def _figures(name: str | None) -> list[Figure]:
     return [figure]
 
 
+def _check_profile(profile: str) -> None:
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+
+
 def _lacking(figures: Sequence[Figure], request: Request) -> list[Step]:
-    if request.profile not in PROFILES:
-        raise unknown_name("profile", request.profile, PROFILES)
+    _check_profile(request.profile)
     return [step for step in plan(figures, request.profile, request.results) if step.state != "finished"]
 
 

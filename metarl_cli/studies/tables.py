@@ -26,6 +26,13 @@ from metarl_cli.papers.figure import planned_runs
 from metarl_cli.reporting.frames import curves, load_runs, write_table
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path, write_whole
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
+from metarl_cli.studies.costs import (
+    START_SECONDS,
+    accuracy_seconds,
+    correlation_seconds,
+    deviation_seconds,
+    testing_seconds,
+)
 
 __all__ = ["STUDIES", "Study", "command", "is_current", "write", "write_study_table"]
 
@@ -41,13 +48,14 @@ class Study:
         rows: the tidy table, from the figure, a profile and where the results are.
         settings: what decides it at a profile, beside the runs that it reads: another answer means another table.
         after: a study with which it shares measurements, so that they cannot run at a time.
-        seconds: of one core that it takes at the quick profile, once its runs are there; for progress alone.
+        seconds: of one core that a figure's table takes at a profile, once its runs are there; for plans and progress
+            alone.
     """
 
     rows: Callable[[Figure, str, Path], pd.DataFrame]
     settings: Callable[[str], object]
+    seconds: Callable[[Figure, str], float]
     after: tuple[str, ...] = ()
-    seconds: float = 10.0
 
 
 def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
@@ -62,16 +70,29 @@ def _tmaml_fig4(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     return toy1d.run(toy1d.settings(profile))
 
 
+def _pictured(figure: Figure, profile: str) -> float:
+    return testing_seconds(figure, profile, trajectories.TASKS)
+
+
+def _tested(figure: Figure, profile: str) -> float:
+    return testing_seconds(figure, profile, meta_test.settings(profile))
+
+
+def _collected(figure: Figure, profile: str) -> float:
+    """Of a table whose measurements another study has made."""
+    return START_SECONDS
+
+
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
-        "promp-fig3": Study(variance.study, variance.settings, seconds=900.0),
-        "promp-fig4": Study(trajectories.study, trajectories.settings),
-        "tmaml-fig2": Study(variance.study, variance.settings, after=("promp-fig3",)),
-        "tmaml-fig4": Study(_tmaml_fig4, toy1d.settings, seconds=65.0),
-        "sgmrl-fig1": Study(trajectories.study, trajectories.settings),
-        "sgmrl-table1": Study(meta_test.study, meta_test.settings),
-        "sgmrl-table2": Study(meta_test.study, meta_test.settings, seconds=180.0),
-        "taypo-fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT)),
+        "promp-fig3": Study(variance.study, variance.settings, deviation_seconds),
+        "promp-fig4": Study(trajectories.study, trajectories.settings, _pictured),
+        "tmaml-fig2": Study(variance.study, variance.settings, _collected, after=("promp-fig3",)),
+        "tmaml-fig4": Study(_tmaml_fig4, toy1d.settings, correlation_seconds),
+        "sgmrl-fig1": Study(trajectories.study, trajectories.settings, _pictured),
+        "sgmrl-table1": Study(meta_test.study, meta_test.settings, _tested),
+        "sgmrl-table2": Study(meta_test.study, meta_test.settings, _tested),
+        "taypo-fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT), accuracy_seconds),
     }
 )
 

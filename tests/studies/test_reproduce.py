@@ -11,6 +11,7 @@ import pytest
 
 from metarl_cli import __version__
 from metarl_cli.config import load_config, save_config, with_overrides
+from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, Figure, planned_runs
 from metarl_cli.papers.settings import run_config
@@ -19,7 +20,8 @@ from metarl_cli.reporting.frames import read_table
 from metarl_cli.store import runs_directory, table_path
 from metarl_cli.studies import grid_display as grid_display_module
 from metarl_cli.studies import plan, reproduce, tables
-from metarl_cli.studies.costs import SAMPLING, expected_seconds
+from metarl_cli.studies.costs import START_SECONDS, expected_seconds
+from metarl_cli.studies.forecast import ends
 from metarl_cli.studies.grid import STOPPED, Job, JobResult
 from metarl_cli.studies.grid_display import Share, grid_display
 from metarl_cli.studies.plan import run_state
@@ -188,7 +190,7 @@ def test_a_figure_whose_study_does_not_exist_is_told(tiny, monkeypatch):
 def test_an_older_table_is_not_drawn_when_its_study_fails(tiny, monkeypatch):
     studied = replace(TINY, source="study")
     monkeypatch.setattr(reproduce, "_figures", lambda name: [studied])
-    failing = tables.Study(lambda figure, profile, results: pd.DataFrame(), lambda profile: "new settings")
+    failing = tables.Study(lambda figure, profile, results: pd.DataFrame(), lambda profile: "new settings", free)
     for module in (plan, reproduce, tables):
         monkeypatch.setattr(module, "STUDIES", {"tiny": failing})
     old = table_path(LOCAL, "smoke", "tiny")
@@ -218,14 +220,12 @@ def test_a_stopped_reproduction_goes_on_where_it_was(tiny, monkeypatch):
     assert (starts("promp"), starts("slow")) == ("new", "new")
 
 
-def test_what_is_missing_is_listed_with_its_state(tiny):
+def test_a_plan_says_what_is_missing_and_in_which_state(tiny):
     reproduce.reproduce(ASKED)
     (directory("promp") / "DONE").unlink()
     (directory("slow") / "config.json").write_text("{")
-    first, second, total = reproduce.what_is_missing(ASKED)
-    assert (first["job"], first["state"]) == ("promp/Navigation/seed1", "unfinished")
-    assert (second["job"], second["state"]) == ("slow/Navigation/seed1", "changed")
-    assert total["job"] == "all 2"
+    (row,) = reproduce.planned(ASKED)
+    assert (row["figure"], row["runs"], row["studies"]) == ("tiny", "1 unfinished, 1 changed", 0)
     assert (starts("promp"), starts("slow")) == ("new", "new")
 
 
@@ -296,8 +296,42 @@ def test_studies_that_share_measurements_never_run_at_a_time(tmp_path):
     assert "promp-fig3" in steps["tmaml-fig2"].after
 
 
-def test_costs_are_known_for_every_environment_of_a_figure_and_grow_with_the_run():
-    assert {name for figure in FIGURES.values() for name in figure.environments} <= set(SAMPLING)
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("algorithm", ["promp", "trpo-maml", "tmaml"])
+def test_every_environment_has_its_cost(environment, algorithm):
+    small, large = (run_config(algorithm, environment, profile=profile) for profile in ("quick", "paper"))
+    assert START_SECONDS < expected_seconds(small) < expected_seconds(large)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "environment", "seconds"),
+    [
+        ("promp", "HalfCheetahFwdBack", 2.3),
+        ("trpo-maml", "HalfCheetahFwdBack", 3.7),
+        ("promp", "HopperRandParams", 1.8),
+        ("trpo-maml", "HopperRandParams", 4.7),
+        ("promp", "WalkerFwdBack", 3.8),
+        ("trpo-maml", "WalkerFwdBack", 6.4),
+        ("promp", "SwimmerRandVel", 5.0),
+        ("trpo-maml", "SwimmerRandVel", 7.5),
+        ("promp", "AntRandDir", 9.6),
+        ("trpo-maml", "AntRandDir", 11.7),
+        ("promp", "AntRandGoal", 31.0),
+        ("trpo-maml", "AntRandGoal", 37.0),
+        ("promp", "HumanoidRandDir", 14.6),
+        ("trpo-maml", "HumanoidRandDir", 26.0),
+        ("trpo-maml", "PointMomentum", 7.1),
+    ],
+)
+def test_costs_are_those_that_were_measured(algorithm, environment, seconds):
+    """Processor seconds of an iteration with 20 tasks and 10 trajectories."""
+    config = replace(run_config(algorithm, environment, profile="standard"), iterations=100)
+    sampling = replace(config.sampling, tasks=20, trajectories=10)
+    expected = (expected_seconds(replace(config, sampling=sampling)) - START_SECONDS) / 100
+    assert expected == pytest.approx(seconds, rel=0.15)
+
+
+def test_costs_grow_with_the_run():
     config = run_config("promp", "AntRandDir", profile="quick")
     longer, trusted = (
         replace(config, iterations=2 * config.iterations),
@@ -307,7 +341,39 @@ def test_costs_are_known_for_every_environment_of_a_figure_and_grow_with_the_run
     assert expected_seconds(config) < expected_seconds(trusted)
 
 
+@pytest.mark.parametrize("name", tables.STUDIES)
+def test_a_study_costs_more_at_a_larger_profile(name):
+    costs = [tables.STUDIES[name].seconds(FIGURES[name], profile) for profile in ("smoke", "quick", "standard")]
+    assert costs == sorted(costs) and costs[0] > 0.0
+
+
+def step(name, seconds, after=(), done=0.0):
+    job = Job(name=name, argv=list, is_done=lambda: False, after=frozenset(after))
+    return plan.Step(job, Share(seconds, lambda: done), "missing")
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, [4, 6, 7, 12]), (2, [4, 2, 3, 9]), (64, [4, 2, 1, 9])])
+def test_a_core_that_is_free_takes_the_first_job_that_waits_for_no_other(cores, expected):
+    steps = [step("a", 4), step("b", 2), step("c", 2, done=0.5), step("study", 5, after=("a", "b", "elsewhere"))]
+    assert list(ends(steps, cores).items()) == sorted(
+        zip(["a", "b", "c", "study"], expected, strict=True), key=lambda e: e[1]
+    )
+
+
+def test_the_parts_of_a_plan_share_their_runs(metarl, tmp_path):
+    rows = reproduce.planned(Request(figure=None, profile="standard", results=tmp_path))
+    *parts, whole = ({name: float(row[name]) for name in row if "hours" in name} for row in rows)
+    assert sum(part["core-hours"] for part in parts) > whole["core-hours"] > max(part["core-hours"] for part in parts)
+    for cores in (2, 16, 64):
+        column = f"hours on {cores} cores"
+        assert whole[column] == max(part[column] for part in parts) >= whole["core-hours"] / cores
+
+
 # Studies
+
+
+def free(figure, profile):
+    return 0.0
 
 
 @pytest.fixture
@@ -315,7 +381,7 @@ def study(monkeypatch, tmp_path):
     """A study of one number, which the test can change, as can its settings."""
     state = {"number": 1.0, "settings": "small"}
     rows = lambda figure, profile, results: pd.DataFrame({"number": [state["number"]]})  # noqa: E731
-    monkeypatch.setattr(tables, "STUDIES", {"tiny": tables.Study(rows, lambda profile: state["settings"])})
+    monkeypatch.setattr(tables, "STUDIES", {"tiny": tables.Study(rows, lambda profile: state["settings"], free)})
     return state
 
 
@@ -340,7 +406,7 @@ def test_a_study_that_dies_leaves_no_table_that_looks_current(study, tmp_path):
     tables.write(TINY, "smoke", tmp_path)
     study["number"] = "no number"
     with pytest.raises(ZeroDivisionError), pytest.MonkeyPatch.context() as patch:
-        broken = tables.Study(lambda figure, profile, results: 1 / 0, lambda profile: "small")
+        broken = tables.Study(lambda figure, profile, results: 1 / 0, lambda profile: "small", free)
         patch.setattr(tables, "STUDIES", {"tiny": broken})
         tables.write(TINY, "smoke", tmp_path)
     assert not tables.is_current(TINY, "smoke", tmp_path)
@@ -432,10 +498,10 @@ def test_a_mistake_is_one_message(metarl, arguments, message):
     assert message in err
 
 
-def test_a_dry_run_starts_nothing(metarl, tmp_path):
-    code, out, _ = metarl("reproduce", "--all", "--profile", "smoke", "--dry-run", "--results", tmp_path)
+def test_a_plan_starts_nothing(metarl, tmp_path):
+    code, out, _ = metarl("reproduce", "--all", "--profile", "smoke", "--plan", "--results", tmp_path)
     assert code == 0
-    assert "promp/HalfCheetahFwdBack/seed1" in out and "sgmrl-table1" in out
+    assert [line.split()[0] for line in out.splitlines()] == ["figure", *FIGURES, "all"]
     assert list(tmp_path.iterdir()) == []
 
 
