@@ -71,7 +71,7 @@ SIZES: Mapping[str, Mapping[str, Size]] = MappingProxyType(
                 "smoke": _SMOKE_POINTS,
                 "quick": Size(tasks=10, trajectories=10, iterations=30, seeds=2),
                 "overnight": Size(tasks=20, trajectories=10, iterations=100, seeds=3),
-                "standard": Size(tasks=40, trajectories=20, iterations=150, seeds=5),
+                "standard": Size(tasks=40, trajectories=20, iterations=100, seeds=5),
                 "paper": Size(tasks=40, trajectories=20, iterations=501, seeds=10),
             }
         ),

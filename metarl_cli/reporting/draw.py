@@ -108,7 +108,11 @@ def content_of(
         frame = _curves(load(results), results)
         return Content(frame, {results / f"{figure.name}.csv": frame})
     if figure.source == "study":
-        return _study_content(figure, results, profile)
+        return _study_content(figure, results, profile, load)
+    return _runs_content(figure, results, profile, load)
+
+
+def _runs_content(figure: Figure, results: Path, profile: str | None, load: Callable[[Path], pd.DataFrame]) -> Content:
     names = [profile] if profile else list(PROFILES)
     runs = {name: _shown(figure, load(runs_directory(results, name))) for name in names}
     tables = {name: _curves(frame, results) for name, frame in runs.items() if len(frame)}
@@ -120,14 +124,27 @@ def content_of(
     return Content(pd.concat(panels, ignore_index=True), used)
 
 
-def _study_content(figure: Figure, results: Path, profile: str | None) -> Content:
+def _study_content(figure: Figure, results: Path, profile: str | None, load: Callable[[Path], pd.DataFrame]) -> Content:
     path = _study_table(figure, results, profile)
     if not path.exists():
         raise NoResultsError(
             f"There is no {path}. `metarl reproduce {figure.name}` makes it, --results DIR reads another place."
         )
-    frame = read_table(path)
-    return Content(frame, {path: frame})
+    table = read_table(path)
+    lacks_training = "study" in table and bool(figure.curves) and "training" not in set(table["study"])
+    frame = _with_training(table, figure, results, load) if lacks_training and profile is None else table
+    return Content(frame, {path: table})
+
+
+def _with_training(
+    table: pd.DataFrame, figure: Figure, results: Path, load: Callable[[Path], pd.DataFrame]
+) -> pd.DataFrame:
+    """A study that was made before its figure's runs, beside the curves of another profile; their panel names it."""
+    try:
+        runs = _runs_content(figure, results, None, load)
+    except NoResultsError:
+        return table
+    return pd.concat([table, runs.frame.assign(study="training")], ignore_index=True)
 
 
 def _study_table(figure: Figure, results: Path, profile: str | None) -> Path:

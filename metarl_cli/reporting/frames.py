@@ -19,10 +19,10 @@ CURVE_COLUMNS = ("curve", "environment", "profile", "seeds", "quantity", "iterat
 
 
 def load_runs(directory: Path) -> pd.DataFrame:
-    """Every `progress.csv` below a directory as one frame, settings joined on: curve, environment, profile, seed.
+    """Every `progress.csv` below a directory as one frame, settings joined on.
 
-    The curve is the run's label, or its algorithm if it has none. Settings come from each run's `config.json`, never
-    from a path. No run gives an empty frame.
+    They are curve, environment, profile, seed, tasks and trajectories, and come from each run's `config.json`, never
+    from a path; the curve is the run's label, or its algorithm if it has none. No run gives an empty frame.
 
     Raises:
         UserError: if two runs have the same four keys, so that one seed would count twice; or a file is damaged.
@@ -45,6 +45,8 @@ def load_runs(directory: Path) -> pd.DataFrame:
                 environment=config.environment.name,
                 profile=config.profile,
                 seed=config.seed,
+                tasks=config.sampling.tasks,
+                trajectories=config.sampling.trajectories,
             )
         )
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*KEYS, "iteration", "env_steps"])

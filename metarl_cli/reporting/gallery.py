@@ -12,22 +12,31 @@ import pandas as pd
 from metarl_cli.papers import FIGURES, PAPERS, Figure
 from metarl_cli.reporting.claims import Judgement, judge_all
 from metarl_cli.reporting.draw import Content, NoResultsError, content_of, draw
+from metarl_cli.reporting.effort import effort, ranges
 from metarl_cli.reporting.frames import load_runs
-from metarl_cli.reporting.wording import evidence_text, interval_text, range_text, tally, verdict_text
+from metarl_cli.reporting.wording import (
+    conclusion_text,
+    evidence_text,
+    interval_text,
+    range_text,
+    tally,
+    verdict_text,
+)
 from metarl_cli.store import PUBLISHED
 
-__all__ = ["Shown", "plot_command", "shown", "write_gallery"]
+__all__ = ["Shown", "conclusions", "plot_command", "shown", "write_gallery"]
 
 GALLERY = "README.md"
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a figure shows, and of which profiles and seeds, in words."""
+    """What a figure shows, of which profiles and seeds, and what was run for it, in words."""
 
     content: Content
     profile: str
     seeds: str
+    effort: tuple[str, ...]
 
 
 def shown(figure: Figure, results: Path, profile: str | None, load: Callable[[Path], pd.DataFrame]) -> Shown | None:
@@ -41,7 +50,7 @@ def shown(figure: Figure, results: Path, profile: str | None, load: Callable[[Pa
     except NoResultsError:
         return None
     profiles = dict.fromkeys(path.parent.parent.name for path in content.tables)
-    return Shown(content, ", ".join(profiles), _seeds(content.frame))
+    return Shown(content, ", ".join(profiles), _seeds(content.frame), tuple(effort(figure, content, results, load)))
 
 
 def plot_command(figure: Figure, results: Path, profile: str | None) -> str:
@@ -66,31 +75,39 @@ def write_gallery(results: Path, out: Path, exact: Callable[[str], float], profi
         UserError: if results are damaged.
     """
     load, files, sections = cache(load_runs), list[Path](), list[str]()
+    judgements = judge_all(results, exact, load)
     for figure in FIGURES.values():
         what = shown(figure, results, profile, load)
         if what is not None:
             files += draw(figure, what.content, out=out)
-        sections.append(_section(figure, what, plot_command(figure, results, profile)))
+        sections.append(_section(figure, what, judgements, plot_command(figure, results, profile)))
     page = out / GALLERY
     page.parent.mkdir(parents=True, exist_ok=True)
-    claims = _claims(judge_all(results, exact, load))
-    page.write_text("\n".join(["# Figures and claims", "", _INTRODUCTION, "", *sections, claims]), encoding="utf-8")
+    page.write_text("\n".join([_INTRODUCTION, *sections, _claims(judgements)]), encoding="utf-8")
     return [*files, page]
 
 
 _INTRODUCTION = (
+    "# Figures and claims\n\n"
     "Made by `metarl plot --all`; do not edit. A picture shows what was run, at the profile that it names: only "
     "`paper` is the size of the papers' own experiments. What all this says of [the papers' claims](#claims) stands "
-    "below, and with every comparison in `metarl report`."
+    "below, and with every comparison in `metarl report`. Core-hours are the time in which a core made the numbers.\n"
 )
 
 
-def _section(figure: Figure, what: Shown | None, command: str) -> str:
+def conclusions(figure: Figure, judgements: Sequence[Judgement]) -> list[str]:
+    """What a reader should conclude from a figure, claim by claim."""
+    return [conclusion_text(judgement) for judgement in judgements if judgement.claim.figure == figure.name]
+
+
+def _section(figure: Figure, what: Shown | None, judgements: Sequence[Judgement], command: str) -> str:
     lines = [f"## {figure.name}: {figure.title}", "", f"{PAPERS[figure.paper]}.", ""]
     if what is None:
         return "\n".join([*lines, f"Not yet run; `metarl reproduce {figure.name}` runs it.", ""])
     size = f"Profile {what.profile}, seeds {what.seeds}. `{command}`"
-    return "\n".join([*lines, f"![{figure.title}]({figure.name}.png)", "", size, ""])
+    lines += [f"![{figure.title}]({figure.name}.png)", "", size, ""]
+    lines += ["What was run:", "", *(f"- {sentence}" for sentence in what.effort), ""]
+    return "\n".join([*lines, "What to conclude:", "", *(f"- {text}" for text in conclusions(figure, judgements)), ""])
 
 
 def _claims(judgements: Sequence[Judgement]) -> str:
@@ -108,5 +125,4 @@ def _claims(judgements: Sequence[Judgement]) -> str:
 def _seeds(frame: pd.DataFrame) -> str:
     """The seeds of a table: a column of them, a column of lists of them, or both."""
     entries = [frame[column].dropna() for column in ("seed", "seeds") if column in frame]
-    seeds = {int(float(seed)) for column in entries for entry in column.unique() for seed in str(entry).split()}
-    return ", ".join(map(str, sorted(seeds)))
+    return ranges({int(float(seed)) for column in entries for entry in column.unique() for seed in str(entry).split()})

@@ -21,7 +21,7 @@ from metarl_cli.papers import FIGURES, PAPERS, REPORTED, Figure
 from metarl_cli.reporting.claims import Finding, Judgement, Verdict, judge_all
 from metarl_cli.reporting.draw import PLOTS, Content
 from metarl_cli.reporting.frames import load_runs
-from metarl_cli.reporting.gallery import Shown, plot_command, shown
+from metarl_cli.reporting.gallery import Shown, conclusions, plot_command, shown
 from metarl_cli.reporting.plots.picture import png
 from metarl_cli.reporting.plots.style import label
 from metarl_cli.reporting.provenance import fingerprint, run_rows, table_rows
@@ -68,13 +68,17 @@ def _page(results: Path, judgements: Sequence[Judgement], load: Callable[[Path],
         _paper(title, [judgement for judgement in judgements if judgement.claim.paper == paper])
         for paper, title in PAPERS.items()
     )
+    figures = (
+        _figure(figure, shown(figure, results, None, load), results, conclusions(figure, judgements))
+        for figure in FIGURES.values()
+    )
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         style=STYLE.read_text(encoding="utf-8"),
         printed=_counts((judgement.verdict for judgement in judgements), "as printed"),
         scoped=_counts((judgement.scoped for judgement in judgements), "at the size that their scope names"),
         glance=_glance(judgements),
         claims="".join(papers),
-        figures="".join(_figure(figure, shown(figure, results, None, load), results) for figure in FIGURES.values()),
+        figures="".join(figures),
         provenance=_provenance(results),
     )
 
@@ -156,7 +160,7 @@ def _details(findings: Sequence[Finding]) -> str:
     return f"<details><summary>All {len(findings)} comparisons</summary>{table}</details>"
 
 
-def _figure(figure: Figure, what: Shown | None, results: Path) -> str:
+def _figure(figure: Figure, what: Shown | None, results: Path, concluded: Sequence[str]) -> str:
     heading = f"<h3>{figure.name}: {escape(figure.title)}</h3>"
     if what is None:
         command = f"<code>metarl reproduce {figure.name}</code>"
@@ -168,9 +172,15 @@ def _figure(figure: Figure, what: Shown | None, results: Path) -> str:
         f'<figure id="{figure.name}">{heading}'
         f'{_scroll(figure.title, f"""<img alt="{escape(alternative)}" src="data:image/png;base64,{image}">""")}'
         f"<figcaption><strong>Profile {what.profile}, seeds {what.seeds}.</strong> From {origin}. "
-        f"<code>{escape(plot_command(figure, results, None))}</code></figcaption>"
+        f"<code>{escape(plot_command(figure, results, None))}</code>"
+        f"{_list('What was run', what.effort)}{_list('What to conclude', concluded)}</figcaption>"
         f"{_numbers(figure, what) if figure.name in REPORTED else ''}</figure>"
     )
+
+
+def _list(title: str, sentences: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(sentence.replace('`', ''))}</li>" for sentence in sentences)
+    return f"<p>{title}:</p><ul>{items}</ul>"
 
 
 def _tables(content: Content, results: Path) -> str:

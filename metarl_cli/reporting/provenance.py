@@ -16,7 +16,7 @@ from metarl_cli.papers import FIGURES
 from metarl_cli.profiles import PROFILES
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path
 
-__all__ = ["fingerprint", "made_by", "run_rows", "table_rows"]
+__all__ = ["cpu_seconds", "fingerprint", "made_by", "run_rows", "table_rows"]
 
 Row = dict[str, str]
 
@@ -62,6 +62,12 @@ def made_by(meta: Mapping[str, Any]) -> Row:
         "metarl": meta.get("metarl", "not recorded"),
         "packages": packages or "not recorded",
     }
+
+
+def cpu_seconds(table: Path) -> float | None:
+    """What the study that wrote a table took; None where its `meta.json` does not say."""
+    seconds: float | None = _meta(table.with_suffix(META_SUFFIX)).get("cpu_seconds")
+    return seconds
 
 
 def _studies() -> Iterable[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from metarl_cli.papers.claim import Claim, Comparison, Range
 from metarl_cli.reporting.claims import DECIDED, Finding, Judgement, Verdict
@@ -12,8 +13,10 @@ from metarl_cli.reporting.measures import Effect
 
 __all__ = [
     "claim_row",
+    "conclusion_text",
     "counts_text",
     "evidence_text",
+    "extent",
     "finding_evidence",
     "interval_text",
     "number",
@@ -82,8 +85,8 @@ def scope_text(judgement: Judgement) -> str:
     scope = judgement.scope
     if scope is None:
         return ""
-    steps = f"{_extent(scope.env_steps, steps_text)} steps, " if any(scope.env_steps) else ""
-    return f"{steps}n = {_extent(scope.seeds, str)}"
+    steps = f"{extent(scope.env_steps, steps_text)} steps, " if any(scope.env_steps) else ""
+    return f"{steps}n = {extent(scope.seeds, str)}"
 
 
 def steps_text(env_steps: int) -> str:
@@ -92,9 +95,28 @@ def steps_text(env_steps: int) -> str:
     return f"{millions:.{0 if millions >= 10 else 1 if millions >= 0.1 else 2}f}M"
 
 
-def _extent(limits: tuple[int, int], text: Callable[[int], str]) -> str:
+def extent(values: Iterable[int], text: Callable[[int], str]) -> str:
     """From the least to the most, or the one text of both."""
-    return " to ".join(dict.fromkeys(map(text, limits)))
+    numbers = list(values)
+    return " to ".join(dict.fromkeys(map(text, (min(numbers), max(numbers)))))
+
+
+def conclusion_text(judgement: Judgement) -> str:
+    """What a reader should conclude: whether the results bear the claim out, at which size, and on what that hangs."""
+    claim, weakest = judgement.claim, judgement.weakest
+    if judgement.scoped == Verdict.NOT_RUN:
+        return f"Not yet run: {claim.statement}"
+    found = f" ({counts_text(judgement)})" if len(judgement.findings) > 1 else ""
+    reserve = "" if judgement.decisive else " The paper's own size is larger: as printed that decides nothing."
+    return (
+        f"{_LEADS[judgement.scoped]} at {scope_text(judgement)}{found}: {claim.statement}{reserve} It hangs on "
+        f"{weakest.effect.label}: {interval_text(weakest.effect)}, wanted {range_text(weakest.wanted)}."
+    )
+
+
+_LEADS: Mapping[Verdict, str] = MappingProxyType(
+    {Verdict.HOLDS: "Borne out", Verdict.FAILS: "Contradicted", Verdict.UNDECIDED: "Left open"}
+)
 
 
 def finding_evidence(finding: Finding) -> str:

@@ -16,10 +16,13 @@ from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, planned_runs
 from metarl_cli.papers.sizes import seeds
 from metarl_cli.reporting.draw import PLOTS, content_of
+from metarl_cli.reporting.effort import effort
+from metarl_cli.reporting.frames import load_runs, write_table
 from metarl_cli.reporting.plots import save
 from metarl_cli.reporting.plots.learning import REQUIRED, adaptation, learning_curves
 from metarl_cli.reporting.plots.style import COLOURS, LABELS, colour, label
-from metarl_cli.store import runs_directory
+from metarl_cli.store import runs_directory, table_path
+from metarl_cli.studies import tabular
 from metarl_cli.studies.plan import plan
 
 
@@ -180,6 +183,24 @@ def test_each_panel_shows_the_profile_with_most_curves_and_of_equals_the_largest
     assert set(quick["environment"]) == set(figure.environments) and set(overnight["profile"]) == {"overnight"}
     asked = content_of(figure, results=tmp_path, profile="quick")
     assert set(asked.frame["profile"]) == {"quick"}
+
+
+def test_a_study_without_training_of_its_size_shows_that_of_another_which_its_panel_names(tmp_path):
+    figure = FIGURES["taypo-fig1"]
+    table = tabular.run(tabular.settings("smoke")).assign(profile="standard")
+    write_table(table, table_path(tmp_path, "standard", figure.name))
+    assert set(content_of(figure, results=tmp_path).frame["study"]) == {"tabular"}
+    for run in planned_runs(figure, "quick"):
+        write_run(runs_directory(tmp_path, "quick") / run.path, run.config, (1.0, 2.0))
+    content = content_of(figure, results=tmp_path)
+    assert PLOTS[figure.plot](figure, content.frame).axes[3].get_title() == "(d) PointCorner (quick, n = 2)"
+    assert set(content.frame.groupby("study")["profile"].unique().map(tuple).items()) == {
+        ("tabular", ("standard",)),
+        ("training", ("quick",)),
+    }
+    sentences = effort(figure, content, tmp_path, load_runs)
+    assert [sentence.split(":")[0] for sentence in sentences] == ["`quick`", "`standard`"]
+    assert set(content_of(figure, results=tmp_path, profile="standard").frame["study"]) == {"tabular"}
 
 
 @pytest.mark.parametrize("figure", [f for f in FIGURES.values() if f.plot == "learning_curves"], ids=lambda f: f.name)

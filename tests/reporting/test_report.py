@@ -16,10 +16,11 @@ from synthetic_results import META, returns_on_new_tasks, write_figure_runs, wri
 from metarl_cli.errors import UserError
 from metarl_cli.papers import CLAIMS, FIGURES
 from metarl_cli.reporting.claims import judge_all
+from metarl_cli.reporting.effort import ranges
 from metarl_cli.reporting.gallery import write_gallery
 from metarl_cli.reporting.html import write_report
 from metarl_cli.reporting.provenance import run_rows, table_rows
-from metarl_cli.reporting.wording import tally, verdict_text
+from metarl_cli.reporting.wording import conclusion_text, tally, verdict_text
 from metarl_cli.store import table_path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -217,6 +218,43 @@ def test_the_gallery_shows_every_figure_with_its_command(results, tmp_path):
     assert f"Profile quick, seeds 1, 2. `metarl plot tmaml-table1 --results {place}`" in text
     assert "Profile quick, seeds 1, 2, 4." in text
     assert text.count("Not yet run; `metarl reproduce") == 10
+
+
+def test_a_figure_says_what_was_run_and_what_to_conclude(results, report, tmp_path):
+    write_gallery(results, tmp_path, exact)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    table1, table2 = (
+        text.partition(f"## {name}:")[2].partition("\n## ")[0] for name in ("tmaml-table1", "sgmrl-table2")
+    )
+    ran = (
+        "- `quick`: AntFwdBack, HumanoidRandDir, 5 tasks × 4 trajectories × 2 iterations, 0.00M steps a run; 12 runs, "
+        "n = 2, 0.0067 core-hours."
+    )
+    assert ran in table1
+    (judgement,) = (judgement for judgement in judge_all(results, exact) if judgement.claim.name == "tmaml-table-1")
+    assert f"- {conclusion_text(judgement)}" in table1
+    assert "Left open at 0.00M steps, n = 2 (holds on 1, undecided on 3, not yet run on 4)" in table1
+    assert (
+        "as printed that decides nothing" in table1 and "maml-ppo − lvc-ppo, AntFwdBack, final return: −7.75" in table1
+    )
+    assert "- `quick`: its study, n = 3." in table2 and "Borne out" not in table1
+    page = Page(report).text
+    assert ran.removeprefix("- ").replace("`", "") in page and conclusion_text(judgement) in page
+
+
+def test_the_seconds_of_a_study_are_said_where_they_are_known(tmp_path):
+    path = write_study(tmp_path, "sgmrl-table2", "quick", returns_on_new_tasks("sgmrl-table2", {1: 0.0, 2: 3.0}))
+    path.with_name("sgmrl-table2.meta.json").write_text(json.dumps(META | {"cpu_seconds": 7200.0}), encoding="utf-8")
+    write_gallery(tmp_path, tmp_path / "figures", exact)
+    text = (tmp_path / "figures" / "README.md").read_text(encoding="utf-8")
+    assert "- `quick`: its study, n = 2, 2 core-hours." in text
+
+
+@pytest.mark.parametrize(
+    ("seeds", "text"), [([2, 1], "1, 2"), ([1, 2, 3, 5], "1–3, 5"), ([], ""), ([4, 0, 2], "0, 2, 4")]
+)
+def test_seeds_in_a_row_are_a_range(seeds, text):
+    assert ranges(seeds) == text
 
 
 def test_the_gallery_says_what_was_found_of_every_claim(results, tmp_path):
