@@ -16,7 +16,7 @@ from metarl_cli.store import runs_directory
 
 __all__ = ["effort", "ranges"]
 
-SIZE = ["profile", "tasks", "trajectories", "iterations"]
+SIZE = ("profile", "tasks", "trajectories", "iterations")
 
 
 def effort(figure: Figure, content: Content, results: Path, load: Callable[[Path], pd.DataFrame]) -> list[str]:
@@ -30,7 +30,7 @@ def effort(figure: Figure, content: Content, results: Path, load: Callable[[Path
     """
     profiles = content.frame["profile"].dropna().unique()
     runs = [_runs(figure, load(runs_directory(results, profile)), content) for profile in profiles]
-    sizes = [group for frame in runs for _, group in frame.groupby(SIZE, sort=False)]
+    sizes = [group for frame in runs for _, group in frame.groupby(list(SIZE), sort=False)]
     studies = [] if figure.source == "runs" else [_study(path, table) for path, table in content.tables.items()]
     return [*map(_trained, sizes), *studies]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from metarl_cli.config import RunConfig
+from metarl_cli.config import InnerConfig, RunConfig, SamplingConfig
 from metarl_cli.envs.registry import find_environment, find_variant
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.estimators import ESTIMATORS
@@ -48,11 +48,12 @@ def _names(config: RunConfig) -> list[tuple[str, str, Iterable[str]]]:
 
 
 def _rules(config: RunConfig) -> list[tuple[bool, str]]:
-    inner, outer, sampling = config.inner, config.outer, config.sampling
+    return [*_inner_rules(config.inner, config.sampling), *_outer_rules(config)]
+
+
+def _inner_rules(inner: InnerConfig, sampling: SamplingConfig) -> list[tuple[bool, str]]:
     variate = inner.control_variate
     uses_variate = "control_variate" in ESTIMATORS[inner.estimator].needs
-    per_action = CONTROL_VARIATES[variate].per_action
-    data_reuse = outer.gradient_steps > 1 and outer.optimizer != "trpo"
     return [
         (
             uses_variate and variate == "none",
@@ -65,14 +66,9 @@ def _rules(config: RunConfig) -> list[tuple[bool, str]]:
             "take an estimator that subtracts one, for instance tmaml.",
         ),
         (
-            per_action and inner.estimator not in PER_ACTION_FORM,
+            CONTROL_VARIATES[variate].per_action and inner.estimator not in PER_ACTION_FORM,
             f"{inner.estimator} has no form per action dimension, which the control variate {variate!r} needs: take "
             f"{', '.join(PER_ACTION_FORM)}, or another control variate.",
-        ),
-        (
-            per_action and outer.objective == "dice",
-            "The dice objective needs log-probabilities of whole actions, and 'per-task' gives them "
-            "per action dimension: take another objective or inner.control_variate=meta.",
         ),
         (
             variate != "none" and sampling.trajectories < 2,
@@ -91,6 +87,18 @@ def _rules(config: RunConfig) -> list[tuple[bool, str]]:
         (
             inner.dependence < 1.0 and not ESTIMATORS[inner.estimator].damped,
             f"{inner.estimator} has no dependence to damp: set inner.dependence=1, or take loaded_dice or taypo2.",
+        ),
+    ]
+
+
+def _outer_rules(config: RunConfig) -> list[tuple[bool, str]]:
+    outer, sampling = config.outer, config.sampling
+    data_reuse = outer.gradient_steps > 1 and outer.optimizer != "trpo"
+    return [
+        (
+            CONTROL_VARIATES[config.inner.control_variate].per_action and outer.objective == "dice",
+            "The dice objective needs log-probabilities of whole actions, and 'per-task' gives them "
+            "per action dimension: take another objective or inner.control_variate=meta.",
         ),
         (
             outer.optimizer == "trpo" and outer.objective not in ("ratio", "dice"),
