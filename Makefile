@@ -34,7 +34,7 @@ reproduce-all: install  ## Run, draw and compare all twelve figures, PROFILE=qui
 
 publish: install  ## Copy your results of PROFILE, without checkpoints, to results/published, and draw all figures
 	mkdir -p results/published/$(PROFILE)
-	tar -C results/local/$(PROFILE) --exclude=checkpoint.pt --exclude=.lock --exclude='*.tmp' --exclude=comparison.csv \
+	tar -C results/local/$(PROFILE) --exclude='checkpoint*.pt' --exclude=.lock --exclude='*.tmp' --exclude=comparison.csv \
 		--exclude=./figures --exclude=./variance --exclude=./train -cf - . | tar -C results/published/$(PROFILE) -xf -
 	$(BIN)/metarl plot --all
 

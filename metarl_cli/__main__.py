@@ -1,6 +1,31 @@
-"""`python -m metarl_cli` is `metarl`."""
+"""`metarl`, and `python -m metarl_cli`: Ctrl-C is heard while the command is still being loaded."""
 
-from metarl_cli.cli import main
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Load the command and run it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # not where Ctrl-C is to be ignored
+        signal.signal(signal.SIGINT, _leave)
+    from metarl_cli.cli import main as run
+
+    signal.signal(signal.SIGINT, before)
+    run()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End at once: an exception would be shown by whatever is being imported, and nothing has begun yet."""
+    os._exit(INTERRUPTED)
+
 
 if __name__ == "__main__":
     main()

@@ -8,9 +8,19 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["LOCAL", "META_SUFFIX", "PUBLISHED", "runs_directory", "table_path", "write_whole"]
+__all__ = [
+    "LOCAL",
+    "META_SUFFIX",
+    "PUBLISHED",
+    "runs_directory",
+    "sweep",
+    "sync_directory",
+    "table_path",
+    "write_whole",
+]
 
 PUBLISHED = Path("results/published")
 LOCAL = Path("results/local")
@@ -27,8 +37,46 @@ def table_path(results: Path, profile: str, figure: str) -> Path:
     return results / profile / figure / f"{figure}.csv"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file at once: it is whole or it is the previous one, whenever the process is killed."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(text.encode())
-    os.replace(temporary, path)
+def write_whole(path: Path, content: str | bytes, *, keep: Path | None = None) -> None:
+    """Write a file at once: it is whole or it is the previous one, whenever the process is killed or the power fails.
+
+    Args:
+        path: the file.
+        content: all of it.
+        keep: where the previous one goes; None to lose it.
+
+    Raises:
+        OSError: with the file's name, if it cannot be written. The previous one is then as it was.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)  # left by a killed process that had this number
+        with temporary.open("xb") as file:  # a new file: no link that lies there is followed
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep and path.exists():
+            os.replace(path, keep)
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync_directory(directory: Path) -> None:
+    """Let the names in a directory outlive a power failure, where the system can promise that."""
+    with suppress(OSError):  # not every file system can, and none loses by it what it held before
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sweep(directory: Path) -> None:
+    """Remove what killed processes left of files that they were writing there; only for who holds its lock."""
+    for stray in directory.glob("*.tmp"):
+        stray.unlink(missing_ok=True)

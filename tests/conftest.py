@@ -1,7 +1,8 @@
-"""What every test needs: one thread, and the command in this process."""
+"""What every test needs: one thread, a fast disk, and the command in this process."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NamedTuple
 
@@ -11,6 +12,14 @@ import torch
 from metarl_cli.cli import main
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_the_disk():
+    """No test outlives a power failure: what is written need not reach the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 class Completed(NamedTuple):

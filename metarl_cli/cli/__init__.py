@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from metarl_cli import __version__
 from metarl_cli.cli import results, runs, studies
-from metarl_cli.cli.exits import FAILED, USAGE
+from metarl_cli.cli.exits import FAILED, INTERRUPTED, OK, USAGE
 from metarl_cli.errors import RunFailedError, UserError
 
 __all__ = ["app", "main"]
@@ -31,17 +33,42 @@ def main() -> None:
     """Run the command; a mistake of the user's is one message and exit code 2, never a traceback."""
     try:
         app()
+    except SystemExit as ended:
+        _hand_over(ended)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(USAGE)
+        _fail(str(error), USAGE)
     except RunFailedError as error:
-        print(f"Error: the run failed: {error}", file=sys.stderr)
-        sys.exit(FAILED)
+        _fail(f"the run failed: {error}", FAILED)
     except OSError as error:
-        if error.filename is None:
-            raise
-        print(f"Error: {error.filename}: {error.strerror}.", file=sys.stderr)
-        sys.exit(USAGE)
+        if error.filename:
+            _fail(f"{error.filename}: {error.strerror}.", USAGE)
+        _drop_output()
+        _fail(f"{error.strerror}.", FAILED)
+
+
+def _hand_over(ended: SystemExit) -> NoReturn:
+    """End once all that was printed is handed over; a reader who has enough (`| head`) is no failure."""
+    code = OK if isinstance(ended.__context__, BrokenPipeError) else ended.code  # Typer would make a 1 of it
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _drop_output()
+        if not isinstance(error, BrokenPipeError):
+            _fail(f"standard output: {error.strerror}.", FAILED)
+    sys.exit(code)
+
+
+def _drop_output() -> None:
+    """What standard output did not take is not to be tried again, with a traceback, when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(reason: str, code: int) -> NoReturn:
+    with suppress(OSError):  # a terminal that is gone cannot be told
+        print(f"Error: {reason}", file=sys.stderr, flush=True)
+    sys.exit(code)
 
 
 def _version(value: bool) -> None:

@@ -1,47 +1,30 @@
-"""The run directory: `config.json`, `meta.json`, `progress.csv`, `checkpoint.pt`, `DONE`.
+"""The run directory: `config.json`, `meta.json`, `progress.csv`, `checkpoint.pt` and the one before it, `DONE`.
 
-`progress.csv` has a fixed header and is flushed row by row; the checkpoint of an iteration follows its row. A resumed
-run drops the rows that its checkpoint does not know, so that a killed run, continued, writes the same file as one that
-was never stopped. A lock tells a running directory from an abandoned one.
+A directory holds a run if it has a `config.json`; the run is complete if and only if there is a `DONE`, which comes
+last and goes first. A lock tells a running directory from an abandoned one.
 """
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from metarl_cli.circumstances import circumstances
 from metarl_cli.config import RunConfig, save_config
 from metarl_cli.errors import UserError
-from metarl_cli.store import write_whole
-from metarl_cli.training.trainer import TrainState
+from metarl_cli.store import sweep, sync_directory, write_whole
+from metarl_cli.studies.checkpoints import CHECKPOINT, PREVIOUS
+from metarl_cli.studies.progress import PROGRESS
 
-__all__ = [
-    "checkpoint_iteration",
-    "exclusive",
-    "finish",
-    "is_finished",
-    "load_checkpoint",
-    "prepare_new",
-    "progress_writer",
-    "save_checkpoint",
-    "truncate_progress",
-    "write_meta",
-]
+__all__ = ["exclusive", "finish", "is_finished", "prepare_new", "unfinish", "write_meta"]
 
-CONFIG, META, PROGRESS, CHECKPOINT, DONE = "config.json", "meta.json", "progress.csv", "checkpoint.pt", "DONE"
+CONFIG, META, DONE = "config.json", "meta.json", "DONE"
 
 
 def is_finished(directory: Path) -> bool:
@@ -67,6 +50,7 @@ def exclusive(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"Cannot write to {directory}: {error.strerror}. Choose another --out.") from None
     try:
+        sweep(directory)
         yield
     finally:
         lock.release()
@@ -82,7 +66,9 @@ def prepare_new(directory: Path, config: RunConfig, *, overwrite: bool) -> None:
         state = "a finished run" if is_finished(directory) else "an unfinished run"
         advice = "" if is_finished(directory) else "--resume continues it, "
         raise UserError(f"{directory} already holds {state}: {advice}--overwrite starts again, --out goes elsewhere.")
-    for name in (META, PROGRESS, CHECKPOINT, DONE):
+    unfinish(directory)
+    # From here until the new settings are there, the directory holds no run: a kill leaves neither half of one.
+    for name in (CONFIG, PROGRESS, CHECKPOINT, PREVIOUS, META):
         (directory / name).unlink(missing_ok=True)
     save_config(config, directory / CONFIG)
 
@@ -97,86 +83,37 @@ def write_meta(directory: Path, *, threads: int, status: str, diverged: int = 0)
         diverged: simulations that diverged in this process and were masked from there; those of earlier ones are added.
     """
     path = directory / META
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    previous = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    now = datetime.now(UTC)
+    earlier, start = _previous_meta(path)
+    begun = min(start or now, now)  # a clock that was set back makes no run that ends before it starts
     meta = {
         **circumstances(threads),
         "argv": ["metarl", *sys.argv[1:]],
-        "diverged_simulations": previous.get("diverged_simulations", 0) + diverged,
-        "start": previous.get("start", now),
-        "end": None if status == "running" else now,
+        "diverged_simulations": earlier + diverged,
+        "start": begun.isoformat(timespec="seconds"),
+        "end": None if status == "running" else now.isoformat(timespec="seconds"),
         "status": status,
     }
     write_whole(path, json.dumps(meta, indent=2) + "\n")
 
 
-def save_checkpoint(directory: Path, state: TrainState) -> None:
-    """Write θ, the optimiser's state and the iteration; the file is whole or it is the previous one."""
-    temporary = directory / f"{CHECKPOINT}.tmp"
-    torch.save(asdict(state), temporary)
-    os.replace(temporary, directory / CHECKPOINT)
-
-
-def load_checkpoint(directory: Path) -> TrainState | None:
-    """The state after the last iteration that was completed, or None if there is none.
-
-    Raises:
-        UserError: if the file is damaged or was written by another version.
-    """
-    path = directory / CHECKPOINT
-    if not path.exists():
-        return None
-    try:
-        return TrainState(**torch.load(path, weights_only=True))
-    except (TypeError, RuntimeError, EOFError, UnpicklingError):
-        raise UserError(
-            f"{path} is damaged or of another version of metarl. --overwrite starts the run again."
-        ) from None
-
-
-def checkpoint_iteration(directory: Path) -> int:
-    """How many iterations are done."""
-    state = load_checkpoint(directory)
-    return state.iteration if state else 0
-
-
-def truncate_progress(directory: Path, iterations: int) -> list[dict[str, str]]:
-    """Keep the first rows of `progress.csv`, as many as the checkpoint has iterations, and return them.
-
-    Raises:
-        UserError: if there are fewer.
-    """
-    path = directory / PROGRESS
-    path.touch()
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        # A row that was cut short by a kill has no value in its last column.
-        rows = [row for row in reader if None not in row.values()][:iterations]
-        header = list(reader.fieldnames or [])
-    if len(rows) < iterations:
-        raise UserError(f"{path} has {len(rows)} of the {iterations} rows that are done. --overwrite starts again.")
-    # A run that was killed in its first iteration may have written half a header or none: the writer begins anew.
-    lines = [header, *([row[name] for name in header] for row in rows)] if rows else []
-    write_whole(path, "".join(",".join(line) + "\n" for line in lines))
-    return rows
-
-
-@contextmanager
-def progress_writer(directory: Path, header: Sequence[str]) -> Iterator[Any]:
-    """A function that appends one row to `progress.csv` and flushes it."""
-    path = directory / PROGRESS
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, header, extrasaction="ignore", lineterminator="\n")
-        if file.tell() == 0:
-            writer.writeheader()
-
-        def write(row: Mapping[str, float]) -> None:
-            writer.writerow(row)
-            file.flush()
-
-        yield write
-
-
 def finish(directory: Path) -> None:
-    """Mark the run as finished."""
+    """Mark the run as finished: all its rows and its last checkpoint are on the disk."""
     (directory / DONE).touch()
+    sync_directory(directory)
+
+
+def unfinish(directory: Path) -> None:
+    """Take the mark away, before anything else of the run is touched."""
+    (directory / DONE).unlink(missing_ok=True)
+    sync_directory(directory)
+
+
+def _previous_meta(path: Path) -> tuple[int, datetime | None]:
+    """Divergences and start of the run so far; what cannot be read is as if it were not there and blocks nothing."""
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        start, diverged = datetime.fromisoformat(meta["start"]), int(meta["diverged_simulations"])
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return 0, None
+    return diverged, start if start.tzinfo else None

@@ -11,6 +11,7 @@ import torch
 from metarl_cli.config import RunConfig, load_config
 from metarl_cli.errors import UserError
 from metarl_cli.reporting.statistics import mean_interval
+from metarl_cli.studies import checkpoints
 from metarl_cli.studies import directory as runs
 from metarl_cli.training.build import build
 from metarl_cli.training.trainer import TrainState
@@ -25,14 +26,16 @@ def load_run(directory: Path) -> tuple[RunConfig, TrainState]:
     """The settings of a run, and its state after the last completed iteration.
 
     Raises:
-        UserError: if the directory holds no run, or one without a completed iteration.
+        UserError: if the directory holds no run, one without a completed iteration, or one that is damaged.
     """
     if not (directory / runs.CONFIG).exists():
         raise UserError(f"{directory} holds no run: there is no {runs.CONFIG}. `metarl train --out` makes one.")
-    state = runs.load_checkpoint(directory)
+    config = load_config(directory / runs.CONFIG)
+    _, fresh = build(config)
+    state = checkpoints.load(directory, config, fresh)
     if state is None:
-        raise UserError(f"{directory} has no {runs.CHECKPOINT}: no iteration of that run was completed here.")
-    return load_config(directory / runs.CONFIG), state
+        raise UserError(f"{directory} has no {checkpoints.CHECKPOINT}: no iteration of that run was completed here.")
+    return config, state
 
 
 def evaluate(

@@ -195,16 +195,29 @@ def _tail(file: IO[bytes]) -> str:
 
 
 @contextmanager
-def count_interrupts() -> Iterator[Callable[[], int]]:
-    """How often Ctrl-C was pressed since; nothing is interrupted by it."""
-    pressed = 0
+def count_interrupts(*, limit: int | None = None) -> Iterator[Callable[[], int]]:
+    """How often a stop was asked for since: by Ctrl-C, by SIGTERM, or by a terminal that was closed.
 
-    def on_interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed += 1
+    Args:
+        limit: a request beyond that many raises `KeyboardInterrupt`; None if nothing is ever interrupted.
+    """
+    asked = 0
 
-    previous = signal.signal(signal.SIGINT, on_interrupt)
+    def on_request(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        if limit is not None and asked > limit:
+            raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, on_request) for number in _stop_signals()}
     try:
-        yield lambda: pressed
+        yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _stop_signals() -> list[signal.Signals]:
+    closed = getattr(signal, "SIGHUP", None)  # not every system has it; under `nohup` it is to be ignored
+    heard = [closed] if closed and signal.getsignal(closed) is not signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *heard]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
-from metarl_cli.errors import UserError
+from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers.settings import run_config
 from metarl_cli.store import LOCAL
+from metarl_cli.studies import checkpoints, progress
 from metarl_cli.studies import directory as runs
-from metarl_cli.studies.train import train
+from metarl_cli.studies.grid import count_interrupts
+from metarl_cli.studies.train import progress_columns, train
 from metarl_cli.terminal import training_display
 from metarl_cli.training.composition import check_composition
 
@@ -83,13 +84,24 @@ def launch(
             config = wanted
             runs.prepare_new(directory, config, overwrite=overwrite)
         if runs.is_finished(directory):
+            progress.read_rows(directory, progress_columns(config), config.iterations)
             return Outcome(directory, True, f"Already finished: {directory}")
-        done = runs.checkpoint_iteration(directory)
+        return _run(directory, config, threads=threads, quiet=quiet)
+
+
+def _run(directory: Path, config: RunConfig, *, threads: int, quiet: bool) -> Outcome:
+    found = checkpoints.latest(directory)
+    done = found.state.iteration if found else 0
+    continues = f"metarl train --resume --out {directory}"
+    try:
         with graceful_stop() as should_stop, training_display(config, done=done, quiet=quiet) as show:
             finished = train(directory, config, threads=threads, on_row=show, should_stop=should_stop)
+    except OSError as error:
+        reason = f"{error.filename or directory}: {error.strerror}"
+        raise RunFailedError(f"{reason}. What was reached stays; to continue: {continues}") from None
     if finished:
         return Outcome(directory, True, f"Finished: {directory}")
-    return Outcome(directory, False, f"Stopped. To continue: metarl train --resume --out {directory}")
+    return Outcome(directory, False, f"Stopped. To continue: {continues}")
 
 
 def default_directory(config: RunConfig) -> Path:
@@ -117,17 +129,22 @@ def _resumed_config(directory: Path, request: Request) -> RunConfig:
         "environment.name": request.environment,
         "profile": request.profile,
     }
+    found = checkpoints.restore(directory)
+    if found:
+        checkpoints.check_settings(found, saved)
     asked = with_overrides(saved, request.overrides)
     before, after = settable_keys(saved), settable_keys(asked) | {k: v for k, v in named.items() if v is not None}
     changed = [key for key in before if before[key] != after[key] and key != "iterations"]
     if changed:
         pairs = ", ".join(f"{key} is {before[key]} there, not {after[key]}" for key in changed)
         raise UserError(f"A resumed run keeps its settings, all but iterations: {pairs}. Choose another --out.")
-    if asked.iterations < runs.checkpoint_iteration(directory):
-        done = runs.checkpoint_iteration(directory)
+    done = found.state.iteration if found else 0
+    if asked.iterations < done:
         raise UserError(f"--iterations {asked.iterations}: {directory} has done {done} already.")
-    if asked.iterations > saved.iterations:
-        (directory / runs.DONE).unlink(missing_ok=True)
+    if asked.iterations > (done or saved.iterations) and runs.is_finished(directory):
+        if not found:
+            raise UserError(f"{directory} has no checkpoint to go on from. --overwrite starts the run again.")
+        runs.unfinish(directory)
     if asdict(asked) != asdict(saved):
         save_config(asked, directory / runs.CONFIG)
     return asked
@@ -135,17 +152,6 @@ def _resumed_config(directory: Path, request: Request) -> RunConfig:
 
 @contextmanager
 def graceful_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed: the first lets the iteration end, a second one ends it at once."""
-    pressed = False
-
-    def on_interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    previous = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    """Whether a stop was asked for: the first request lets the iteration end, a second one ends it at once."""
+    with count_interrupts(limit=1) as asked:
+        yield lambda: asked() > 0

@@ -20,6 +20,7 @@ from metarl_cli.studies import directory as runs
 from metarl_cli.studies.costs import expected_seconds
 from metarl_cli.studies.grid import Job
 from metarl_cli.studies.grid_display import Share
+from metarl_cli.studies.progress import PROGRESS
 from metarl_cli.studies.tables import STUDIES, command, is_current
 
 __all__ = ["State", "Step", "plan", "run_state"]
@@ -117,7 +118,7 @@ def _fraction(directory: Path, config: RunConfig) -> float:
     if run_state(directory, config) in ("missing", "changed"):
         return 0.0
     try:
-        lines = (directory / runs.PROGRESS).read_bytes().count(b"\n")
+        lines = (directory / PROGRESS).read_bytes().count(b"\n")
     except FileNotFoundError:  # not begun, or just beginning anew
         return 0.0
     return min(max(lines - 1, 0) / config.iterations, 1.0)

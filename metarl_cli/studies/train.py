@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import TypeAlias
@@ -13,6 +14,7 @@ import torch
 
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import RunFailedError
+from metarl_cli.studies import checkpoints, progress
 from metarl_cli.studies import directory as runs
 from metarl_cli.training.build import build, optimizer_columns
 from metarl_cli.training.processing import prediction_quality
@@ -70,23 +72,31 @@ def train(
         Whether the run is finished; it is not if it was asked to stop before.
 
     Raises:
-        RunFailedError: if a return or a parameter stops being finite. The last good checkpoint stays.
+        UserError: if what the directory holds is damaged, or is no run with these settings.
+        RunFailedError: if a number stops being finite, or the directory cannot be written any more. What was reached
+            before stays.
     """
     torch.set_num_threads(1)  # products of one task are small; and the sums keep one order, whatever the machine
-    trainer, state = build(config, threads=threads)
-    state = runs.load_checkpoint(directory) or state
-    rows = runs.truncate_progress(directory, state.iteration)
+    trainer, fresh = build(config, threads=threads)
+    state = checkpoints.load(directory, config, fresh) or fresh
+    rows = progress.truncate(directory, progress_columns(config), state.iteration)
     previous = {name: float(value) for name, value in rows[-1].items()} if rows else {}
     runs.write_meta(directory, threads=threads, status="running")
     status = "failed"
     try:
-        with runs.progress_writer(directory, progress_columns(config)) as write:  # ignores what has no column
+        with progress.writer(directory, progress_columns(config)) as write:  # ignores what has no column
             while state.iteration < config.iterations and not should_stop():
                 state, previous = _iterate(trainer, state, previous)
                 write(previous)
-                runs.save_checkpoint(directory, state)
-                on_row(previous)
+                checkpoints.save(directory, config, state)
+                with suppress(OSError):  # a terminal that is gone or full costs no run
+                    on_row(previous)
         status = "finished" if state.iteration == config.iterations else "interrupted"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    except RunFailedError as error:
+        raise RunFailedError(f"iteration {state.iteration}: {error} {_last_good(directory, state)}") from None
     finally:
         runs.write_meta(directory, threads=threads, status=status, diverged=trainer.workers.divergences)
     if status == "finished":
@@ -94,12 +104,15 @@ def train(
     return status == "finished"
 
 
+def _last_good(directory: Path, state: TrainState) -> str:
+    if state.iteration == 0:
+        return "There is no checkpoint yet."
+    return f"The last good checkpoint, after {state.iteration} iterations, is {directory / checkpoints.CHECKPOINT}."
+
+
 def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
     start = time.perf_counter()
-    try:
-        rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
-    except RunFailedError as error:
-        raise RunFailedError(f"iteration {state.iteration}: {error}") from None
+    rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
     sampled = time.perf_counter()
     following, (before, after) = trainer.step(state, rounds)
     updated = time.perf_counter()
@@ -162,6 +175,7 @@ def _adaptation(rounds: Sequence[Round]) -> Row:
 
 def _check_finite(row: Row, state: TrainState) -> None:
     bad = [name for name, value in row.items() if not math.isfinite(value)]
-    bad += [f"parameter {name}" for name, value in state.theta.items() if not bool(torch.isfinite(value).all())]
+    held = checkpoints.tensors_of(state)
+    bad += [name for name, value in held.items() if not bool(torch.isfinite(value).all())]
     if bad:
-        raise RunFailedError(f"iteration {row['iteration']}: {', '.join(bad)} is not finite.")
+        raise RunFailedError(f"{', '.join(bad)} is not finite.")

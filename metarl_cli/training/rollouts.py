@@ -20,6 +20,9 @@ __all__ = ["Array", "Workers", "collect", "make_workers", "scale_actions"]
 
 Array: TypeAlias = NDArray[np.float64]
 
+FLOAT32_LIMIT = float(np.finfo(np.float32).max)
+"""Greater rewards are infinite where they are summed up."""
+
 
 class Workers(Protocol):
     """A Gymnasium vector environment with a task distribution, as the trainer sees it."""
@@ -85,7 +88,8 @@ def collect(
         seed: of the environments' reset noise.
 
     Raises:
-        RunFailedError: if an action is not finite: the parameters are not, or are too large.
+        RunFailedError: if an action is not finite: the parameters are not, or are too large; or if what the environment
+            returns is not.
     """
     shape = (len(tasks), workers.num_envs // len(tasks))
     noise = torch.randn((horizon, *shape, params["log_std"].shape[-1]), generator=generator)
@@ -101,13 +105,17 @@ def collect(
             mean = policies.distribution(params, observation).mean
             action = mean + std * noise[t]
             if not bool(torch.isfinite(action).all()):
-                raise RunFailedError("the policy's actions are not finite.")
+                seen = bool(torch.isfinite(observation).all())
+                culprit = "the policy's actions" if seen else "the environment's observations"
+                raise RunFailedError(f"{culprit} are not finite.")
             scaled = scale_actions(action.flatten(0, 1), workers.single_action_space, action_scale)
             state, reward, terminated, _, _ = workers.step(scaled)
             observations.append(observation)
             means.append(mean)
             actions.append(action)
             rewards.append(np.where(alive, reward, 0.0))
+            if not bool((np.abs(rewards[-1]) <= FLOAT32_LIMIT).all()):  # false for NaN
+                raise RunFailedError(f"the environment's reward at step {t} is not finite.")
             mask.append(alive)
             alive = alive & ~terminated
     return _stack(params, observations, means, actions, np.stack(rewards, axis=1), np.stack(mask, axis=1))

@@ -7,78 +7,21 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
+from run_cases import assert_same_run, begin, checkpoint, go, meta, numbers, resume, stop_after
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import load_config, settable_keys
-from metarl_cli.errors import RunFailedError, UserError
+from metarl_cli.errors import UserError
 from metarl_cli.studies import directory as runs
 from metarl_cli.studies.launch import Request, default_directory, launch
-from metarl_cli.studies.train import progress_columns, train
+from metarl_cli.studies.train import progress_columns
 from metarl_cli.training import trainer
 
-FILES = {"config.json", "meta.json", "progress.csv", "checkpoint.pt"}
-
-
-def go(directory, *overrides, iterations=None, algorithm=None, environment="Navigation", threads=1, **how):
-    """A small run in this process."""
-    given = overrides if iterations is None else (*overrides, f"iterations={iterations}")
-    request = Request(algorithm=algorithm, environment=environment, profile="smoke", overrides=given)
-    how = {"resume": False, "overwrite": False} | how
-    return launch(request, out=directory, threads=threads, quiet=True, **how)
-
-
-def resume(directory, *overrides, **how):
-    request = Request(overrides=overrides)
-    return launch(request, out=directory, threads=1, quiet=True, resume=True, overwrite=False, **how)
-
-
-def stop_after(directory, iterations, config=None):
-    """Go on with the run in a directory until it has done so many iterations, as after Ctrl-C."""
-    config = config or load_config(directory / "config.json")
-    done = runs.checkpoint_iteration(directory)
-    seen = []
-    return train(directory, config, threads=1, on_row=seen.append, should_stop=lambda: done + len(seen) >= iterations)
-
-
-def begin(directory, iterations, *, of, algorithm=None, environment="Navigation"):
-    """A run that was stopped on request after some iterations."""
-    other = directory.with_name(f"{directory.name}-settings")
-    go(other, iterations=1, algorithm=algorithm, environment=environment)
-    document = json.loads((other / "config.json").read_text()) | {"iterations": of}
-    directory.mkdir()
-    (directory / "config.json").write_text(json.dumps(document))
-    assert not stop_after(directory, iterations)
-
-
-def numbers(directory):
-    """`progress.csv` without what a clock decides."""
-    with (directory / "progress.csv").open(newline="") as file:
-        return [
-            [value for name, value in row.items() if not name.startswith(("wall_", "time/"))]
-            for row in csv.DictReader(file)
-        ]
-
-
-def checkpoint(directory):
-    return torch.load(directory / "checkpoint.pt", weights_only=True)
-
-
-def assert_same_run(one, other):
-    assert numbers(one) == numbers(other)
-    left, right = checkpoint(one), checkpoint(other)
-    assert left["iteration"] == right["iteration"]
-    for entries in ("theta", "optimizer_state", "control_variate", "penalty"):
-        assert left[entries].keys() == right[entries].keys()
-        assert all(torch.equal(left[entries][name], right[entries][name]) for name in left[entries])
-
-
-def meta(directory):
-    return json.loads((directory / "meta.json").read_text())
+FILES = {"config.json", "meta.json", "progress.csv", "checkpoint.pt", "checkpoint.previous.pt"}
 
 
 # What a run writes
@@ -219,7 +162,7 @@ def test_killed_between_row_and_checkpoint(tmp_path, whole):
     stop_after(directory, 4)
     assert len(numbers(directory)) == 4
     (directory / "checkpoint.pt").write_bytes(before)
-    (directory / "checkpoint.pt.tmp").write_bytes(before[:100])
+    (directory / "checkpoint.pt.77.tmp").write_bytes(before[:100])
     assert resume(directory).finished
     assert_same_run(whole, directory)
 
@@ -244,30 +187,6 @@ def test_killed_before_done_was_written(tmp_path, whole):
     assert resume(directory).finished
     assert (directory / "DONE").exists()
     assert_same_run(whole, directory)
-
-
-def test_rows_that_are_gone_are_not_made_up(tmp_path):
-    begin(tmp_path / "run", 3, of=5)
-    path = tmp_path / "run" / "progress.csv"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
-    with pytest.raises(UserError, match="has 1 of the 3 rows"):
-        resume(tmp_path / "run")
-
-
-@pytest.mark.parametrize("content", [b"", b"PK", b"nonsense" * 100])
-def test_a_damaged_checkpoint_is_named(tmp_path, content):
-    begin(tmp_path / "run", 1, of=2)
-    (tmp_path / "run" / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(UserError, match=r"checkpoint\.pt is damaged or of another version"):
-        resume(tmp_path / "run")
-
-
-def test_a_checkpoint_of_another_version_is_named(tmp_path):
-    begin(tmp_path / "run", 1, of=2)
-    path = tmp_path / "run" / "checkpoint.pt"
-    torch.save({"theta": {}, "moments": {}}, path)
-    with pytest.raises(UserError, match="another version"):
-        resume(tmp_path / "run")
 
 
 class Process:
@@ -464,28 +383,7 @@ def test_numbers_that_are_not_finite_end_a_run(tmp_path, metarl, environment, ov
     assert not (directory / "DONE").exists()
 
 
-def test_the_last_good_checkpoint_of_a_failed_run_stays(tmp_path):
-    directory = tmp_path / "run"
-    begin(directory, 2, of=4)
-    before = checkpoint(directory)
-    bad = asdict(runs.load_checkpoint(directory))
-    bad["theta"]["log_std"] = torch.tensor([float("nan"), 0.0])
-    torch.save(bad, directory / "checkpoint.pt")
-    poisoned = (directory / "checkpoint.pt").read_bytes()
-    with pytest.raises(RunFailedError, match="iteration 2"):
-        resume(directory)
-    assert (directory / "checkpoint.pt").read_bytes() == poisoned
-    assert len(numbers(directory)) == before["iteration"] == 2
-
-
 # The directory
-
-
-def test_a_checkpoint_holds_tensors_and_a_number_only(tmp_path):
-    go(tmp_path / "run", iterations=1)
-    state = runs.load_checkpoint(tmp_path / "run")
-    assert state.iteration == 1
-    assert asdict(state).keys() == checkpoint(tmp_path / "run").keys()
 
 
 def test_the_default_directory_is_named_after_the_settings(tmp_path, monkeypatch):

@@ -12,8 +12,8 @@ from metarl_cli.errors import UserError
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.store import runs_directory
+from metarl_cli.studies import checkpoints, trajectories
 from metarl_cli.studies import directory as runs
-from metarl_cli.studies import trajectories
 from metarl_cli.studies.trajectories import (
     COLUMNS,
     SCENES,
@@ -121,7 +121,7 @@ def trained(figure, directory, *, labels=None, seeds=(1,), theta=lambda theta: t
                 home.mkdir(parents=True)
                 runs.prepare_new(home, config, overwrite=False)
                 _, state = build(config)
-                runs.save_checkpoint(home, replace(state, theta=theta(state.theta), iteration=2))
+                checkpoints.save(home, config, replace(state, theta=theta(state.theta), iteration=2))
 
 
 def numbers_of(table):

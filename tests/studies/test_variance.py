@@ -12,6 +12,7 @@ from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.profiles import PROFILES
+from metarl_cli.reporting.frames import write_table
 from metarl_cli.store import runs_directory
 from metarl_cli.studies.variance import COLUMNS, FIGURE_ESTIMATORS, SIZES, figures, home, settings_for, study
 from metarl_cli.studies.variance import run as variance_run
@@ -284,7 +285,7 @@ def killed_while_measuring(directory, settings, monkeypatch):
 
 def killed_while_training(directory, settings, monkeypatch):
     """Killed after an iteration, before its checkpoint is written."""
-    monkeypatch.setattr(variance_run.runs, "save_checkpoint", kill)
+    monkeypatch.setattr(variance_run.checkpoints, "save", kill)
     with pytest.raises(Killed):
         measure(directory, settings)
 
@@ -329,11 +330,36 @@ def test_a_directory_of_other_settings_is_refused(tmp_path):
         measure(tmp_path, asked(checkpoints=(0, 2)))
 
 
-def test_lost_rows_are_noticed(tmp_path):
-    measure(tmp_path, asked(checkpoints=(0, 2)))
-    (tmp_path / variance_run.TABLE).unlink()
-    with pytest.raises(UserError, match="has lost the rows of iteration 0: --overwrite"):
-        measure(tmp_path, asked(checkpoints=(0, 2)))
+@pytest.mark.parametrize(
+    ("lost", "again"),
+    [
+        (lambda table: table["iteration"] == 0, {0}),
+        (lambda table: table["iteration"] == 2, {2}),
+        (lambda table: (table["iteration"] == 0) & (table["estimator"] == "dice"), {0}),
+        (lambda table: (table["iteration"] == 2) & (table["estimator"] == "lvc"), {2}),
+        (lambda table: table["estimator"] == "dice", {0, 2}),
+        (lambda table: table["iteration"] >= 0, {0, 2}),
+    ],
+    ids=["a checkpoint", "the last", "an estimator's", "an estimator's last", "an estimator", "all"],
+)
+def test_lost_rows_are_measured_again(tmp_path, lost, again):
+    first = measure(tmp_path, asked(checkpoints=(0, 2)))
+    before = written(tmp_path)
+    write_table(first[~lost(first)], tmp_path / variance_run.TABLE)
+    measured = []
+    measure(tmp_path, asked(checkpoints=(0, 2)), on_checkpoint=lambda rows: measured.extend(rows["iteration"]))
+    assert set(measured) == again
+    assert written(tmp_path) == before
+
+
+def test_a_damaged_carrier_is_taken_from_the_checkpoint_before(tmp_path, capsys):
+    measure(tmp_path / "whole", asked(checkpoints=(0, 3)))
+    measure(tmp_path / "run", asked(checkpoints=(0, 3)), should_stop=iter([False] * 4 + [True] * 9).__next__)
+    path = tmp_path / "run" / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:-1])
+    measure(tmp_path / "run", asked(checkpoints=(0, 3)))
+    assert "Going on from checkpoint.previous.pt, after 2 iterations" in capsys.readouterr().err
+    assert written(tmp_path / "run") == written(tmp_path / "whole")
 
 
 def test_a_gradient_that_is_not_finite_ends_the_measurement():

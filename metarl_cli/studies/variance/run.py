@@ -17,7 +17,9 @@ import torch
 
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import UserError, unknown_name
-from metarl_cli.reporting.frames import write_table
+from metarl_cli.reporting.frames import read_table, require, write_table
+from metarl_cli.store import write_whole
+from metarl_cli.studies import checkpoints
 from metarl_cli.studies import directory as runs
 from metarl_cli.studies.variance.estimators import (
     MEASURED,
@@ -37,6 +39,8 @@ SETTINGS, TABLE = "settings.json", "variance.csv"
 
 STATISTICS = (*Spread._fields, "squared_bias", "squared_bias_error", "explained_variance")
 ROW = ("iteration", "env_steps", "estimator", "rounds", "return/pre", "return/post", *STATISTICS)
+LATER = frozenset({"signal_to_noise", "explained_variance"})
+"""Columns that came later: a table of before has no numbers there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,19 +92,20 @@ def measure(
     torch.set_num_threads(1)  # as in training: one order of every sum, whatever the machine
     with runs.exclusive(directory):
         _claim(directory, settings, overwrite=overwrite)
-        table = _read(directory)
-        pending = settings.checkpoints[table["iteration"].nunique() :]
+        table = _complete(_read(directory), settings)
+        pending = [checkpoint for checkpoint in settings.checkpoints if checkpoint not in set(table["iteration"])]
         if not pending:
             return table
         bench, fresh = build_bench(settings.config, settings.estimators, threads=threads)
-        state = _carrier(directory, fresh, pending[0])
+        state = _carrier(directory, settings.config, fresh, pending[0])
         for checkpoint in pending:
             while state.iteration < checkpoint and not should_stop():
-                state = _train(directory, bench, state)
+                state = _train(directory, bench, settings.config, state)
             if should_stop():
                 break
             measured = _rows(resample(bench, state, settings.rounds), state, settings)
-            write_table(pd.concat([table, measured]) if len(table) else measured, directory / TABLE)
+            rows = pd.concat([table, measured]) if len(table) else measured
+            write_table(rows.sort_values("iteration", kind="stable"), directory / TABLE)
             table = _read(directory)  # a resumed measurement begins with these digits
             on_checkpoint(measured)
     return table
@@ -118,25 +123,31 @@ def _text(settings: VarianceSettings) -> str:
 
 def _claim(directory: Path, settings: VarianceSettings, *, overwrite: bool) -> None:
     if overwrite:
-        for name in (SETTINGS, TABLE, runs.CHECKPOINT):
+        for name in (TABLE, checkpoints.CHECKPOINT, checkpoints.PREVIOUS, SETTINGS):
             (directory / name).unlink(missing_ok=True)
     if has_other_settings(directory, settings):
         raise UserError(f"{directory / SETTINGS} is of other settings: --overwrite begins anew, --out goes elsewhere.")
-    (directory / SETTINGS).write_text(_text(settings), encoding="utf-8")
+    write_whole(directory / SETTINGS, _text(settings))
 
 
-def _carrier(directory: Path, fresh: TrainState, checkpoint: int) -> TrainState:
-    """The carrier where it was left, if that is not beyond the next checkpoint."""
-    state = runs.load_checkpoint(directory) or fresh
-    if state.iteration > checkpoint:
-        raise UserError(f"{directory / TABLE} has lost the rows of iteration {checkpoint}: --overwrite begins anew.")
-    return state
+def _complete(table: pd.DataFrame, settings: VarianceSettings) -> pd.DataFrame:
+    """The rows of those checkpoints that have one of every estimator, and no other."""
+    wanted = sorted(settings.estimators)
+    whole = [it for it, rows in table.groupby("iteration") if sorted(map(str, rows["estimator"])) == wanted]
+    return table[table["iteration"].isin(whole)]
 
 
-def _train(directory: Path, bench: Bench, state: TrainState) -> TrainState:
+def _carrier(directory: Path, config: RunConfig, fresh: TrainState, checkpoint: int) -> TrainState:
+    """The carrier where it was left; from the start, if rows that it had passed are to be measured again."""
+    checkpoints.restore(directory)
+    state = checkpoints.load(directory, config, fresh)
+    return state if state and state.iteration <= checkpoint else fresh
+
+
+def _train(directory: Path, bench: Bench, config: RunConfig, state: TrainState) -> TrainState:
     rounds = bench.carrier.sample(state, bench.carrier.draw_tasks(state.iteration), state.iteration)
     following, _ = bench.carrier.step(state, rounds)
-    runs.save_checkpoint(directory, following)
+    checkpoints.save(directory, config, following)
     return following
 
 
@@ -159,5 +170,8 @@ def _statistics(resampled: Resampled, name: str) -> tuple[float, ...]:
 
 def _read(directory: Path) -> pd.DataFrame:
     path = directory / TABLE
-    # A table of before a column existed has no numbers there.
-    return pd.read_csv(path).reindex(columns=list(ROW)) if path.exists() else pd.DataFrame(columns=list(ROW))
+    if not path.exists():
+        return pd.DataFrame(columns=list(ROW))
+    table = read_table(path)
+    require(table, [name for name in ROW if name not in LATER], str(path))
+    return table.reindex(columns=list(ROW))

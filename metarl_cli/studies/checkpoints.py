@@ -1,0 +1,235 @@
+"""Checkpoints: what a run carries from one iteration to the next, in a file that says what it is and if it is whole.
+
+    metarl checkpoint <SHA-256 of all that follows>
+    {"schema": 1, "iteration": 7, "settings": {"inner.lr": 0.1, …}}
+    <the state, as torch.save writes it>
+
+The settings are all that decide the numbers, so that a checkpoint goes on under no others. The one before the last is
+kept: where the last is damaged, a run goes on from there, and ends with the same numbers. Earlier versions wrote files
+without the first two lines; those are read, and checked as far as they can be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import torch
+from torch import Tensor
+
+from metarl_cli.config import RunConfig, settable_keys
+from metarl_cli.errors import UserError
+from metarl_cli.store import write_whole
+from metarl_cli.training.trainer import TrainState
+
+__all__ = [
+    "CHECKPOINT",
+    "PREVIOUS",
+    "Checkpoint",
+    "check_settings",
+    "latest",
+    "load",
+    "restore",
+    "save",
+    "tensors_of",
+]
+
+CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+SCHEMA = 1
+SEAL = b"metarl checkpoint "
+ZIP = b"PK"
+FREE = ("iterations", "label")
+"""Settings that decide no number of an iteration: a run may be given more of them, or another name in figures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One file.
+
+    Attributes:
+        path: where it is.
+        state: what it holds.
+        settings: under which that was reached; None in files of earlier versions.
+        damage: what is wrong with the newer file, in the place of which this one is used.
+    """
+
+    path: Path
+    state: TrainState
+    settings: Mapping[str, Any] | None
+    damage: str = ""
+
+
+class DamagedError(Exception):
+    """A file that is not what was written."""
+
+
+def save(directory: Path, config: RunConfig, state: TrainState) -> None:
+    """Write the state after an iteration; the one before it is kept.
+
+    Raises:
+        OSError: if it cannot be written. Those that are there stay.
+    """
+    payload = BytesIO()
+    torch.save(asdict(state), payload)
+    header = {"schema": SCHEMA, "iteration": state.iteration, "settings": _deciding(config)}
+    body = json.dumps(header).encode() + b"\n" + payload.getvalue()
+    sealed = SEAL + sha256(body).hexdigest().encode() + b"\n" + body
+    write_whole(directory / CHECKPOINT, sealed, keep=directory / PREVIOUS)
+
+
+def load(directory: Path, config: RunConfig, like: TrainState) -> TrainState | None:
+    """The state after the last iteration that was completed, or None if there is none.
+
+    Args:
+        directory: of the run.
+        config: its settings.
+        like: a state of a run with these settings; every tensor must have the shape and type that it has there.
+
+    Raises:
+        UserError: if no checkpoint is whole, or the whole one belongs to a run with other settings.
+    """
+    found = latest(directory)
+    if found is None:
+        return None
+    if found.damage:
+        print(f"{found.damage}. {PREVIOUS} is used, after {found.state.iteration} iterations.", file=sys.stderr)
+    check_settings(found, config)
+    _check_fits(found, like)
+    return found.state
+
+
+def latest(directory: Path) -> Checkpoint | None:
+    """The last checkpoint that is whole, or None if none was ever written.
+
+    Raises:
+        UserError: if there are some, and none is whole; or if a later version wrote it.
+    """
+    damage = list[str]()
+    for path in (directory / CHECKPOINT, directory / PREVIOUS):
+        try:
+            return replace(_read(path), damage="; ".join(damage))
+        except FileNotFoundError:
+            continue
+        except DamagedError as reason:
+            damage.append(f"{path} is damaged: {reason}")
+    if damage:
+        raise UserError(f"{'; '.join(damage)}. --overwrite starts the run again.")
+    return None
+
+
+def restore(directory: Path) -> Checkpoint | None:
+    """`latest`, put in the place of a newer one that is damaged; only for who holds the directory's lock."""
+    found = latest(directory)
+    if found is None or found.path.name == CHECKPOINT:
+        return found
+    if found.damage:
+        print(f"{found.damage}. Going on from {PREVIOUS}, after {found.state.iteration} iterations.", file=sys.stderr)
+    os.replace(found.path, directory / CHECKPOINT)
+    return replace(found, path=directory / CHECKPOINT, damage="")
+
+
+def check_settings(found: Checkpoint, config: RunConfig) -> None:
+    """Refuse settings other than those under which a checkpoint was reached.
+
+    Raises:
+        UserError: naming each, with both values and the ways out.
+    """
+    if found.settings is None:
+        return
+    now = _deciding(config)
+    then = {**_deciding(RunConfig()), **found.settings}  # a setting that was added since had its default
+    changed = [key for key in now if now[key] != then[key]]
+    if changed:
+        pairs = ", ".join(f"{key} is {now[key]!r} there and {then[key]!r} in {found.path.name}" for key in changed)
+        raise UserError(
+            f"{found.path.with_name('config.json')} is not what the run was begun with: {pairs}. "
+            "Put it back to continue; --overwrite starts again, another --out leaves it alone."
+        )
+
+
+def _deciding(config: RunConfig) -> dict[str, Any]:
+    """The settings that decide numbers, as they are after a round trip through JSON."""
+    kept = {key: value for key, value in settable_keys(config).items() if key not in FREE}
+    decoded: dict[str, Any] = json.loads(json.dumps(kept))
+    return decoded
+
+
+def _read(path: Path) -> Checkpoint:
+    content = path.read_bytes()
+    if content.startswith(ZIP):
+        return Checkpoint(path=path, state=_unsealed(content), settings=None)
+    seal, _, body = content.partition(b"\n")
+    if seal != SEAL + sha256(body).hexdigest().encode():
+        raise DamagedError("its content is not what its SHA-256 says")
+    text, _, payload = body.partition(b"\n")
+    header = json.loads(text)
+    if header["schema"] != SCHEMA:
+        raise UserError(f"{path} has schema {header['schema']}, and this version of metarl reads {SCHEMA}.")
+    return Checkpoint(path=path, state=_state(payload), settings=header["settings"])
+
+
+def _unsealed(content: bytes) -> TrainState:
+    """The state in a file of an earlier version, an archive with a check sum for each of its members."""
+    try:
+        with ZipFile(BytesIO(content)) as archive:
+            broken = archive.testzip()
+    except Exception as error:  # the standard library raises whatever the first wrong byte makes it meet
+        raise DamagedError(str(error)) from None
+    if broken:
+        raise DamagedError(f"{broken} is not what its check sum says")
+    return _state(content)
+
+
+def _state(payload: bytes) -> TrainState:
+    try:
+        document = torch.load(BytesIO(payload), weights_only=True)
+    except Exception as error:  # as above, for torch
+        raise DamagedError(f"no state can be read from it ({type(error).__name__})") from None
+    names = [field.name for field in fields(TrainState)]
+    if not isinstance(document, dict) or list(document) != names:
+        raise DamagedError(f"expected {', '.join(names)}, as this version of metarl writes them")
+    for name, value in document.items():
+        if not _has_type(name, value):
+            raise DamagedError(f"{name} is {_shown(value)}")
+    return TrainState(**document)
+
+
+def _has_type(name: str, value: object) -> bool:
+    if name == "iteration":
+        return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if name == "kl_coefficients":
+        return isinstance(value, Tensor)
+    return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+
+
+def _check_fits(found: Checkpoint, like: TrainState) -> None:
+    expected, there = tensors_of(like), tensors_of(found.state)
+    for name in {**expected, **there}:
+        wanted, given = _shown(expected.get(name)), _shown(there.get(name))
+        if wanted != given:
+            raise UserError(f"{found.path} is of another run: {name} is {given} there, {wanted} with these settings.")
+
+
+def tensors_of(state: TrainState) -> dict[str, Tensor]:
+    """Every tensor of a state, by a name that a person understands."""
+    groups = {
+        "parameter": state.theta,
+        "optimiser's": state.optimizer_state,
+        "control variate's": state.control_variate,
+    }
+    named = {f"{group} {name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
+    return {**named, "KL coefficients": state.kl_coefficients}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    return "missing" if value is None else repr(value)[:80]
