@@ -1,10 +1,11 @@
 # Everything runs in .venv, which the first target that needs it makes. Only Python 3.11+ and make are needed.
 PYTHON ?= python3
 PROFILE ?= quick
+KILLS ?= 1000
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test quickstart reproduce-all publish bench clean
+.PHONY: help install check test quickstart reproduce-all publish bench torture clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -41,6 +42,9 @@ publish: install  ## Copy your results of PROFILE, without checkpoints, to resul
 bench: install  ## Speed, as ratios to the simulator's and to the matrix products' own
 	$(BIN)/python benchmarks/environments.py
 	$(BIN)/python benchmarks/iteration.py
+
+torture: install  ## Kill runs KILLS times (1000), at random moments and file operations; each must end the same
+	$(BIN)/python benchmarks/kills.py --count $(KILLS)
 
 clean:  ## Remove .venv and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ def circumstances(threads: int) -> dict[str, Any]:
     }
 
 
+@cache
 def _git_commit() -> str | None:
+    """The commit of this code, asked for once: it is the one that this process has loaded."""
     root = Path(__file__).parents[1]
     if not (root / "pyproject.toml").exists():  # installed: whatever repository is around it is not ours
         return None
