@@ -3,7 +3,7 @@
 Half of the kills come at a random moment. Half come at a file operation of the run's own, the n-th that it does: before
 it opens, renames or removes a file in its directory, or in place of a wait for the disk, where that part of the file
 that the disk has not been promised yet may be cut off, as by a power failure. A run is begun, killed, resumed, killed
-again, now and then begun over a finished one, until it ends; its numbers and its checkpoint must then be the same bytes.
+again, now and then begun over a finished one, until it ends; its numbers and its checkpoint must be the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from itertools import cycle, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from metarl_cli.config import load_config
 from metarl_cli.studies import checkpoints
 from metarl_cli.studies.launch import Request, launch
 
@@ -97,6 +98,15 @@ def fork(directory: Path, case: tuple[str, str], *, again: bool, countdown: int,
     return child
 
 
+def is_of(directory: Path, case: tuple[str, str]) -> bool:
+    """Whether the directory holds no run, or one of this case: not the one that was to be begun over."""
+    path = directory / "config.json"
+    if not path.exists():
+        return True
+    config = load_config(path)
+    return (config.algorithm, config.environment.name) == case
+
+
 def numbers(directory: Path) -> list[list[str]]:
     """`progress.csv` without what a clock decides."""
     with (directory / "progress.csv").open(newline="") as file:
@@ -150,14 +160,20 @@ def kill_until(count: int, home: Path, seed: int) -> tuple[Counter[str], list[st
             counted["at a random moment" if by_moment else "at a file operation"] += killed
             counted["runs"] += ended
             errors = (home / "errors").read_text().strip()
-            found = list(complaints(directory, reference, ended=ended)) + ([] if killed or ended else [errors])
+            again = again and killed and not is_of(directory, case)
+            found = [] if again else list(complaints(directory, reference, ended=ended))
+            found += [] if killed or ended else [errors]
             failures += [f"{' '.join(case)}, kill {counted['kills']}: {words}" for words in found]
-            again = again and killed and (directory / "config.json").exists() and draw.random() < 0.5
             if found:
                 shutil.rmtree(directory, ignore_errors=True)
                 break
-        print(f"{counted['kills']} of {count}, {len(failures)} failures", file=sys.stderr, flush=True)
+        print(told(counted), *failures[-1:], sep="; ", file=sys.stderr, flush=True)
     return counted, failures
+
+
+def told(counted: Counter[str]) -> str:
+    """What was counted, in words."""
+    return ", ".join(f"{number} {name}" for name, number in counted.items())
 
 
 def main() -> None:
@@ -168,8 +184,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with TemporaryDirectory() as home:
         counted, failures = kill_until(arguments.count, Path(home), arguments.seed)
-    print(*failures, sep="\n")
-    print(", ".join(f"{number} {name}" for name, number in counted.items()), f"{len(failures)} failures", sep=", ")
+    print(*failures, f"{told(counted)}, {len(failures)} failures", sep="\n")
     sys.exit(1 if failures else 0)
 
 

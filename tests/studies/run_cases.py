@@ -16,8 +16,8 @@ def go(directory, *overrides, iterations=None, algorithm=None, environment="Navi
     """A small run in this process."""
     given = overrides if iterations is None else (*overrides, f"iterations={iterations}")
     request = Request(algorithm=algorithm, environment=environment, profile="smoke", overrides=given)
-    how = {"resume": False, "overwrite": False} | how
-    return launch(request, out=directory, threads=threads, quiet=True, **how)
+    how = {"resume": False, "overwrite": False, "quiet": True} | how
+    return launch(request, out=directory, threads=threads, **how)
 
 
 def resume(directory, *overrides, **how):
