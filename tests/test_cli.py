@@ -138,6 +138,26 @@ def test_a_mistake_in_a_process_of_its_own():
     assert one_line(ended.stderr).startswith("Error: Unknown algorithm 'prompp'. Did you mean 'promp'?")
 
 
+INTERRUPTED = """
+import os, runpy, signal, sys
+class PressedWhile:
+    def find_spec(name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, PressedWhile)
+sys.argv = ["metarl", "train", "--env", "Navigation", "--profile", "smoke", "--out", {out!r}]
+runpy.run_module("metarl_cli", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["metarl_cli.cli", "typer", "metarl_cli.studies.launch", "numpy", "torch"])
+def test_ctrl_c_while_the_command_is_being_loaded(tmp_path, module):
+    program = INTERRUPTED.format(module=module, out=str(tmp_path / "run"))
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+    assert not (tmp_path / "run").exists()
+
+
 # Help and start-up
 
 HEAVY = {"torch", "gymnasium", "mujoco", "pandas", "matplotlib", "numpy", "scipy"}

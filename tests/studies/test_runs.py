@@ -258,6 +258,33 @@ def test_ctrl_c_ends_after_the_iteration_and_says_how_to_go_on(tmp_path, metarl)
     assert_same_run(tmp_path / "whole", directory)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_system_that_ends_a_run_is_heard_as_ctrl_c_is(tmp_path, whole, number):
+    directory = tmp_path / "run"
+    process = Process(directory, *SETTINGS, "--iterations", "100000")
+    process.wait_for_rows(1)
+    code, out, err = process.end(number)
+    assert (code, out) == (130, f"Stopped. To continue: metarl train --resume --out {directory}\n")
+    assert "Traceback" not in err
+    assert meta(directory)["status"] == "interrupted"
+    done = checkpoint(directory)["iteration"]
+    assert numbers(directory)[:5] == numbers(whole)[:done]
+
+
+def test_a_second_request_ends_a_run_at_once_and_is_no_failure(tmp_path, monkeypatch):
+    begin(tmp_path / "run", 1, of=5)
+
+    def asked_twice(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trainer.Trainer, "step", asked_twice)
+        resume(tmp_path / "run")
+    assert meta(tmp_path / "run")["status"] == "interrupted"
+    assert len(numbers(tmp_path / "run")) == checkpoint(tmp_path / "run")["iteration"] == 1
+
+
 # What is refused, and what is not
 
 
