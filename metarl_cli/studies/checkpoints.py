@@ -5,8 +5,7 @@
     <the state, as torch.save writes it>
 
 The settings are all that decide the numbers, so that a checkpoint goes on under no others. The one before the last is
-kept: where the last is damaged, a run goes on from there, and ends with the same numbers. Earlier versions wrote files
-without the first two lines; those are read, and checked as far as they can be.
+kept: where the last is damaged, a run goes on from there, and ends with the same numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import torch
 from torch import Tensor
@@ -45,7 +43,6 @@ __all__ = [
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 SCHEMA = 1
 SEAL = b"metarl checkpoint "
-ZIP = b"PK"
 FREE = ("iterations", "label")
 """Settings that decide no number of an iteration: a run may be given more of them, or another name in figures."""
 
@@ -57,13 +54,13 @@ class Checkpoint:
     Attributes:
         path: where it is.
         state: what it holds.
-        settings: under which that was reached; None in files of earlier versions.
+        settings: under which that was reached.
         damage: what is wrong with the newer file, in the place of which this one is used.
     """
 
     path: Path
     state: TrainState
-    settings: Mapping[str, Any] | None
+    settings: Mapping[str, Any]
     damage: str = ""
 
 
@@ -142,8 +139,6 @@ def check_settings(found: Checkpoint, config: RunConfig) -> None:
     Raises:
         UserError: naming each, with both values and the ways out.
     """
-    if found.settings is None:
-        return
     now = _deciding(config)
     then = {**_deciding(RunConfig()), **found.settings}  # a setting that was added since had its default
     changed = [key for key in now if now[key] != then[key]]
@@ -163,10 +158,9 @@ def _deciding(config: RunConfig) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Checkpoint:
-    content = path.read_bytes()
-    if content.startswith(ZIP):
-        return Checkpoint(path=path, state=_unsealed(content), settings=None)
-    seal, _, body = content.partition(b"\n")
+    seal, _, body = path.read_bytes().partition(b"\n")
+    if not seal.startswith(SEAL):
+        raise DamagedError("it does not begin as the checkpoints of this version of metarl do")
     if seal != SEAL + sha256(body).hexdigest().encode():
         raise DamagedError("its content is not what its SHA-256 says")
     text, _, payload = body.partition(b"\n")
@@ -176,22 +170,10 @@ def _read(path: Path) -> Checkpoint:
     return Checkpoint(path=path, state=_state(payload), settings=header["settings"])
 
 
-def _unsealed(content: bytes) -> TrainState:
-    """The state in a file of an earlier version, an archive with a check sum for each of its members."""
-    try:
-        with ZipFile(BytesIO(content)) as archive:
-            broken = archive.testzip()
-    except Exception as error:  # the standard library raises whatever the first wrong byte makes it meet
-        raise DamagedError(str(error)) from None
-    if broken:
-        raise DamagedError(f"{broken} is not what its check sum says")
-    return _state(content)
-
-
 def _state(payload: bytes) -> TrainState:
     try:
         document = torch.load(BytesIO(payload), weights_only=True)
-    except Exception as error:  # as above, for torch
+    except Exception as error:  # torch raises whatever the first wrong byte makes it meet
         raise DamagedError(f"no state can be read from it ({type(error).__name__})") from None
     names = [field.name for field in fields(TrainState)]
     if not isinstance(document, dict) or list(document) != names:
@@ -205,8 +187,6 @@ def _state(payload: bytes) -> TrainState:
 def _has_type(name: str, value: object) -> bool:
     if name == "iteration":
         return isinstance(value, int) and not isinstance(value, bool) and value > 0
-    if name == "kl_coefficients":
-        return isinstance(value, Tensor)
     return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
 
 
@@ -224,9 +204,9 @@ def tensors_of(state: TrainState) -> dict[str, Tensor]:
         "parameter": state.theta,
         "optimiser's": state.optimizer_state,
         "control variate's": state.control_variate,
+        "penalty's": state.penalty,
     }
-    named = {f"{group} {name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
-    return {**named, "KL coefficients": state.kl_coefficients}
+    return {f"{group} {name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
 
 
 def _shown(value: object) -> str:
