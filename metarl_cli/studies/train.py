@@ -95,7 +95,7 @@ def train(
     except KeyboardInterrupt:
         status = "interrupted"
         raise
-    except (RunFailedError, torch.linalg.LinAlgError) as error:
+    except (RunFailedError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]  # public, not exported
         raise RunFailedError(f"iteration {state.iteration}: {error} {_last_good(directory, state)}") from None
     finally:
         runs.write_meta(directory, threads=threads, status=status, diverged=trainer.workers.divergences)

@@ -235,7 +235,11 @@ def resealed(run, state):
         ("theta", torch.zeros(3), r"theta is float32 \[3\]"),
         ("theta", {}, r"parameter .* is missing there, float32"),
         ("theta", {"hidden0.weight": [1.0]}, "theta is "),
-        ("penalty", {"coefficient": torch.zeros(5)}, r"penalty's coefficient is float32 \[5\] there, float32 \[1\] with"),
+        (
+            "penalty",
+            {"coefficient": torch.zeros(5)},
+            r"penalty's coefficient is float32 \[5\] there, float32 \[1\] with",
+        ),
         ("penalty", 0.1, r"penalty is 0\.1"),
         ("optimizer_state", {"t": torch.zeros(())}, r"optimiser's t is float32 \[\] there, int64 \[\]"),
         ("optimizer_state", {}, "optimiser's t is missing there"),
