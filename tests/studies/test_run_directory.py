@@ -242,11 +242,11 @@ def test_a_kill_while_starting_over_leaves_no_half_of_a_run(tmp_path, whole, unf
 @pytest.mark.parametrize(
     "name", ["checkpoint.pt", "meta.json", "progress.csv", "config.json", "checkpoint.previous.pt"]
 )
-@pytest.mark.parametrize("suffix", ["tmp", f"{os.getpid()}.tmp"])
+@pytest.mark.parametrize("suffix", ["tmp", "{pid}.tmp"])
 def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(run, tmp_path, name, suffix):
     target = tmp_path / "precious"
     target.write_text("mine")
-    (run / f"{name}.{suffix}").symlink_to(target)
+    (run / f"{name}.{suffix.format(pid=os.getpid())}").symlink_to(target)
     assert resume(run, "iterations=5").finished
     assert target.read_text() == "mine"
     assert not list(run.glob("*.tmp"))
