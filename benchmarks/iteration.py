@@ -4,7 +4,8 @@
 
 Rollouts are compared with `mj_step` alone, one simulation in a loop with new controls every step: the cost of the
 physics itself. A gradient step is compared with its own matrix products: those that one task's gradient needs are
-recorded, with their shapes and strides, and multiplied again, nothing else. Times are the process's own on the CPU, so
+recorded, with their shapes and strides, and multiplied again, nothing else. MAML-TRPO's update, at 20 tasks of 10
+trajectories, is given in gradient steps of its own. Times are the process's own on the CPU, so
 that other work on the machine hardly counts; every figure is the best of three rounds, in turn.
 """
 
@@ -36,7 +37,8 @@ from metarl_cli.training.trainer import Trainer, TrainState
 FRAME_SKIP = 5
 CONTROL = 0.1  # standard deviation in units of the control range: an untrained policy's
 QUICK = ("sampling.tasks=8", "sampling.trajectories=20", "sampling.horizon=50")
-GOALS = {"rollouts": 0.75, "update": 2.5}
+TRUST_REGION = ("sampling.tasks=20", "sampling.trajectories=10")  # the rows of MAML-TRPO
+GOALS = {"rollouts": 0.75, "update": 2.5, "trpo": 8}
 
 
 def rollouts(trainer: Trainer, state: TrainState) -> Callable[[], int]:
@@ -159,17 +161,44 @@ def measure(overrides: tuple[str, ...], rounds: int) -> list[tuple[str, str, str
     ]
 
 
+def measure_trust_region(overrides: tuple[str, ...], rounds: int) -> list[tuple[str, str, str, str]]:
+    """MAML-TRPO's rows: a product with the curvature, and the whole update, in gradient steps."""
+    torch.set_num_threads(1)
+    config = with_overrides(run_config("trpo-maml", "HalfCheetahFwdBack", profile="paper"), (*TRUST_REGION, *overrides))
+    trainer, state = build(config)
+    sampled = trainer.sample(state, trainer.draw_tasks(0), 0)
+    data = trainer.task_data(state, sampled)
+    product = trainer.curvature(state.theta, data)
+    gradient, once, update = best_in_turn(
+        rounds,
+        lambda: trainer.meta_gradient(state.theta, data),
+        lambda: product(state.theta),
+        lambda: trainer.step(state, sampled),
+    )
+    against = f"gradient step {1e3 * gradient:,.0f} ms"
+    return [
+        ("curvature product", f"{1e3 * once:,.0f} ms", against, f"{once / gradient:.2f}"),
+        (
+            "trust-region update",
+            f"{1e3 * update:,.0f} ms",
+            against,
+            f"{update / gradient:.1f} (goal ≤ {GOALS['trpo']})",
+        ),
+    ]
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a twentieth of the size; a few seconds")
     quick = parser.parse_args().quick
     mujoco.set_mju_user_warning(lambda message: None)  # half_cheetah.xml has a deprecated attribute
-    title = f"ProMP on HalfCheetahFwdBack, one thread, {'small' if quick else 'the paper’s'} size"
+    title = f"ProMP and MAML-TRPO on HalfCheetahFwdBack, one thread, {'small' if quick else 'the paper’s'} size"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
     for column in ("", "metarl", "against", "ratio"):
         table.add_column(column, justify="left" if not column else "right")
-    for row in measure(QUICK if quick else (), rounds=3):
+    overrides = QUICK if quick else ()
+    for row in (*measure(overrides, rounds=3), *measure_trust_region(overrides, rounds=3)):
         table.add_row(*row)
     Console().print(table)
 
