@@ -262,6 +262,13 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(run, tmp_path):
     assert target.read_text() == "mine"
 
 
+def test_a_file_is_written_whole_past_a_link_in_the_place_of_its_temporary_one(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / f"table.csv.{os.getpid()}.tmp").symlink_to(tmp_path / "precious")
+    write_whole(tmp_path / "table.csv", "new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"precious": "mine", "table.csv": "new"}
+
+
 def test_a_file_that_cannot_be_written_leaves_the_one_that_was_there(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
     write_whole(path, "old")

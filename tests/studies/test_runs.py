@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -256,6 +257,14 @@ def test_ctrl_c_ends_after_the_iteration_and_says_how_to_go_on(tmp_path, metarl)
     continued = metarl("train", "--resume", "--out", directory, "--iterations", done + 2)
     assert (continued.code, continued.out) == (0, f"Finished: {directory}\n")
     assert_same_run(tmp_path / "whole", directory)
+
+
+def test_kills_at_random_moments_and_file_operations_cost_nothing():
+    """A handful; `make torture` does a thousand."""
+    script = Path(__file__).parents[2] / "benchmarks" / "kills.py"
+    ended = subprocess.run([sys.executable, script, "--count", "3"], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stdout
+    assert re.search(r"\d kills, .*, 0 failures", ended.stdout)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
