@@ -18,6 +18,7 @@ from metarl_cli.studies import checkpoints, progress
 from metarl_cli.studies import directory as runs
 from metarl_cli.training.build import build, optimizer_columns
 from metarl_cli.training.processing import prediction_quality
+from metarl_cli.training.step_lengths import mean_step
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Round
 
@@ -122,7 +123,7 @@ def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float])
         "wall_seconds": round(previous.get("wall_seconds", 0.0) + updated - start, 3),
         **_returns(rounds),
         "policy/std": following.theta["log_std"].exp().mean().item(),
-        **_adaptation(rounds),
+        **dict(zip(("inner/step_norm", "inner/kl"), mean_step(rounds), strict=True)),
         "loss/before": -before.objective,
         "loss/after": -after.objective,
         "kl/pre": after.kl[0],
@@ -162,14 +163,6 @@ def _returns(rounds: Sequence[Round]) -> Row:
         **between,
         "return/post": returns[-1].mean().item(),
         "return/post_std": returns[-1].std().item(),
-    }
-
-
-def _adaptation(rounds: Sequence[Round]) -> Row:
-    steps = [round_.step for round_ in rounds if round_.step is not None]
-    return {
-        "inner/step_norm": torch.stack([step.norm for step in steps]).mean().item(),
-        "inner/kl": torch.stack([step.kl for step in steps]).mean().item(),
     }
 
 
