@@ -23,8 +23,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from metarl_cli.config import load_config
-from metarl_cli.studies import checkpoints
-from metarl_cli.studies.launch import Request, launch
+from metarl_cli.runs import checkpoints
+from metarl_cli.runs.launch import Request, launch
 
 ALGORITHMS = ("promp", "tmaml", "trpo-maml", "dice", "sgmrl", "promp-taypo2")
 ENVIRONMENTS = ("Navigation", "PointMomentum", "HalfCheetahFwdBack", "HopperRandParams", "AntRandGoal")

@@ -103,7 +103,10 @@ def test_the_mathematics_imports_nothing_of_ours_but_its_vocabulary():
 LAYERS = (
     (
         "metarl_cli",
-        *(f"metarl_cli.{name}" for name in ("errors", "types", "seeding", "algorithms", "profiles", "store")),
+        *(
+            f"metarl_cli.{name}"
+            for name in ("errors", "types", "seeding", "algorithms", "profiles", "stopping", "store")
+        ),
     ),
     (
         *(
@@ -113,7 +116,10 @@ LAYERS = (
     ),
     ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal"),
     ("metarl_cli.reporting",),
+    ("metarl_cli.grid",),
+    ("metarl_cli.runs",),
     ("metarl_cli.studies",),
+    ("metarl_cli.reproduction",),
     ("metarl_cli.listing",),
     ("metarl_cli.cli",),
 )

@@ -71,8 +71,8 @@ def reproduce(
 
     Example: metarl reproduce promp-fig4 --profile quick
     """
-    from metarl_cli.studies.reproduce import Request, planned
-    from metarl_cli.studies.reproduce import reproduce as run
+    from metarl_cli.reproduction.run import Request, planned
+    from metarl_cli.reproduction.run import reproduce as run
     from metarl_cli.terminal import print_table
 
     if (figure is None) != everything:

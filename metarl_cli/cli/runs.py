@@ -40,7 +40,7 @@ def train(
 
     Example: metarl train --algo promp --env HalfCheetahFwdBack --iterations 150 --threads 2
     """
-    from metarl_cli.studies.launch import Request, launch
+    from metarl_cli.runs.launch import Request, launch
 
     parts = {
         "seed": seed,
@@ -72,7 +72,7 @@ def evaluate(
 
     Example: metarl evaluate results/local/quickstart/promp --steps 3
     """
-    from metarl_cli.studies.evaluate import evaluate as measure
+    from metarl_cli.runs.evaluate import evaluate as measure
     from metarl_cli.terminal import print_table
 
     table = measure(run, steps=steps, tasks=tasks, trajectories=trajectories, seed=seed, threads=threads)

@@ -130,7 +130,7 @@ def toy1d(
 def _write_study(
     figure: str, profile: str, out: Path | None, study: Callable[[Callable[[int, int], None]], DataFrame]
 ) -> None:
-    from metarl_cli.studies.tables import write_study_table
+    from metarl_cli.reproduction.tables import write_study_table
     from metarl_cli.terminal import counted
 
     path = out or table_path(LOCAL, profile, figure)

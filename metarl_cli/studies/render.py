@@ -30,8 +30,8 @@ from metarl_cli.reporting.plots.filmstrip import (
     save,
 )
 from metarl_cli.reporting.plots.style import label
+from metarl_cli.runs.evaluate import HELD_OUT, load_run
 from metarl_cli.seeding import numpy_generator
-from metarl_cli.studies.evaluate import HELD_OUT, load_run
 from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import Array, Workers
 from metarl_cli.training.trainer import TrainState

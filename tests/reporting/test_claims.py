@@ -26,9 +26,9 @@ from metarl_cli.reporting.wording import (
     tally,
     verdict_text,
 )
+from metarl_cli.reproduction.run import contradictions
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 from metarl_cli.studies.exact_claims import CHECKS, exact_number
-from metarl_cli.studies.reproduce import contradictions
 from metarl_cli.studies.variance.run import STATISTICS
 
 ABOVE = Range(low=0.0)

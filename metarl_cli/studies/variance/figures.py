@@ -19,8 +19,8 @@ import pandas as pd
 
 from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.papers.settings import run_config
+from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import LOCAL, runs_directory
-from metarl_cli.studies.progress import PROGRESS
 from metarl_cli.studies.variance.estimators import MEASURED
 from metarl_cli.studies.variance.run import STATISTICS, VarianceSettings, has_other_settings, measure
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from metarl_cli.errors import UserError
-from metarl_cli.studies.launch import graceful_stop
+from metarl_cli.stopping import graceful_stop
 from metarl_cli.studies.variance.figures import home, settings_for
 from metarl_cli.studies.variance.run import measure
 

@@ -18,9 +18,9 @@ import torch
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.reporting.frames import read_table, require, write_table
+from metarl_cli.runs import checkpoints
+from metarl_cli.runs import directory as runs
 from metarl_cli.store import write_whole
-from metarl_cli.studies import checkpoints
-from metarl_cli.studies import directory as runs
 from metarl_cli.studies.variance.estimators import (
     MEASURED,
     REFERENCE,

@@ -11,8 +11,8 @@ import torch
 from metarl_cli.config import RunConfig, load_config
 from metarl_cli.errors import UserError
 from metarl_cli.reporting.statistics import mean_interval
-from metarl_cli.studies import checkpoints
-from metarl_cli.studies import directory as runs
+from metarl_cli.runs import checkpoints
+from metarl_cli.runs import directory as runs
 from metarl_cli.training.build import build
 from metarl_cli.training.trainer import TrainState
 

@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict
 
 from metarl_cli.config import load_config
-from metarl_cli.studies import checkpoints
-from metarl_cli.studies.launch import Request, launch
-from metarl_cli.studies.train import train
+from metarl_cli.runs import checkpoints
+from metarl_cli.runs.launch import Request, launch
+from metarl_cli.runs.train import train
 
 
 def go(directory, *overrides, iterations=None, algorithm=None, environment="Navigation", threads=1, **how):

@@ -1,6 +1,6 @@
 """The study behind each figure that is not drawn from training runs alone, and the table that it writes.
 
-`python -m metarl_cli.studies.tables FIGURE PROFILE RESULTS` writes one table: studies run in the same grid as training.
+`python -m metarl_cli.reproduction.tables FIGURE PROFILE RESULTS` writes one table, in the same grid as training.
 Beside `<figure>.csv` stand `<figure>.meta.json`, the circumstances under which it was made, and `<figure>.json`, what
 decided it.
 """
@@ -24,15 +24,15 @@ from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers import FIGURES, Figure
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.reporting.frames import curves, load_runs, write_table
-from metarl_cli.store import META_SUFFIX, runs_directory, table_path, write_whole
-from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
-from metarl_cli.studies.costs import (
+from metarl_cli.reproduction.costs import (
     START_SECONDS,
     accuracy_seconds,
     correlation_seconds,
     deviation_seconds,
     testing_seconds,
 )
+from metarl_cli.store import META_SUFFIX, runs_directory, table_path, write_whole
+from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 
 __all__ = ["STUDIES", "Study", "command", "is_current", "write", "write_study_table"]
 

@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from metarl_cli.studies.grid import STOPPED, Job, JobResult, Listener
+from metarl_cli.grid.jobs import STOPPED, Job, JobResult, Listener
 
 __all__ = ["Share", "grid_display"]
 

@@ -1,12 +1,10 @@
-"""One training run in its directory: iterate the trainer, write a row and a checkpoint each time, stop when asked."""
+"""What a run records of each iteration: the columns of `progress.csv`, and the row under them."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TypeAlias
 
@@ -14,15 +12,14 @@ import torch
 
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import RunFailedError
-from metarl_cli.studies import checkpoints, progress
-from metarl_cli.studies import directory as runs
-from metarl_cli.training.build import build, optimizer_columns
+from metarl_cli.runs import checkpoints
+from metarl_cli.training.build import optimizer_columns
 from metarl_cli.training.processing import prediction_quality
 from metarl_cli.training.step_lengths import mean_step
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Round
 
-__all__ = ["Row", "progress_columns", "train"]
+__all__ = ["Row", "iterate", "progress_columns"]
 
 Row: TypeAlias = dict[str, float]
 
@@ -52,66 +49,12 @@ def progress_columns(config: RunConfig) -> list[str]:
     ]
 
 
-def train(
-    directory: Path,
-    config: RunConfig,
-    *,
-    threads: int,
-    on_row: Callable[[Row], None],
-    should_stop: Callable[[], bool],
-) -> bool:
-    """Run, or go on with, the training in a directory that was made ready for it.
-
-    Args:
-        directory: holds `config.json`, and a checkpoint if the run was begun before.
-        config: the settings, as in `config.json`.
-        threads: of the simulation and of the meta-update; no number depends on it.
-        on_row: told of every row as it is written.
-        should_stop: asked after every iteration.
-
-    Returns:
-        Whether the run is finished; it is not if it was asked to stop before.
+def iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
+    """One meta-iteration: the state after it, and its row; the row before goes on in what is counted from the start.
 
     Raises:
-        UserError: if what the directory holds is damaged, or is no run with these settings.
-        RunFailedError: if a number stops being finite, or the directory cannot be written any more. What was reached
-            before stays.
+        RunFailedError: if a number of the row or of the state is not finite.
     """
-    torch.set_num_threads(1)  # products of one task are small; and the sums keep one order, whatever the machine
-    trainer, fresh = build(config, threads=threads)
-    state = checkpoints.load(directory, config, fresh) or fresh
-    rows = progress.truncate(directory, progress_columns(config), state.iteration)
-    previous = {name: float(value) for name, value in rows[-1].items()} if rows else {}
-    runs.write_meta(directory, threads=threads, status="running")
-    status = "failed"
-    try:
-        with progress.writer(directory, progress_columns(config)) as write:  # ignores what has no column
-            while state.iteration < config.iterations and not should_stop():
-                state, previous = _iterate(trainer, state, previous)
-                write(previous)
-                checkpoints.save(directory, config, state)
-                with suppress(OSError):  # a terminal that is gone or full costs no run
-                    on_row(previous)
-        status = "finished" if state.iteration == config.iterations else "interrupted"
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    except (RunFailedError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]  # public, not exported
-        raise RunFailedError(f"iteration {state.iteration}: {error} {_last_good(directory, state)}") from None
-    finally:
-        runs.write_meta(directory, threads=threads, status=status, diverged=trainer.workers.divergences)
-    if status == "finished":
-        runs.finish(directory)
-    return status == "finished"
-
-
-def _last_good(directory: Path, state: TrainState) -> str:
-    if state.iteration == 0:
-        return "There is no checkpoint yet."
-    return f"The last good checkpoint, after {state.iteration} iterations, is {directory / checkpoints.CHECKPOINT}."
-
-
-def _iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
     start = time.perf_counter()
     rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
     sampled = time.perf_counter()

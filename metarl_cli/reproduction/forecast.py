@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from metarl_cli.papers import Figure
-from metarl_cli.studies.plan import Step, plan
-from metarl_cli.studies.tables import STUDIES
+from metarl_cli.reproduction.plan import Step, plan
+from metarl_cli.reproduction.tables import STUDIES
 
 __all__ = ["CORES", "ends", "forecast"]
 

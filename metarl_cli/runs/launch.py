@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,15 +10,16 @@ from types import MappingProxyType
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers.settings import run_config
+from metarl_cli.runs import checkpoints, progress
+from metarl_cli.runs import directory as runs
+from metarl_cli.runs.record import progress_columns
+from metarl_cli.runs.train import train
+from metarl_cli.stopping import graceful_stop
 from metarl_cli.store import LOCAL
-from metarl_cli.studies import checkpoints, progress
-from metarl_cli.studies import directory as runs
-from metarl_cli.studies.grid import count_interrupts
-from metarl_cli.studies.train import progress_columns, train
 from metarl_cli.terminal import training_display
 from metarl_cli.training.composition import check_composition
 
-__all__ = ["Outcome", "Request", "default_directory", "graceful_stop", "launch"]
+__all__ = ["Outcome", "Request", "default_directory", "launch"]
 
 CHOICES: Mapping[str, str] = MappingProxyType(
     {"algorithm": "--algo", "environment.name": "--env", "profile": "--profile"}
@@ -148,10 +148,3 @@ def _resumed_config(directory: Path, request: Request) -> RunConfig:
     if asdict(asked) != asdict(saved):
         save_config(asked, directory / runs.CONFIG)
     return asked
-
-
-@contextmanager
-def graceful_stop() -> Iterator[Callable[[], bool]]:
-    """Whether a stop was asked for: the first request lets the iteration end, a second one ends it at once."""
-    with count_interrupts(limit=1) as asked:
-        yield lambda: asked() > 0

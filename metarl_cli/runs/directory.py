@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 from metarl_cli.circumstances import circumstances
 from metarl_cli.config import RunConfig, save_config
 from metarl_cli.errors import UserError
+from metarl_cli.runs.checkpoints import CHECKPOINT, PREVIOUS
+from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import sweep, sync_directory, write_whole
-from metarl_cli.studies.checkpoints import CHECKPOINT, PREVIOUS
-from metarl_cli.studies.progress import PROGRESS
 
 __all__ = ["exclusive", "finish", "is_finished", "prepare_new", "unfinish", "write_meta"]
 

@@ -16,19 +16,20 @@ from typing import Literal
 import pandas as pd
 
 from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.grid.display import grid_display
+from metarl_cli.grid.jobs import JobResult, run_jobs
 from metarl_cli.papers import CLAIMS, FIGURES, Figure, find_figure
 from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.claims import DECIDED, judge, load_tables
 from metarl_cli.reporting.comparison import compare, detail, summarise
 from metarl_cli.reporting.draw import PLOTS, plot
 from metarl_cli.reporting.frames import write_table
+from metarl_cli.reproduction.forecast import forecast
+from metarl_cli.reproduction.plan import Step, plan
+from metarl_cli.reproduction.tables import STUDIES
+from metarl_cli.stopping import count_interrupts
 from metarl_cli.store import PUBLISHED, table_path
 from metarl_cli.studies.exact_claims import exact_number
-from metarl_cli.studies.forecast import forecast
-from metarl_cli.studies.grid import JobResult, count_interrupts, run_jobs
-from metarl_cli.studies.grid_display import grid_display
-from metarl_cli.studies.plan import Step, plan
-from metarl_cli.studies.tables import STUDIES
 
 __all__ = ["Outcome", "Request", "contradictions", "planned", "reproduce"]
 

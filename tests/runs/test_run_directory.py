@@ -19,8 +19,8 @@ from run_cases import assert_same_run, begin, go, iterations_done, meta, numbers
 
 from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import RunFailedError, UserError
+from metarl_cli.runs import directory as runs
 from metarl_cli.store import write_whole
-from metarl_cli.studies import directory as runs
 from metarl_cli.training.trainer import Trainer
 
 

@@ -12,20 +12,21 @@ import pytest
 from metarl_cli import __version__
 from metarl_cli.config import load_config, save_config, with_overrides
 from metarl_cli.envs.registry import ENVIRONMENTS
+from metarl_cli.grid import display as grid_display_module
+from metarl_cli.grid.display import Share, grid_display
+from metarl_cli.grid.jobs import STOPPED, Job, JobResult
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, Figure, planned_runs
 from metarl_cli.papers.settings import run_config
 from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.frames import read_table
+from metarl_cli.reproduction import plan, tables
+from metarl_cli.reproduction import run as reproduce
+from metarl_cli.reproduction.costs import START_SECONDS, expected_seconds
+from metarl_cli.reproduction.forecast import ends
+from metarl_cli.reproduction.plan import run_state
+from metarl_cli.reproduction.run import Request
 from metarl_cli.store import runs_directory, table_path
-from metarl_cli.studies import grid_display as grid_display_module
-from metarl_cli.studies import plan, reproduce, tables
-from metarl_cli.studies.costs import START_SECONDS, expected_seconds
-from metarl_cli.studies.forecast import ends
-from metarl_cli.studies.grid import STOPPED, Job, JobResult
-from metarl_cli.studies.grid_display import Share, grid_display
-from metarl_cli.studies.plan import run_state
-from metarl_cli.studies.reproduce import Request
 
 TINY = Figure(
     name="tiny",

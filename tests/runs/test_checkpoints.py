@@ -14,8 +14,8 @@ from run_cases import assert_same_run, begin, go, iterations_done, numbers, resu
 
 from metarl_cli.config import load_config, with_overrides
 from metarl_cli.errors import RunFailedError, UserError
-from metarl_cli.studies import checkpoints
-from metarl_cli.studies.evaluate import load_run
+from metarl_cli.runs import checkpoints
+from metarl_cli.runs.evaluate import load_run
 from metarl_cli.training.build import build
 
 PLACES = 500

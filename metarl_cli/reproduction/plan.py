@@ -12,16 +12,16 @@ from typing import Literal, TypeAlias
 
 from metarl_cli.config import RunConfig, load_config, settable_keys
 from metarl_cli.errors import UserError
+from metarl_cli.grid.display import Share
+from metarl_cli.grid.jobs import Job
 from metarl_cli.papers import Figure
 from metarl_cli.papers.figure import PlannedRun, planned_runs
 from metarl_cli.papers.settings import run_config
+from metarl_cli.reproduction.costs import expected_seconds
+from metarl_cli.reproduction.tables import STUDIES, command, is_current
+from metarl_cli.runs import directory as runs
+from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import runs_directory
-from metarl_cli.studies import directory as runs
-from metarl_cli.studies.costs import expected_seconds
-from metarl_cli.studies.grid import Job
-from metarl_cli.studies.grid_display import Share
-from metarl_cli.studies.progress import PROGRESS
-from metarl_cli.studies.tables import STUDIES, command, is_current
 
 __all__ = ["State", "Step", "plan", "run_state"]
 

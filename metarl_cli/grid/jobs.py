@@ -11,15 +11,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from tempfile import TemporaryFile
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import IO, Literal, TypeAlias
 
-__all__ = ["STOPPED", "Job", "JobResult", "Listener", "count_interrupts", "run_jobs"]
+__all__ = ["STOPPED", "Job", "JobResult", "Listener", "run_jobs"]
 
 RETRIES = 2
 POLL_SECONDS = 0.25
@@ -192,32 +192,3 @@ def _bound(argv: Sequence[str]) -> list[str]:
 def _tail(file: IO[bytes]) -> str:
     file.seek(0)
     return "\n".join(file.read().decode(errors="replace").strip().splitlines()[-TAIL_LINES:])
-
-
-@contextmanager
-def count_interrupts(*, limit: int | None = None) -> Iterator[Callable[[], int]]:
-    """How often a stop was asked for since: by Ctrl-C, by SIGTERM, or by a terminal that was closed.
-
-    Args:
-        limit: a request beyond that many raises `KeyboardInterrupt`; None if nothing is ever interrupted.
-    """
-    asked = 0
-
-    def on_request(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
-        if limit is not None and asked > limit:
-            raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, on_request) for number in _stop_signals()}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _stop_signals() -> list[signal.Signals]:
-    closed = getattr(signal, "SIGHUP", None)  # not every system has it; under `nohup` it is to be ignored
-    heard = [closed] if closed and signal.getsignal(closed) is not signal.SIG_IGN else []
-    return [signal.SIGINT, signal.SIGTERM, *heard]

@@ -17,9 +17,9 @@ from run_cases import assert_same_run, begin, checkpoint, go, meta, numbers, res
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import load_config, settable_keys
 from metarl_cli.errors import UserError
-from metarl_cli.studies import directory as runs
-from metarl_cli.studies.launch import Request, default_directory, launch
-from metarl_cli.studies.train import progress_columns
+from metarl_cli.runs import directory as runs
+from metarl_cli.runs.launch import Request, default_directory, launch
+from metarl_cli.runs.record import progress_columns
 from metarl_cli.training import trainer
 
 FILES = {"config.json", "meta.json", "progress.csv", "checkpoint.pt", "checkpoint.previous.pt"}
