@@ -114,6 +114,7 @@ LAYERS = (
             for name in ("circumstances", "config", "envs", "estimators", "params", "reporting.statistics")
         ),
     ),
+    ("metarl_cli.exact",),
     ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal"),
     ("metarl_cli.reporting",),
     ("metarl_cli.grid",),

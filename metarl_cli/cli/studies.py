@@ -81,19 +81,20 @@ def exact(
     Example: metarl correlate exact --example > mdp.json && metarl correlate exact --mdp mdp.json
     """
     from metarl_cli.estimators import ESTIMATORS
-    from metarl_cli.studies import exact as study
+    from metarl_cli.exact.bias import exact_rows, left_out
+    from metarl_cli.exact.problem import EXAMPLE, load_problem
     from metarl_cli.terminal import print_table
 
     if example:
-        print(json.dumps(dict(study.EXAMPLE), indent=2))
+        print(json.dumps(dict(EXAMPLE), indent=2))
         return
     if mdp is None:
         raise UserError("Which MDP? Give --mdp FILE.json; --example prints such a file.")
     names = [*(estimators.split(",") if estimators else () if estimator else list(ESTIMATORS)), *(estimator or ())]
-    problem = study.load_problem(mdp)
-    for name, reason in study.left_out(problem, names).items():
+    problem = load_problem(mdp)
+    for name, reason in left_out(problem, names).items():
         print(f"{name} is left out: {reason}.", file=sys.stderr)
-    print_table(study.exact_rows(problem, names), as_json=as_json)
+    print_table(exact_rows(problem, names), as_json=as_json)
 
 
 def tabular(

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from metarl_cli.errors import UserError, unknown_name
-from metarl_cli.estimators.oracles import TabularMDP, gradient, hessian, state_values
+from metarl_cli.exact.oracles import TabularMDP, gradient, hessian, state_values
 from metarl_cli.seeding import numpy_generator
 from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.studies.tabular_derivatives import COEFFICIENTS, Array, OffPolicyBatch, derivatives

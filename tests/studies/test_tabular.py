@@ -8,7 +8,7 @@ import torch
 
 from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
-from metarl_cli.estimators.oracles import TabularMDP
+from metarl_cli.exact.oracles import TabularMDP
 from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.studies.tabular import (
     COLUMNS,

@@ -7,14 +7,14 @@ import pytest
 import torch
 from tabular_cases import SIZES, assert_close, finite_differences, make_case, small
 
-from metarl_cli.estimators.enumeration import (
+from metarl_cli.exact.enumeration import (
     action_logp,
     count_trajectories,
     enumerate_trajectories,
     probabilities,
     tabular_sample,
 )
-from metarl_cli.estimators.oracles import (
+from metarl_cli.exact.oracles import (
     TabularMDP,
     action_values,
     gradient,

@@ -9,14 +9,14 @@ import torch
 from tabular_cases import assert_close, finite_differences, first_and_second, small
 
 from metarl_cli.estimators import ESTIMATORS, dice, reinforce
-from metarl_cli.estimators.enumeration import (
+from metarl_cli.exact.enumeration import (
     action_logp,
     enumerate_trajectories,
     probabilities,
     tabular_sample,
 )
-from metarl_cli.estimators.meta_oracles import InnerLoop, sgmrl_expected_estimate, sgmrl_gradient, sgmrl_value
-from metarl_cli.estimators.oracles import (
+from metarl_cli.exact.meta_oracles import InnerLoop, sgmrl_expected_estimate, sgmrl_gradient, sgmrl_value
+from metarl_cli.exact.oracles import (
     gradient,
     hessian,
     maml_gradient,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from metarl_cli.estimators import ESTIMATORS, Estimator
-from metarl_cli.estimators.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
-from metarl_cli.estimators.oracles import TabularMDP, gradient_of, random_mdp
+from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
+from metarl_cli.exact.oracles import TabularMDP, gradient_of, random_mdp
 from metarl_cli.types import Sample, Surrogate
 
 HORIZON = 3

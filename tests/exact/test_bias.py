@@ -11,10 +11,13 @@ import torch
 
 from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
-from metarl_cli.estimators.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
-from metarl_cli.estimators.oracles import gradient, gradient_of, hessian
-from metarl_cli.studies import exact
-from metarl_cli.studies.exact import COLUMNS, EXAMPLE, derivatives, exact_rows, left_out, load_surrogate, parse_problem
+from metarl_cli.estimators.own import load_surrogate
+from metarl_cli.exact import bias as exact
+from metarl_cli.exact.bias import COLUMNS, exact_rows, left_out
+from metarl_cli.exact.derivatives import derivatives
+from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
+from metarl_cli.exact.oracles import gradient, gradient_of, hessian
+from metarl_cli.exact.problem import EXAMPLE, parse_problem
 
 PROBLEM = parse_problem(EXAMPLE)
 ON_POLICY = replace(PROBLEM, behaviour_logits=None)
@@ -96,7 +99,7 @@ def test_without_behaviour_there_are_no_off_policy_rows():
 
 def test_chunks_do_not_change_the_rows(monkeypatch):
     whole = exact_rows(PROBLEM, ["taypo2", "tmaml_released"])
-    monkeypatch.setattr(exact, "_CHUNK_NUMBERS", 150)
+    monkeypatch.setattr(exact, "_CHUNK_NUMBERS", 3000)
     for a, b in zip(exact_rows(PROBLEM, ["taypo2", "tmaml_released"]), whole, strict=True):
         assert a["variance"] == pytest.approx(b["variance"], rel=1e-10)
         assert a["bias_max_abs"] == pytest.approx(b["bias_max_abs"], abs=1e-12)
@@ -122,6 +125,27 @@ def test_overflowing_ratios_are_a_mistake_of_the_problem():
     far = parse_problem({**EXAMPLE, "behaviour_logits": [[900, 0], [900, 0]], "policy_logits": [[0, 900], [0, 900]]})
     with pytest.raises(UserError, match="dice: the off-policy estimate is not finite"):
         exact_rows(far, ["dice"])
+
+
+def test_the_largest_numbers_that_a_file_may_hold_do_not_overflow():
+    large = {"rewards": [[1e100, -1e100], [1e100, 0]], "baseline": [1e100, -1e100]}
+    rows = exact_rows(parse_problem({**EXAMPLE, **large, "policy_logits": [[1e100, 0], [-3, 0]]}), ESTIMATORS)
+    assert {row["estimator"] for row in rows} == set(ESTIMATORS)
+    with pytest.raises(UserError, match=r"reinforce: the on-policy estimate is not finite. All ratios are 1 there"):
+        exact_rows(replace(PROBLEM, baseline=torch.full_like(PROBLEM.baseline, math.inf)), ["reinforce"])
+
+
+def test_an_mdp_of_300_states_needs_no_more_than_its_hessian():
+    fields = {
+        "transitions": [[[1.0] + [0.0] * 299, [0.5, 0.5] + [0.0] * 298]] * 300,
+        "rewards": [[1.0, float(s)] for s in range(300)],
+        "policy_logits": [[0.1, 0.0]] * 300,
+        "start_state": 0,
+        "horizon": 2,
+        "discount": 0.9,
+    }
+    rows = exact_rows(parse_problem(fields), ["dice"])
+    assert [row["bias_max_abs"] < 1e-12 for row in rows] == [True, True]
 
 
 def test_unknown_estimators_are_named():

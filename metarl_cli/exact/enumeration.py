@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl_cli.estimators.oracles import TabularMDP
 from metarl_cli.estimators.ratios import decay_matrix
+from metarl_cli.exact.oracles import TabularMDP
 from metarl_cli.types import Sample
 
 __all__ = [

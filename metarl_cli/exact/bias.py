@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 import torch
@@ -16,35 +17,35 @@ from torch import Tensor
 
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.estimators import ESTIMATORS, Estimator
-from metarl_cli.estimators.enumeration import (
+from metarl_cli.estimators.own import load_surrogate
+from metarl_cli.exact.derivatives import derivatives
+from metarl_cli.exact.enumeration import (
     action_logp,
     count_trajectories,
     enumerate_trajectories,
     probabilities,
     tabular_sample,
 )
-from metarl_cli.estimators.oracles import gradient, gradient_of, hessian
-from metarl_cli.studies.custom_surrogate import load_surrogate
-from metarl_cli.studies.exact_problem import EXAMPLE, MAX_TRAJECTORIES, Problem, load_problem, parse_problem
+from metarl_cli.exact.oracles import gradient, hessian
+from metarl_cli.exact.problem import MAX_TRAJECTORIES, Problem
 from metarl_cli.types import Sample, Surrogate
 
-__all__ = [
-    "COLUMNS",
-    "EXAMPLE",
-    "Problem",
-    "derivatives",
-    "exact_rows",
-    "left_out",
-    "load_problem",
-    "load_surrogate",
-    "parse_problem",
-]
+__all__ = ["COLUMNS", "exact_rows", "left_out"]
 
 Row: TypeAlias = dict[str, str | int | float | None]
 
 COLUMNS = ("estimator", "policy", "order", "bias_max_abs", "bias_relative_frobenius", "variance")
 
 _CHUNK_NUMBERS = 2**22  # of the largest temporary array: 32 MiB
+
+
+_OVERFLOWS: Mapping[str, str] = MappingProxyType(
+    {
+        "on": "All ratios are 1 there, so the surrogate itself divides by zero or overflows.",
+        "off": "Where behaviour_logits make actions all but impossible that policy_logits choose, the ratios π/μ "
+        "overflow: bring the two closer together.",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,34 +91,6 @@ def left_out(problem: Problem, names: Iterable[str]) -> dict[str, str]:
     return {name: reason for name in names if name in ESTIMATORS and ESTIMATORS[name].pairs and too_many}
 
 
-def derivatives(
-    surrogate: Surrogate, logits: Tensor, states: Tensor, actions: Tensor, sample: Sample
-) -> tuple[Tensor, Tensor]:
-    """Gradient and Hessian in θ of each batch's surrogate by the chain rule through log π, D = S·A.
-
-        ∇J = Σ_i J_i g_i,   ∇²J = Σ_ij J_ij g_i g_jᵀ + Σ_i J_i ∇²l_i,   l_i = log π_θ(a_i|s_i),  g_i = ∇l_i
-
-    The derivatives J_i and J_ij in the log-probabilities cost one backward pass per step, for all batches at once.
-
-    Args:
-        surrogate: the estimator.
-        logits: θ, [S, A].
-        states: sₜ, [B, N, T].
-        actions: aₜ, [B, N, T].
-        sample: the data, [B, N, T].
-
-    Returns:
-        Gradients [B, D] and Hessians [B, D, D].
-    """
-    size = logits.numel()
-    scores, curvatures = _policy_derivatives(logits)
-    first, second = _logp_derivatives(surrogate, action_logp(logits, states, actions), sample)
-    scores = scores[(states * logits.shape[1] + actions).flatten(start_dim=1)]
-    weights = torch.zeros(len(first), len(logits), dtype=first.dtype).scatter_add(1, states.flatten(start_dim=1), first)
-    curvature = (weights @ curvatures).reshape(-1, size, size)
-    return torch.einsum("bi,bid->bd", first, scores), scores.mT @ second @ scores + curvature
-
-
 def _resolve(name: str) -> tuple[Surrogate, int]:
     """The surrogate of a name, and how many trajectories make its smallest batch."""
     if ":" in name:
@@ -151,10 +124,7 @@ def _row(name: str, policy: str, order: int, batch: int, moments: _Moments, trut
     bias = moments.mean - truth.flatten()
     variance = batch * (moments.square - moments.mean.square().sum()).clamp(min=0)
     if not (bias.isfinite().all() and variance.isfinite()):
-        raise UserError(
-            f"{name}: the {policy}-policy estimate is not finite. Where behaviour_logits make actions all but "
-            "impossible that policy_logits choose, the ratios π/μ overflow: bring the two closer together."
-        )
+        raise UserError(f"{name}: the {policy}-policy estimate is not finite. {_OVERFLOWS[policy]}")
     scale = truth.norm().item()
     return {
         "estimator": name,
@@ -186,21 +156,6 @@ def _weighted_batches(problem: Problem, behaviour: Tensor, batch: int) -> Iterat
     states, actions = enumerate_trajectories(problem.mdp)
     weights = probabilities(behaviour, problem.mdp, states, actions)
     index = torch.cartesian_prod(*[torch.arange(len(states))] * batch).reshape(-1, batch)
-    size = problem.policy_logits.numel()
-    for chunk in torch.split(index, math.ceil(_CHUNK_NUMBERS / (size * max(size, batch * states.shape[-1])))):
+    side = max(problem.policy_logits.numel(), batch * states.shape[-1])  # of ∂²J/∂θ² and of ∂²J/∂l²
+    for chunk in torch.split(index, math.ceil(_CHUNK_NUMBERS / side**2)):
         yield states[chunk], actions[chunk], weights[chunk].prod(dim=-1)
-
-
-def _policy_derivatives(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """∇ log π(a|s), [S·A, D], and ∇² log π(a|s), [S, D²], which for a softmax is the same for every a."""
-    first = torch.func.jacrev(lambda theta: theta.log_softmax(dim=-1))
-    second = torch.func.jacrev(lambda theta: first(theta)[:, 0])
-    return first(logits).reshape(logits.numel(), -1), second(logits).reshape(len(logits), -1)
-
-
-def _logp_derivatives(surrogate: Surrogate, logp: Tensor, sample: Sample) -> tuple[Tensor, Tensor]:
-    """∂J/∂l, [B, N·T], and ∂²J/∂l², [B, N·T, N·T]."""
-    first, pull_back = torch.func.vjp(lambda at: gradient_of(lambda x: surrogate(x, sample), at), logp)[:2]
-    directions = torch.eye(logp[0].numel(), dtype=logp.dtype).reshape(-1, 1, *logp.shape[1:]).expand(-1, *logp.shape)
-    rows = [pull_back(direction)[0].flatten(start_dim=1) for direction in directions]
-    return first.flatten(start_dim=1), torch.stack(rows, dim=1)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metarl_cli.estimators.enumeration import enumerate_trajectories, probabilities, tabular_sample
-from metarl_cli.estimators.oracles import TabularMDP, gradient_of, value
+from metarl_cli.exact.enumeration import enumerate_trajectories, probabilities, tabular_sample
+from metarl_cli.exact.oracles import TabularMDP, gradient_of, value
 from metarl_cli.types import Surrogate, check_shape
 
 __all__ = ["InnerLoop", "sgmrl_expected_estimate", "sgmrl_gradient", "sgmrl_value"]
