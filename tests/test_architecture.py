@@ -105,7 +105,7 @@ LAYERS = (
         "metarl_cli",
         *(
             f"metarl_cli.{name}"
-            for name in ("errors", "types", "seeding", "algorithms", "profiles", "stopping", "store")
+            for name in ("encoding", "errors", "types", "seeding", "algorithms", "profiles", "stopping", "store")
         ),
     ),
     (

@@ -131,7 +131,7 @@ def _explained(failure: ValidationError, source: str) -> UserError:
 
 def _shown(value: object) -> str:
     """A scalar as JSON has it, or the kind of what is none."""
-    kinds = {dict: "an object", list: "an array"}
+    kinds: dict[type, str] = {dict: "an object", list: "an array"}
     text = kinds.get(type(value)) or json.dumps(value, default=str)
     return text if len(text) <= 40 else f"{text[:30]}… ({len(text):,} characters)"
 
