@@ -108,6 +108,7 @@ LAYERS = (
             for name in ("encoding", "errors", "types", "seeding", "algorithms", "profiles", "stopping", "store")
         ),
     ),
+    ("metarl_cli.references",),
     (
         *(
             f"metarl_cli.{name}"

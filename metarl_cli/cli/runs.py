@@ -16,7 +16,8 @@ __all__ = ["evaluate", "render", "train"]
 def train(
     algo: Annotated[str | None, typer.Option(help="Algorithm; see `metarl list algorithms`. Default: promp.")] = None,
     env: Annotated[
-        str | None, typer.Option(help="Task distribution; see `metarl list envs`. Default: HalfCheetahFwdBack.")
+        str | None,
+        typer.Option(help="One of `metarl list envs`, or your MODULE:NAME. Default: HalfCheetahFwdBack."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random stream. Default: 1.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Meta-iterations. Default: the profile's.")] = None,

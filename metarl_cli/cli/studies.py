@@ -23,7 +23,7 @@ __all__ = ["exact", "tabular", "toy1d", "variance"]
 
 
 def variance(
-    env: Annotated[str, typer.Option(help="Task distribution; see `metarl list envs`.")] = "HalfCheetahFwdBack",
+    env: Annotated[str, typer.Option(help="One of `metarl list envs`, or your MODULE:NAME.")] = "HalfCheetahFwdBack",
     estimators: Annotated[
         str | None, typer.Option(help="Meta-gradient estimators, as in lvc,dice. Default: those of the figures.")
     ] = None,

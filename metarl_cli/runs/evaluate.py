@@ -13,6 +13,7 @@ from metarl_cli.errors import UserError
 from metarl_cli.reporting.statistics import mean_interval
 from metarl_cli.runs import checkpoints
 from metarl_cli.runs import directory as runs
+from metarl_cli.seeding import numpy_generator
 from metarl_cli.training.build import build
 from metarl_cli.training.trainer import TrainState
 
@@ -53,7 +54,8 @@ def evaluate(
 
     Returns:
         One row per adaptation step: `step`, `return`, and the limits `low` and `high` of a 95 % Student t interval over
-        the `tasks` tasks.
+        the `tasks` tasks; and `success`, the share of trajectories that accomplish their task, where the environment
+        says so. An environment that keeps tasks for testing is tested on those.
 
     Raises:
         UserError: if the directory holds no run that could be tested.
@@ -67,8 +69,11 @@ def evaluate(
     )
     torch.set_num_threads(1)
     trainer, _ = build(adapted, threads=threads)
-    rounds = trainer.sample(state, trainer.draw_tasks(*HELD_OUT), *HELD_OUT)
+    held_out = trainer.workers.sample_test_tasks(tasks, numpy_generator(seed, "tasks", *HELD_OUT))
+    rounds = trainer.sample(state, held_out, *HELD_OUT)
     returns = torch.stack([round_.trajectories.rewards.double().sum(-1).mean(-1) for round_ in rounds], dim=1)
     mean, low, high = mean_interval(returns.numpy())
     table = {"step": range(len(rounds)), "return": mean, "low": low, "high": high}
-    return pd.DataFrame(table).assign(tasks=tasks)
+    successes = [round_.trajectories.success for round_ in rounds]
+    shares = {"success": [share.mean().item() for share in successes if share is not None]}
+    return pd.DataFrame(table | {name: values for name, values in shares.items() if values}).assign(tasks=tasks)

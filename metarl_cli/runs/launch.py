@@ -10,6 +10,7 @@ from types import MappingProxyType
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers.settings import run_config
+from metarl_cli.references import directory_name
 from metarl_cli.runs import checkpoints, progress
 from metarl_cli.runs import directory as runs
 from metarl_cli.runs.record import progress_columns
@@ -106,7 +107,8 @@ def _run(directory: Path, config: RunConfig, *, threads: int, quiet: bool) -> Ou
 
 def default_directory(config: RunConfig) -> Path:
     """`results/local/<profile>/train/<algorithm>/<environment>/seed<k>`."""
-    return LOCAL / config.profile / "train" / config.algorithm / config.environment.name / f"seed{config.seed}"
+    environment = directory_name(config.environment.name)
+    return LOCAL / config.profile / "train" / config.algorithm / environment / f"seed{config.seed}"
 
 
 def _new_config(request: Request) -> RunConfig:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import torch
 
 from metarl_cli.config import RunConfig
+from metarl_cli.envs.own import reports_success
 from metarl_cli.errors import RunFailedError
 from metarl_cli.runs import checkpoints
 from metarl_cli.training.build import optimizer_columns
@@ -32,6 +33,7 @@ def progress_columns(config: RunConfig) -> list[str]:
     means over tasks and adaptation steps. `env_steps` counts full horizons, as the papers' axes do, `env_steps_actual`
     the steps before the episodes' ends; both include the row's own sampling. `kl/*` and `loss/after` are taken after
     the update.
+    `success/*` are the shares of trajectories that accomplish their task, where the environment says so.
     Control variate, adaptive penalty and optimiser add columns of their own where there is one. Only `wall_seconds`
     and `time/*` differ between two runs of one seed.
     """
@@ -40,6 +42,7 @@ def progress_columns(config: RunConfig) -> list[str]:
     return [
         *("iteration", "env_steps", "env_steps_actual", "wall_seconds"),
         *("return/pre", *between, "return/post", "return/post_std", "policy/std"),
+        *(["success/pre", "success/post"] if _knows_success(config) else []),
         *("inner/step_norm", "inner/kl"),
         *("loss/before", "loss/after", "kl/pre", "kl/post"),
         *(variate if config.inner.control_variate != "none" else []),
@@ -47,6 +50,10 @@ def progress_columns(config: RunConfig) -> list[str]:
         *(f"update/{name}" for name in optimizer_columns(config)),
         *("time/sampling", "time/update"),
     ]
+
+
+def _knows_success(config: RunConfig) -> bool:
+    return reports_success(config.environment.name, config.environment.variant)
 
 
 def iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
@@ -66,6 +73,7 @@ def iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) 
         "wall_seconds": round(previous.get("wall_seconds", 0.0) + updated - start, 3),
         **_returns(rounds),
         "policy/std": following.theta["log_std"].exp().mean().item(),
+        **_successes(rounds),
         **dict(zip(("inner/step_norm", "inner/kl"), mean_step(rounds), strict=True)),
         "loss/before": -before.objective,
         "loss/after": -after.objective,
@@ -107,6 +115,13 @@ def _returns(rounds: Sequence[Round]) -> Row:
         "return/post": returns[-1].mean().item(),
         "return/post_std": returns[-1].std().item(),
     }
+
+
+def _successes(rounds: Sequence[Round]) -> Row:
+    before, after = rounds[0].trajectories.success, rounds[-1].trajectories.success
+    if before is None or after is None:
+        return {}
+    return {"success/pre": before.mean().item(), "success/post": after.mean().item()}
 
 
 def _check_finite(row: Row, state: TrainState) -> None:
