@@ -204,7 +204,7 @@ def test_help_names_every_command_and_the_exit_codes(metarl):
     text = metarl("--help").out
     for command in ("train", "evaluate", "correlate", "plot", "list"):
         assert re.search(rf"^. {command} ", text, re.MULTILINE)
-    assert "Exit codes: 0 ok, 1 run failed, 2 usage" in text
+    assert "Exit codes: 0 ok, 1 run or check failed, 2 usage" in text
     assert metarl("-h").out == text
     assert metarl().code == 2  # no command was given
 

@@ -206,9 +206,44 @@ class Leaks(Lines):
         self.goals = np.full(self.num_envs, tasks[0])
 
 
+class Huge(Line):
+    """Rewards that float32 does not hold."""
+
+    def reward(self):
+        return 1e300
+
+
+class Restless(Line):
+    """Where an episode begins depends on whether one was ended."""
+
+    over = False
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state += 0.1 * self.over
+        return self.observe(), {}
+
+    def step(self, action):
+        answer = super().step(action)
+        self.over = self.over or bool(answer[2])
+        return answer
+
+
+class NoMode(Lines):
+    metadata = {}  # noqa: RUF012 (Gymnasium's)
+
+
+class Verbose(Line):
+    """Returns a truncation that is no bool."""
+
+    def step(self, action):
+        observation, reward, terminated, _, info = super().step(action)
+        return observation, reward, terminated, 0, info
+
+
 def wrapped():
     """A function that makes an environment, behind wrappers of Gymnasium's."""
-    return gymnasium.wrappers.TimeLimit(gymnasium.wrappers.FlattenObservation(Line()), 4)
+    return gymnasium.wrappers.TimeLimit(gymnasium.wrappers.FlattenObservation(Line()), 1)
 
 
 NOTHING = 3
