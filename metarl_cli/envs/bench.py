@@ -31,11 +31,16 @@ class Bench:
     name: str
     variant: str
 
+    @property
+    def horizon(self) -> int:
+        """H."""
+        return horizon_of(self.name, self.variant)
+
     def workers(self, num_envs: int) -> Workers:
         """As the trainer sees it."""
         if is_reference(self.name):
             return make_own(self.name, num_envs=num_envs, variant=self.variant)
-        return make_vec(self.name, num_envs, variant=self.variant or None, max_episode_steps=horizon_of(self.name))
+        return make_vec(self.name, num_envs, variant=self.variant or None, max_episode_steps=self.horizon)
 
     def one(self) -> Any:
         """A single environment, or a vector environment of one where there is no single one."""

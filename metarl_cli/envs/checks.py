@@ -19,7 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from metarl_cli.envs.bench import TASKS, Bench, bounds, give_task, roll
 from metarl_cli.envs.episodes import SUCCESS
-from metarl_cli.envs.own import check_environment, faults, horizon_of, make_one
+from metarl_cli.envs.own import check_environment, faults, make_one
 from metarl_cli.errors import UserError
 from metarl_cli.references import is_reference
 
@@ -110,7 +110,7 @@ def _independence(bench: Bench) -> str:
 
 def _finite(bench: Bench) -> str:
     workers, tasks = bench.workers(TASKS), bench.tasks()
-    every = [roll(workers, tasks, steps=min(horizon_of(bench.name), 200), where=where) for where in (None, 0.0, 1.0)]
+    every = [roll(workers, tasks, steps=min(bench.horizon, 200), where=where) for where in (None, 0.0, 1.0)]
     observation, reward = (
         max(float(np.abs(array).max()) for array in arrays)
         for arrays in zip(*((r.observations, r.rewards) for r in every), strict=True)
@@ -136,7 +136,7 @@ def _ends(bench: Bench) -> str:
     if isinstance(env, VectorEnv) and not isinstance(env.metadata.get("autoreset_mode"), AutoresetMode):
         raise Failed(f"metadata['autoreset_mode'] is {env.metadata.get('autoreset_mode')!r}, no AutoresetMode")
     workers, tasks = bench.workers(2), bench.tasks(2)
-    first = roll(workers, tasks, steps=min(horizon_of(bench.name), 1000), where=1.0)
+    first = roll(workers, tasks, steps=min(bench.horizon, 1000), where=1.0)
     kept = first.observations[0].copy()
     if not np.array_equal(roll(workers, tasks, steps=1).observations[0], kept):
         raise Failed("a reset with the same seed after an episode begins elsewhere")
@@ -214,7 +214,7 @@ def check(name: str, variant: str = "") -> list[dict[str, str]]:
         return [_row("first step", FAILS, str(error), "follow Gymnasium's interface of reset and step")]
     spaces = workers.single_observation_space, workers.single_action_space
     observed, actions = (len(bounds(space)[0]) for space in spaces)
-    about = f"{observed} numbers observed, {actions} in an action, {horizon_of(name)} steps"
+    about = f"{observed} numbers observed, {actions} in an action, {bench.horizon} steps"
     return [_row("interface", OK, about, ""), *(_checked(what, one, bench) for what, one in CHECKS.items())]
 
 

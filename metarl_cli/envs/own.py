@@ -13,9 +13,10 @@ A class, or a function that makes an environment, with Gymnasium's interface and
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium
@@ -40,6 +41,9 @@ __all__ = [
 ]
 
 DEFAULT_HORIZON = 100
+
+ADAPTERS: Mapping[str, str] = MappingProxyType({"metaworld": "metarl_cli.envs.metaworld"})
+"""Packages whose benchmarks have an interface of their own, and the module that gives them this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,8 @@ def find_maker(reference: str) -> Callable[..., Any]:
     Raises:
         UserError: If there is no such thing, or it makes nothing.
     """
-    maker: Callable[..., Any] = load_reference(reference, "environment")
+    place, _, name = reference.rpartition(":")
+    maker: Callable[..., Any] = load_reference(f"{ADAPTERS.get(place, place)}:{name}", "environment")
     if not callable(maker):
         raise UserError(f"{reference} is a {type(maker).__name__}; expected a class, or a function that makes one.")
     return maker
@@ -162,13 +167,13 @@ def check_environment(name: str, variant: str) -> None:
         find_variant(find_environment(name), variant or None)
 
 
-def horizon_of(name: str) -> int:
+def horizon_of(name: str, variant: str = "") -> int:
     """The steps of one episode of an environment, built in or the user's own.
 
     Raises:
         UserError: If there is no such environment.
     """
-    return inspected(name).horizon if is_reference(name) else ENVIRONMENTS[name].horizon
+    return inspected(name, variant).horizon if is_reference(name) else ENVIRONMENTS[name].horizon
 
 
 def reports_success(name: str, variant: str) -> bool:
