@@ -118,6 +118,7 @@ LAYERS = (
     ("metarl_cli.exact",),
     ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal"),
     ("metarl_cli.reporting",),
+    ("metarl_cli.pages",),
     ("metarl_cli.grid",),
     ("metarl_cli.runs",),
     ("metarl_cli.studies",),

@@ -14,11 +14,11 @@ import pytest
 from synthetic_results import META, returns_on_new_tasks, write_figure_runs, write_study
 
 from metarl_cli.errors import UserError
+from metarl_cli.pages.gallery import write_gallery
+from metarl_cli.pages.report import write_report
 from metarl_cli.papers import CLAIMS, FIGURES
 from metarl_cli.reporting.claims import judge_all
 from metarl_cli.reporting.effort import ranges
-from metarl_cli.reporting.gallery import write_gallery
-from metarl_cli.reporting.html import write_report
 from metarl_cli.reporting.provenance import run_rows, table_rows
 from metarl_cli.reporting.wording import conclusion_text, tally, verdict_text
 from metarl_cli.store import table_path
