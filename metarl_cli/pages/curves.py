@@ -72,7 +72,7 @@ def _lines(curves: pd.DataFrame, names: Sequence[str]) -> list[tuple[str, pd.Dat
     return [(name, line) for name, line in lines if len(line)]
 
 
-def _line(name: str, line: pd.DataFrame, steps: Sequence[int]) -> Line:
+def _line(name: str, line: pd.DataFrame, steps: list[int]) -> Line:
     at, (low, high) = line.set_index("env_steps").reindex(steps), band(line)
     return {"name": name, "mean": _rounded(at["mean"]), "low": _rounded(at[low]), "high": _rounded(at[high])}
 

@@ -43,14 +43,31 @@ function makeGlance(table, form) {
 /* Curves: a uPlot chart for each panel, made when it comes near the window. */
 
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
-const digits = value => value.toLocaleString("en", { maximumSignificantDigits: 4 });
+const minus = text => text.replace("-", "−");
+const digits = value => minus(value.toLocaleString("en", { maximumSignificantDigits: 4 }));
 const style = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const visibleColour = colour => (colour === "#000000" ? style("--text") : colour); // black is the text's colour
-const HEIGHT = 240, LINEAR = 1, LOGARITHMIC = 3, ARCSINH = 4;
+const tight = (chart, min, max) => [min, max]; // uPlot's own goes on to the next powers of ten
+const HEIGHT = 240, LOGARITHMIC = 3, ARCSINH = 4; // uPlot's numbers of distributions
+
+/* Round numbers for a logarithmic axis: as many per decade as there is room for, evenly spaced within one. */
+function roundNumbers(min, max) {
+  const decades = [...Array(13).keys()].map(power => 10 ** power);
+  for (const parts of [[1, 2, 5], [1, 3], [1]]) {
+    const positive = decades.flatMap(decade => parts.map(part => part * decade));
+    const inside = [...positive.map(value => -value).reverse(), 0, ...positive].filter(value => min <= value && value <= max);
+    if (inside.length > 2 && inside.length < 8) return inside;
+  }
+  const least = (max - min) / 5, decade = 10 ** Math.floor(Math.log10(least));
+  const step = [1, 2, 5, 10].map(part => part * decade).find(candidate => candidate >= least);
+  return [...Array(6).keys()].map(at => (Math.ceil(min / step) + at) * step).filter(value => value <= max);
+}
+
+const ROUND = { splits: (chart, axis, min, max) => roundNumbers(min, max), filter: (chart, splits) => splits };
 
 function ticks(unit) {
   const line = { stroke: style("--line"), width: 1 };
-  const values = (chart, splits) => splits.map(split => (split === null ? "" : compact.format(split)));
+  const values = (chart, splits) => splits.map(split => (split === null ? "" : minus(compact.format(split))));
   return { stroke: style("--quiet"), grid: line, ticks: line, font: "12px system-ui, sans-serif", values, ...unit };
 }
 
@@ -69,15 +86,15 @@ function options(figure, panel, width) {
     legend: { show: false },
     cursor: { drag: { x: true, y: true, uni: 40 }, points: { show: (chart, at) => at % 3 === 1 && chart.cursor.points.show } },
     scales: {
-      x: { time: false, distr: figure.log.steps ? LOGARITHMIC : LINEAR },
-      y: { distr: figure.log.return ? ARCSINH : LINEAR },
+      x: { time: false, ...(figure.log.steps && { distr: LOGARITHMIC, range: tight }) },
+      y: figure.log.return ? { distr: ARCSINH, range: tight } : {},
     },
-    axes: [ticks({ size: 34 }), ticks({ size: 52 })],
+    axes: [ticks({ size: 34, ...(figure.log.steps && ROUND) }), ticks({ size: 52, ...(figure.log.return && ROUND) })],
     hooks: { setCursor: [chart => readOut(chart, panel, figure)] },
   };
 }
 
-/* The numbers at the cursor, in a box on the side where it hides less. */
+/* The numbers at the cursor, in a box beside it, or below the panel where that is too narrow. */
 function readOut(chart, panel, figure) {
   const { idx, left } = chart.cursor, box = chart.box;
   box.hidden = idx === null || idx === undefined || left < 0;
@@ -93,9 +110,10 @@ function readOut(chart, panel, figure) {
     return row;
   });
   box.replaceChildren(`${compact.format(panel.steps[idx])} steps`, ...rows);
-  const right = left > chart.over.clientWidth / 2;
-  box.style.left = right ? "" : `${left + 12}px`;
-  box.style.right = right ? `${chart.over.clientWidth - left + 12}px` : "";
+  const width = chart.over.clientWidth, below = box.offsetWidth + 12 > width / 2;
+  const beside = left > width / 2 ? left - box.offsetWidth - 12 : left + 12;
+  box.style.left = below ? "-2.5rem" : `${beside}px`;
+  box.style.top = below ? "100%" : "";
 }
 
 function draw(figure, panel, place) {
