@@ -36,7 +36,7 @@ reproduce-all: install  ## Run, draw and compare all twelve figures, PROFILE=qui
 publish: install  ## Copy your results of PROFILE, without checkpoints, to results/published, and draw all figures
 	mkdir -p results/published/$(PROFILE)
 	tar -C results/local/$(PROFILE) --exclude='checkpoint*.pt' --exclude=.lock --exclude='*.tmp' --exclude=comparison.csv \
-		--exclude=./figures --exclude=./variance --exclude=./train -cf - . | tar -C results/published/$(PROFILE) -xf -
+		--exclude=./figures --exclude=./variance --exclude=./train --exclude=./set-aside -cf - . | tar -C results/published/$(PROFILE) -xf -
 	$(BIN)/metarl plot --all
 
 bench: install  ## Speed and memory, as one table; wants a machine that is otherwise quiet (QUICK=1: a trial, 2 minutes)

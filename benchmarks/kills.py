@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 
 from metarl_cli.config import load_config
 from metarl_cli.runs import checkpoints
-from metarl_cli.runs.launch import Request, launch
+from metarl_cli.runs.launch import RunRequest, launch
 
 ALGORITHMS = ("promp", "tmaml", "trpo-maml", "dice", "sgmrl", "promp-taypo2")
 ENVIRONMENTS = ("Navigation", "PointMomentum", "HalfCheetahFwdBack", "HopperRandParams", "AntRandGoal")
@@ -40,10 +40,10 @@ EVENTS = ("open", "os.rename", "os.remove")
 def train(directory: Path, algorithm: str, environment: str, *, again: bool) -> None:
     """Begin the run, or go on with it if it was begun; `again` begins it over whatever is there."""
     begun = (directory / "config.json").exists() and not again
-    request = Request() if begun else Request(algorithm=algorithm, environment=environment, profile="smoke")
+    request = RunRequest() if begun else RunRequest(algorithm=algorithm, environment=environment, profile="smoke")
     if not begun:
-        request = Request(algorithm=algorithm, environment=environment, profile="smoke", overrides=SMALL)
-    launch(request, out=directory, threads=1, quiet=True, resume=begun, overwrite=again)
+        request = RunRequest(algorithm=algorithm, environment=environment, profile="smoke", overrides=SMALL)
+    launch(request, out=directory, threads=1, resume=begun, overwrite=again)
 
 
 def die() -> None:

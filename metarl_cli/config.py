@@ -6,6 +6,7 @@ names the field, what was given and what is allowed. Defaults are the released s
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import typing
@@ -22,6 +23,7 @@ from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.store import write_whole
 
 __all__ = [
+    "SCHEMA",
     "EnvironmentConfig",
     "InnerConfig",
     "OuterConfig",
@@ -29,6 +31,8 @@ __all__ = [
     "ReturnConfig",
     "RunConfig",
     "SamplingConfig",
+    "config_of",
+    "config_text",
     "load_config",
     "save_config",
     "settable_keys",
@@ -202,9 +206,14 @@ def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def config_text(config: RunConfig) -> str:
+    """The settings as `config.json` has them."""
+    return json.dumps({"schema": SCHEMA, **dataclasses.asdict(config)}, indent=2) + "\n"
+
+
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the settings as JSON; the file is whole or it is the previous one."""
-    write_whole(path, json.dumps({"schema": SCHEMA, **dataclasses.asdict(config)}, indent=2) + "\n")
+    write_whole(path, config_text(config))
 
 
 def load_config(path: Path) -> RunConfig:
@@ -213,36 +222,50 @@ def load_config(path: Path) -> RunConfig:
     Raises:
         UserError: if the file cannot be read, is no JSON, or holds an unknown key or a value of the wrong type.
     """
-    from pydantic import ValidationError
-
     try:
-        document = _brought_up_to_date(json.loads(path.read_text(encoding="utf-8")), path)
-        _refuse_unknown_keys(document, path)
-        config: RunConfig = _adapter(RunConfig).validate_json(json.dumps(document))
-        return config
+        document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from None
+    return config_of(document, str(path))
+
+
+def config_of(document: Any, source: str) -> RunConfig:
+    """The settings in a decoded `config.json`; what an earlier version wrote means what it meant then.
+
+    Raises:
+        UserError: naming the source, for an unknown key or a value of the wrong type.
+    """
+    from pydantic import ValidationError
+
+    current = _brought_up_to_date(document, source)
+    _refuse_unknown_keys(current, source)
+    try:
+        config: RunConfig = _adapter(RunConfig).validate_json(json.dumps(current, default=str))
     except ValidationError as error:
         reasons = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
-        raise UserError(f"{path}: {reasons}.") from None
+        raise UserError(f"{source}: {reasons}.") from None
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    return config
 
 
-def _brought_up_to_date(document: Any, path: Path) -> dict[str, Any]:
-    """The settings as this version names them, so that what an earlier one wrote means what it meant then."""
+def _brought_up_to_date(document: Any, source: str) -> dict[str, Any]:
     if not isinstance(document, dict):
-        raise UserError(f"{path}: expected a JSON object of settings.")
-    schema = document.pop("schema", 1)
+        raise UserError(f"{source}: expected a table of settings, as in a run's config.json.")
+    current = copy.deepcopy(document)
+    schema = current.pop("schema", 1)
     if schema not in range(1, SCHEMA + 1):
-        raise UserError(f"{path} is of schema {schema}; this version of metarl reads 1 to {SCHEMA}.")
-    if schema < 2 and isinstance(document.get("inner"), dict):
-        document["inner"].setdefault("average", "steps")  # the only average there was
-    return document
+        raise UserError(f"{source} is of schema {schema}; this version of metarl reads 1 to {SCHEMA}.")
+    if schema < 2 and isinstance(current.get("inner"), dict):
+        current["inner"].setdefault("average", "steps")  # the only average there was
+    return current
 
 
-def _refuse_unknown_keys(document: dict[str, Any], path: Path) -> None:
+def _refuse_unknown_keys(document: dict[str, Any], source: str) -> None:
+    sections = {key.partition(".")[0] for key in settable_keys() if "." in key}
     given = {f"{k}.{name}" for k, v in document.items() if isinstance(v, dict) for name in v}
-    given |= {k for k, v in document.items() if not isinstance(v, dict)}
+    given |= {k for k, v in document.items() if k not in sections or not isinstance(v, dict)}
     for key in sorted(given - set(settable_keys())):
-        raise unknown_name(f"setting in {path}", key, settable_keys())
+        raise unknown_name(f"setting in {source}", key, settable_keys())

@@ -14,6 +14,7 @@ from pathlib import Path
 __all__ = [
     "LOCAL",
     "META_SUFFIX",
+    "OWN_STUDIES",
     "PUBLISHED",
     "runs_directory",
     "sweep",
@@ -24,6 +25,8 @@ __all__ = [
 
 PUBLISHED = Path("results/published")
 LOCAL = Path("results/local")
+OWN_STUDIES = LOCAL / "studies"
+"""Where a study that was asked for by itself goes, so that it never meets what a reproduction makes."""
 META_SUFFIX = ".meta.json"
 
 

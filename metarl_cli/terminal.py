@@ -1,7 +1,7 @@
 """What the terminal shows: tables of results, and a run while it goes on.
 
 Results go to standard output; progress, which is no result, goes to standard error: a live table in a terminal, plain
-lines elsewhere, nothing with `--quiet`.
+lines elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.console import Console
 from rich.live import Live
@@ -22,11 +22,14 @@ from rich.table import Table
 from metarl_cli.config import RunConfig
 from metarl_cli.encoding import can_show, spelled
 
-__all__ = ["counted", "print_table", "training_display"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["counted", "print_table", "say", "show_measured", "training_display"]
 
 WIDE = 400
 
-Show = Callable[[Mapping[str, float]], None]
+ShowRow: TypeAlias = Callable[[RunConfig, Mapping[str, float]], None]
 
 
 def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
@@ -55,41 +58,45 @@ def counted(name: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-@contextmanager
-def training_display(config: RunConfig, *, done: int, quiet: bool) -> Iterator[Show]:
-    """A function to call with each row of `progress.csv`.
+def say(message: str) -> None:
+    """Say on standard error what is no result."""
+    print(message, file=sys.stderr, flush=True)
 
-    Args:
-        config: of the run.
-        done: iterations that were completed before, when a run is resumed.
-        quiet: show nothing.
-    """
+
+@contextmanager
+def training_display() -> Iterator[ShowRow]:
+    """A function to call with the settings of a run and each new row of its `progress.csv`."""
     console = Console(stderr=True)
-    pace = _Pace(total=config.iterations, done=done)
-    if quiet:
-        yield lambda row: None
-    elif console.is_terminal:
+    pace = _Pace()
+    if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
-            yield lambda row: live.update(_table(config, row, pace.measure(row)), refresh=True)
+            yield lambda config, row: live.update(_table(config, row, pace.measure(config, row)), refresh=True)
     else:
-        yield lambda row: print(_line(config, row, pace.measure(row)), file=sys.stderr, flush=True)
+        yield lambda config, row: say(_line(config, row, pace.measure(config, row)))
+
+
+def show_measured(rows: DataFrame) -> None:
+    """A line for a checkpoint at which meta-gradients were measured."""
+    first = rows.iloc[0]
+    returns = f"return {first['return/pre']:.1f} -> {first['return/post']:.1f}"
+    say(f"iteration {first['iteration']}  {returns}  {len(rows)} estimators measured")
 
 
 class _Pace:
     """Steps per second and time to go, from the clock of this process alone."""
 
-    def __init__(self, *, total: int, done: int) -> None:
-        self._total, self._done = total, done
+    def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
-        self._steps = 0.0
+        self._done, self._steps = -1, 0.0
 
-    def measure(self, row: Mapping[str, float]) -> tuple[float, float]:
+    def measure(self, config: RunConfig, row: Mapping[str, float]) -> tuple[float, float]:
         """Environment steps per second of the last iteration, and seconds until the last one is done."""
         now, iteration = time.perf_counter(), int(row["iteration"]) + 1
+        self._done = iteration - 1 if self._done < 0 else self._done  # by an earlier process, if a run is resumed
         previous, self._steps = self._steps, row["env_steps"]
         steps = row["env_steps"] - previous if previous else row["env_steps"] / iteration
         rate, self._last = steps / (now - self._last), now
-        return rate, (now - self._start) / (iteration - self._done) * (self._total - iteration)
+        return rate, (now - self._start) / (iteration - self._done) * (config.iterations - iteration)
 
 
 def _table(config: RunConfig, row: Mapping[str, float], pace: tuple[float, float]) -> Table:

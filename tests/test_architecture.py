@@ -333,7 +333,7 @@ def test_constraints_pin_plain_versions_of_everything_that_is_required():
 def test_every_runtime_import_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.match(r"[A-Za-z0-9-]+", entry).group().replace("-", "_") for entry in project["dependencies"]}
-    optional = {"imageio", "metaworld"}
+    optional = {"distributed", "imageio", "metaworld"}
     standard = importlib.import_module("sys").stdlib_module_names
     used = {name.split(".")[0] for tree in TREES.values() for name in imported(tree)} - set(standard) - {"metarl_cli"}
     assert used - optional <= declared

@@ -310,20 +310,20 @@ def test_a_terminal_shows_one_table_that_changes(metarl, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("done", "rows", "expected"),
+    ("rows", "expected"),
     [
-        (0, [(0, 4000), (1, 8000)], ["400 steps/s  0:01:30 left", "400 steps/s  0:01:20 left"]),
-        (5, [(5, 24000), (6, 28000)], ["400 steps/s  0:00:40 left", "400 steps/s  0:00:30 left"]),
+        ([(0, 4000), (1, 8000)], ["400 steps/s  0:01:30 left", "400 steps/s  0:01:20 left"]),
+        ([(5, 24000), (6, 28000)], ["400 steps/s  0:00:40 left", "400 steps/s  0:00:30 left"]),
     ],
 )
-def test_speed_and_time_left_are_of_this_process(monkeypatch, capsys, done, rows, expected):
+def test_speed_and_time_left_are_of_this_process(monkeypatch, capsys, rows, expected):
     """Ten seconds an iteration, ten iterations, also where five of them were done before."""
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(terminal.time, "perf_counter", lambda: float(next(clock)))
     config = replace(run_config("promp", "Navigation", profile="smoke"), iterations=10)
-    with terminal.training_display(config, done=done, quiet=False) as show:
+    with terminal.training_display() as show:
         for iteration, steps in rows:
-            show({"iteration": iteration, "env_steps": steps, "return/pre": 0.0, "return/post": 1.0})
+            show(config, {"iteration": iteration, "env_steps": steps, "return/pre": 0.0, "return/post": 1.0})
     assert [line.partition("1.0  ")[2] for line in capsys.readouterr().err.splitlines()] == expected
 
 

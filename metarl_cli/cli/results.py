@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
-from metarl_cli.errors import UserError
+from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, PUBLISHED
+
+if TYPE_CHECKING:
+    from metarl_cli.grid.display import Share
+    from metarl_cli.grid.jobs import Listener
 
 __all__ = ["list_", "plot", "report", "reproduce"]
 
@@ -61,6 +66,8 @@ def reproduce(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Child processes at a time, one thread each. Default: one per core.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="local, or dask: on the workers of a scheduler.")] = "local",
+    address: Annotated[str, typer.Option(help="Of the Dask scheduler.")] = "tcp://127.0.0.1:8786",
     plan: Annotated[
         bool,
         typer.Option("--plan", help="Only say what is missing, in core-hours, and when it ends on 2, 16, 64 cores."),
@@ -71,22 +78,34 @@ def reproduce(
 
     Example: metarl reproduce promp-fig4 --profile quick
     """
-    from metarl_cli.reproduction.run import Request, planned
+    from metarl_cli.grid.display import grid_display
+    from metarl_cli.reproduction.run import Reproduction, planned
     from metarl_cli.reproduction.run import reproduce as run
     from metarl_cli.terminal import print_table
 
     if (figure is None) != everything:
         raise UserError("Reproduce what? Give one figure, see `metarl list figures`, or --all.")
-    request = Request(figure=figure, profile=profile, results=results, jobs=jobs, quiet=quiet)
+    if engine not in ("local", "dask"):
+        raise unknown_name("engine", engine, ("local", "dask"))
+    if jobs and engine == "dask":
+        raise UserError("--jobs is for the local engine: a Dask worker does as many as the slots it was started with.")
+    scheduler = address if engine == "dask" else None
+    request = Reproduction(figure=figure, profile=profile, results=results, jobs=jobs, scheduler=scheduler)
     if plan:
         print_table(planned(request), as_json=False)
         return
-    outcome = run(request)
+    outcome = run(request, _show_nothing if quiet else grid_display)
     if outcome.rows:
         print_table(outcome.rows, as_json=False)
     for message in outcome.messages:
         print(message, file=sys.stderr)
     raise typer.Exit(EXIT_CODES[outcome.status])
+
+
+@contextmanager
+def _show_nothing(shares: Mapping[str, Share], slots: int) -> Iterator[Listener]:
+    """What `--quiet` shows of a grid."""
+    yield lambda job, result: None
 
 
 def report(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
 from metarl_cli.profiles import PROFILE_HELP
+
+if TYPE_CHECKING:
+    from metarl_cli.config import RunConfig
 
 __all__ = ["evaluate", "render", "train"]
 
@@ -18,6 +23,10 @@ def train(
     env: Annotated[
         str | None,
         typer.Option(help="One of `metarl list envs`, or your MODULE:NAME. Default: HalfCheetahFwdBack."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings from a .json or .toml file, as a run's config.json; - for stdin."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random stream. Default: 1.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Meta-iterations. Default: the profile's.")] = None,
@@ -33,7 +42,10 @@ def train(
         Path | None, typer.Option(help="Run directory. Default: results/local/PROFILE/train/ALGO/ENV/seedN.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one run; no number depends on them.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the directory.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the run in the directory; with --config, also begin it."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again over a run in the directory.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -41,7 +53,8 @@ def train(
 
     Example: metarl train --algo promp --env HalfCheetahFwdBack --iterations 150 --threads 2
     """
-    from metarl_cli.runs.launch import Request, launch
+    from metarl_cli.runs.launch import RunRequest, launch
+    from metarl_cli.terminal import say, training_display
 
     parts = {
         "seed": seed,
@@ -52,8 +65,11 @@ def train(
         "outer.optimizer": optimizer,
     }
     flags = [f"{key}={value}" for key, value in parts.items() if value is not None]
-    request = Request(algorithm=algo, environment=env, profile=profile, overrides=(*flags, *(set_ or ())))
-    outcome = launch(request, out=out, threads=threads, resume=resume, overwrite=overwrite, quiet=quiet)
+    request = RunRequest(
+        algorithm=algo, environment=env, profile=profile, file=config, overrides=(*flags, *(set_ or ()))
+    )
+    with nullcontext(_ignore) if quiet else training_display() as show:
+        outcome = launch(request, out=out, threads=threads, resume=resume, overwrite=overwrite, on_row=show, tell=say)
     print(outcome.message)
     raise typer.Exit(OK if outcome.finished else INTERRUPTED)
 
@@ -74,9 +90,9 @@ def evaluate(
     Example: metarl evaluate results/local/quickstart/promp --steps 3
     """
     from metarl_cli.runs.evaluate import evaluate as measure
-    from metarl_cli.terminal import print_table
+    from metarl_cli.terminal import print_table, say
 
-    table = measure(run, steps=steps, tasks=tasks, trajectories=trajectories, seed=seed, threads=threads)
+    table = measure(run, steps=steps, tasks=tasks, trajectories=trajectories, seed=seed, threads=threads, tell=say)
     print_table(table.round(3).to_dict("records"), as_json=as_json)
 
 
@@ -93,5 +109,10 @@ def render(
     Example: metarl render results/local/quickstart/promp --format gif
     """
     from metarl_cli.studies.render import render as draw
+    from metarl_cli.terminal import say
 
-    print(draw(run, tasks=tasks, seed=seed, threads=threads, format=format_, out=out))
+    print(draw(run, tasks=tasks, seed=seed, threads=threads, format=format_, out=out, tell=say))
+
+
+def _ignore(config: RunConfig, row: Mapping[str, float]) -> None:
+    """What `--quiet` shows of a row."""

@@ -14,7 +14,7 @@ import typer
 from metarl_cli.cli.exits import INTERRUPTED, OK
 from metarl_cli.errors import UserError
 from metarl_cli.profiles import PROFILE_HELP
-from metarl_cli.store import LOCAL, table_path
+from metarl_cli.store import OWN_STUDIES, table_path
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -34,7 +34,7 @@ def variance(
         str | None, typer.Option(help="Iterations to measure at, as in 0,20,40. Default: the profile's.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Directory. Default: results/local/PROFILE/variance/ENV/seedN.")
+        Path | None, typer.Option(help="Directory. Default: results/local/studies/PROFILE/variance/ENV/seedN.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads; no number depends on them.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew instead of continuing.")] = False,
@@ -46,7 +46,7 @@ def variance(
     Example: metarl variance --env Navigation --estimators lvc,dice,loaded_dice
     """
     from metarl_cli.studies.variance.launch import launch
-    from metarl_cli.terminal import print_table
+    from metarl_cli.terminal import print_table, say, show_measured
 
     outcome = launch(
         env,
@@ -58,7 +58,8 @@ def variance(
         out=out,
         threads=threads,
         overwrite=overwrite,
-        quiet=quiet,
+        on_checkpoint=_ignore if quiet else show_measured,
+        tell=say,
     )
     if rows := outcome.rows() if as_json else outcome.brief():
         print_table(rows, as_json=as_json)
@@ -101,8 +102,10 @@ def tabular(
     profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "quick",
     variant: Annotated[str, typer.Option(help="released (20 states) or paper (10 states).")] = "released",
     out: Annotated[
-        Path | None, typer.Option(help="The CSV file. Default: results/local/PROFILE/taypo-fig1/taypo-fig1.csv.")
+        Path | None,
+        typer.Option(help="The CSV file. Default: results/local/studies/PROFILE/taypo-fig1/taypo-fig1.csv."),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """TayPO Fig. 1a-c: accuracy on random MDPs against off-policyness and sample size.
 
@@ -110,14 +113,16 @@ def tabular(
     """
     from metarl_cli.studies.tabular import run, settings
 
-    _write_study("taypo-fig1", profile, out, lambda progress: run(settings(profile, variant), progress))
+    _write_study("taypo-fig1", profile, out, overwrite, lambda progress: run(settings(profile, variant), progress))
 
 
 def toy1d(
     profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "quick",
     out: Annotated[
-        Path | None, typer.Option(help="The CSV file. Default: results/local/PROFILE/tmaml-fig4/tmaml-fig4.csv.")
+        Path | None,
+        typer.Option(help="The CSV file. Default: results/local/studies/PROFILE/tmaml-fig4/tmaml-fig4.csv."),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """TMAML Fig. 4: correlation with the true Hessian and meta-gradient on a 1-D task, against sample size.
 
@@ -125,16 +130,25 @@ def toy1d(
     """
     from metarl_cli.studies.toy1d import run, settings
 
-    _write_study("tmaml-fig4", profile, out, lambda progress: run(settings(profile), progress))
+    _write_study("tmaml-fig4", profile, out, overwrite, lambda progress: run(settings(profile), progress))
+
+
+def _ignore(rows: DataFrame) -> None:
+    """What `--quiet` shows of a checkpoint."""
 
 
 def _write_study(
-    figure: str, profile: str, out: Path | None, study: Callable[[Callable[[int, int], None]], DataFrame]
+    figure: str,
+    profile: str,
+    out: Path | None,
+    overwrite: bool,
+    study: Callable[[Callable[[int, int], None]], DataFrame],
 ) -> None:
-    from metarl_cli.reproduction.tables import write_study_table
+    from metarl_cli.reproduction.tables import check_writable, write_study_table
     from metarl_cli.terminal import counted
 
-    path = out or table_path(LOCAL, profile, figure)
+    path = out or table_path(OWN_STUDIES, profile, figure)
+    check_writable(path, overwrite=overwrite)
     started = time.process_time()
     with counted(figure) as progress:
         frame = study(progress)

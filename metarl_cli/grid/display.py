@@ -42,19 +42,16 @@ class Share:
 
 
 @contextmanager
-def grid_display(shares: Mapping[str, Share], *, slots: int, quiet: bool) -> Iterator[Listener]:
+def grid_display(shares: Mapping[str, Share], slots: int) -> Iterator[Listener]:
     """A listener for `run_jobs`.
 
     Args:
         shares: by the names of the jobs.
         slots: how many run at a time.
-        quiet: show nothing.
     """
     console = Console(stderr=True)
     board = _Board(shares, slots)
-    if quiet:
-        yield lambda job, result: None
-    elif console.is_terminal:
+    if console.is_terminal:
         with Live(get_renderable=board.table, console=console, refresh_per_second=1) as live:
 
             def show(job: Job, result: JobResult | None) -> None:

@@ -1,63 +1,45 @@
-"""A grid of jobs: one child process each, started again when it was killed, stopped cleanly on request.
+"""A grid of jobs: what a job is, as plain data, and the order in which an engine is given them.
 
-The executor is any of `concurrent.futures`. The default is a thread per slot, each of which waits for one child: a
-child that runs out of memory then costs one job, where a pool of worker processes would lose them all. Nothing here
-knows what a job is for.
+An engine runs one job as `python -m` would, starts it again when it was killed, and stops it on request: `local` in
+processes of this machine, `dask` on whatever machines have joined a scheduler.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
-from tempfile import TemporaryFile
-from types import MappingProxyType
-from typing import IO, Literal, TypeAlias
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
 
-__all__ = ["STOPPED", "Job", "JobResult", "Listener", "run_jobs"]
+__all__ = ["RETRIES", "STOPPED", "Engine", "Job", "JobResult", "Listener", "is_done", "run_jobs"]
 
 RETRIES = 2
 POLL_SECONDS = 0.25
-TAIL_LINES = 5
 STOPPED = "stopped"
 """The message of a job that was skipped on request."""
-
-ONE_THREAD: Mapping[str, str] = MappingProxyType(
-    {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-)
-"""The grid fills the cores with jobs; a library's own threads would only take them from each other."""
-
-BOUND_TO_PARENT = """
-import ctypes, os, signal, sys
-PR_SET_PDEATHSIG = 1
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent ended first")
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
-"""Linux: the system kills the child when its parent ends, however that ends, so that no orphan writes beside the next
-grid. The child asks for it itself, because code between fork and exec is not safe in a process with threads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One child process.
+    """One command. All of it can be sent to another machine; paths are below the directory that it is run in.
 
     Attributes:
         name: unique in its grid.
-        argv: the command, asked for at each start: a job that was begun before may have to be continued.
-        is_done: whether there is nothing left to do.
+        argv: a module and its arguments, as after `python -m`. Run again, the command goes on where it was killed.
+        stdin: what it reads on standard input.
+        proofs: the files that say that it is done, each with the text that it has to hold; None for any.
+        reads: files and directories that must be there before.
+        writes: files and directories that it leaves, or goes on with.
         after: jobs that must be done before; those that are not in the grid are.
     """
 
     name: str
-    argv: Callable[[], Sequence[str]]
-    is_done: Callable[[], bool]
+    argv: tuple[str, ...]
+    stdin: str = ""
+    proofs: Mapping[str, str | None] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
     after: frozenset[str] = frozenset()
 
 
@@ -74,24 +56,35 @@ Listener: TypeAlias = Callable[[Job, JobResult | None], None]
 """Told of each job twice: when it starts, with None, and when it is over; once if it never starts."""
 
 
+class Engine(Protocol):
+    """What runs jobs, `slots` of them at a time."""
+
+    @property
+    def slots(self) -> int:
+        """How many run at a time."""
+
+    def submit(self, job: Job) -> Future[JobResult]:
+        """Start a job; the future never raises what the job itself did wrong."""
+
+    def stop(self, requests: int) -> None:
+        """Start nothing more. After one request what runs may end cleanly, after two it is killed."""
+
+
+def is_done(job: Job, home: Path) -> bool:
+    """Whether all the files below `home` are there that say so."""
+    return bool(job.proofs) and all(_holds(home / path, text) for path, text in job.proofs.items())
+
+
 def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    slots: int,
-    on_event: Listener,
-    stop_requests: Callable[[], int],
-    executor: Executor | None = None,
+    jobs: Sequence[Job], engine: Engine, *, on_event: Listener, stop_requests: Callable[[], int]
 ) -> list[JobResult]:
-    """Run every job that is not done; one that fails stops no other, but those that come after it.
+    """Run every job; one that fails stops no other, but those that come after it.
 
     Args:
         jobs: each after all those that it waits for.
-        slots: how many run at a time.
+        engine: runs them; it is not closed.
         on_event: told of every start and end.
-        stop_requests: how often a stop was asked for. After one, nothing is started and each child gets SIGINT once;
-            after two they are killed.
-        executor: runs `run_job`; it is not shut down. Jobs and `stop_requests` must be such that it can send them. None
-            for threads of this process.
+        stop_requests: how often a stop was asked for.
 
     Returns:
         One result per job, in the order of the jobs.
@@ -102,25 +95,35 @@ def run_jobs(
     _check_order(jobs)
     waiting, running = list(jobs), dict[Future[JobResult], Job]()
     results: dict[str, JobResult] = {}
+    told = 0
 
     def settle(job: Job, result: JobResult) -> None:
         results[job.name] = result
         on_event(job, result)
 
-    with nullcontext(executor) if executor else ThreadPoolExecutor(slots) as pool:
-        while waiting or running:
-            for job in list(waiting):
-                if reason := _obstacle(job, results, stopping=stop_requests() > 0):
-                    waiting.remove(job)
-                    settle(job, JobResult(name=job.name, status="skipped", message=reason))
-                elif len(running) < slots and _may_start(job, results, jobs):
-                    waiting.remove(job)
-                    on_event(job, None)
-                    running[pool.submit(run_job, job, stop_requests)] = job
-            for future in wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED).done:
-                job = running.pop(future)
-                settle(job, _result(job, future))
+    while waiting or running:
+        if (asked := stop_requests()) > told:
+            engine.stop(asked)
+            told = asked
+        for job in list(waiting):
+            if reason := _obstacle(job, results, stopping=told > 0):
+                waiting.remove(job)
+                settle(job, JobResult(name=job.name, status="skipped", message=reason))
+            elif len(running) < engine.slots and _may_start(job, results, jobs):
+                waiting.remove(job)
+                on_event(job, None)
+                running[engine.submit(job)] = job
+        for future in wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED).done:
+            job = running.pop(future)
+            settle(job, _result(job, future))
     return [results[job.name] for job in jobs]
+
+
+def _holds(path: Path, text: str | None) -> bool:
+    try:
+        return path.exists() if text is None else path.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _check_order(jobs: Sequence[Job]) -> None:
@@ -141,54 +144,8 @@ def _may_start(job: Job, results: Mapping[str, JobResult], jobs: Sequence[Job]) 
 
 
 def _result(job: Job, future: Future[JobResult]) -> JobResult:
-    """What became of a job, also if the executor lost it or the job could not say what to run."""
+    """What became of a job, also if the engine lost it."""
+    if future.cancelled():
+        return JobResult(name=job.name, status="skipped", message=STOPPED)
     error = future.exception()
     return JobResult(name=job.name, status="failed", message=str(error)) if error else future.result()
-
-
-def run_job(job: Job, stop_requests: Callable[[], int]) -> JobResult:
-    """Run one job in a child process; a child that a signal ended is started again, `RETRIES` times at most."""
-    code, words = 0, ""
-    for _ in range(1 + RETRIES):
-        if not stop_requests() and not job.is_done():
-            code, words = _run_child(job.argv(), stop_requests)
-        if job.is_done():
-            return JobResult(name=job.name, status="done")
-        if stop_requests():
-            return JobResult(name=job.name, status="skipped", message=STOPPED)
-        if code >= 0:
-            return JobResult(name=job.name, status="failed", message=f"exit code {code}: {words or 'no message'}")
-    killed = f"{1 + RETRIES} times ended by {signal.Signals(-code).name}"
-    return JobResult(name=job.name, status="failed", message=killed)
-
-
-def _run_child(argv: Sequence[str], stop_requests: Callable[[], int]) -> tuple[int, str]:
-    """Exit code, negative for a signal, and the last words on standard error."""
-    with TemporaryFile() as words:
-        child = subprocess.Popen(
-            _bound(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=words,
-            env={**os.environ, **ONE_THREAD},
-            start_new_session=True,  # Ctrl-C in the terminal goes to every process of its session
-        )
-        told = 0
-        while child.poll() is None:
-            if (asked := stop_requests()) > told:
-                child.send_signal(signal.SIGINT if asked == 1 else signal.SIGKILL)
-                told = asked
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(POLL_SECONDS)
-        return child.returncode, _tail(words)
-
-
-def _bound(argv: Sequence[str]) -> list[str]:
-    if sys.platform != "linux":
-        return list(argv)
-    return [sys.executable, "-I", "-S", "-c", BOUND_TO_PARENT, str(os.getpid()), *argv]
-
-
-def _tail(file: IO[bytes]) -> str:
-    file.seek(0)
-    return "\n".join(file.read().decode(errors="replace").strip().splitlines()[-TAIL_LINES:])

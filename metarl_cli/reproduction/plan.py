@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from metarl_cli.config import RunConfig, load_config, settable_keys
+from metarl_cli.config import RunConfig, config_text, load_config
 from metarl_cli.errors import UserError
 from metarl_cli.grid.display import Share
-from metarl_cli.grid.jobs import Job
+from metarl_cli.grid.jobs import Job, is_done
 from metarl_cli.papers import Figure
 from metarl_cli.papers.figure import PlannedRun, planned_runs
-from metarl_cli.papers.settings import run_config
 from metarl_cli.reproduction.costs import expected_seconds
-from metarl_cli.reproduction.tables import STUDIES, command, is_current
+from metarl_cli.reproduction.tables import STUDIES, origin_path, origin_text
 from metarl_cli.runs import directory as runs
 from metarl_cli.runs.progress import PROGRESS
-from metarl_cli.store import runs_directory
+from metarl_cli.store import runs_directory, table_path
 
 __all__ = ["State", "Step", "plan", "run_state"]
 
 State: TypeAlias = Literal["finished", "unfinished", "missing", "changed"]
+HERE = Path()
+"""Jobs run in the directory of the results, so that they can run in one of another machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do: the job, its part of the whole, and what is there of it now."""
+    """One thing to do: the job, its part of the whole, and what is there of it now.
+
+    Attributes:
+        job: what is run.
+        share: of the whole.
+        state: of what is there.
+        obstacles: what lies where the job writes, and is not its own work.
+    """
 
     job: Job
     share: Share
     state: State
+    obstacles: tuple[Path, ...] = ()
 
 
 def plan(figures: Sequence[Figure], profile: str, results: Path) -> list[Step]:
@@ -43,7 +50,7 @@ def plan(figures: Sequence[Figure], profile: str, results: Path) -> list[Step]:
     for figure in figures:
         for run in planned_runs(figure, profile):
             if _name(run) not in steps:
-                steps[_name(run)] = _training(run, runs_directory(results, profile) / run.path)
+                steps[_name(run)] = _training(run, results)
         if figure.name in STUDIES:
             steps[figure.name] = _study(figure, profile, results)
     return list(steps.values())
@@ -70,47 +77,42 @@ def _name(run: PlannedRun) -> str:
     return run.path.as_posix()
 
 
-MODES: Mapping[State, tuple[str, ...]] = MappingProxyType(
-    {"missing": (), "unfinished": ("--resume",), "finished": ("--resume",), "changed": ("--overwrite",)}
-)
-"""How `metarl train` is told to treat what its directory holds."""
+def _place(run: PlannedRun) -> Path:
+    return runs_directory(HERE, run.config.profile) / run.path
 
 
-def _training(run: PlannedRun, directory: Path) -> Step:
-    config = run.config
+def _training(run: PlannedRun, results: Path) -> Step:
+    place, config = _place(run), run.config
+    settings = config_text(config)
     job = Job(
         name=_name(run),
-        argv=partial(_training_command, directory, config),
-        is_done=lambda: run_state(directory, config) == "finished",
+        argv=("metarl_cli", "train", "--config", "-", "--out", str(place), "--resume", "--quiet"),
+        stdin=settings,
+        proofs={str(place / runs.DONE): None, str(place / runs.CONFIG): settings},
+        reads=(str(place),),
+        writes=(str(place),),
     )
+    directory = results / place
+    state = run_state(directory, config)
     share = Share(expected_seconds(config), partial(_fraction, directory, config))
-    return Step(job, share, run_state(directory, config))
+    return Step(job, share, state, (directory,) if state == "changed" else ())
 
 
 def _study(figure: Figure, profile: str, results: Path) -> Step:
-    needed = [_name(run) for run in planned_runs(figure, profile)]
-    done = partial(is_current, figure, profile, results)
+    needed, study = list(planned_runs(figure, profile)), STUDIES[figure.name]
+    table = table_path(HERE, profile, figure.name)
+    measured = tuple(str(path) for path in study.measurements(figure, profile, HERE))
     job = Job(
         name=figure.name,
-        argv=partial(command, figure, profile, results),
-        is_done=done,
-        after=frozenset((*needed, *STUDIES[figure.name].after)),
+        argv=("metarl_cli.reproduction", figure.name, profile, str(HERE)),
+        proofs={str(table): None, str(origin_path(table)): origin_text(figure, profile)},
+        reads=(*(str(_place(run)) for run in needed), *measured),
+        writes=(str(table.parent), *measured),
+        after=frozenset((*map(_name, needed), *study.after)),
     )
-    share = Share(STUDIES[figure.name].seconds(figure, profile), lambda: float(done()))
-    return Step(job, share, "finished" if done() else "missing")
-
-
-def _training_command(directory: Path, config: RunConfig) -> list[str]:
-    """`metarl train` with every setting that is not the profile's own, as the directory is now."""
-    mode = MODES[run_state(directory, config)]
-    own = settable_keys(run_config(config.algorithm, config.environment.name, profile=config.profile))
-    changed = {key: value for key, value in settable_keys(config).items() if value != own[key]}
-    chosen = ("--algo", config.algorithm, "--env", config.environment.name, "--profile", config.profile)
-    # also where it is the profile's own, because a run that is resumed would keep the number that it began with
-    counted = ("--iterations", str(config.iterations))
-    settings = [f"--set={key}={_text(value)}" for key, value in changed.items() if key != "iterations"]
-    where = ("--out", str(directory), "--quiet")
-    return [sys.executable, "-m", "metarl_cli", "train", *chosen, *counted, *settings, *where, *mode]
+    done: Callable[[], bool] = partial(is_done, job, results)
+    share = Share(study.seconds(figure, profile), lambda: float(done()))
+    return Step(job, share, "finished" if done() else "missing", tuple(study.obstacles(figure, profile, results)))
 
 
 def _fraction(directory: Path, config: RunConfig) -> float:
@@ -122,7 +124,3 @@ def _fraction(directory: Path, config: RunConfig) -> float:
     except FileNotFoundError:  # not begun, or just beginning anew
         return 0.0
     return min(max(lines - 1, 0) / config.iterations, 1.0)
-
-
-def _text(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

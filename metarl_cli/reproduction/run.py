@@ -7,23 +7,26 @@ read for the comparison alone, of numbers and of the verdicts on claims.
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import pandas as pd
 
 from metarl_cli.errors import UserError, unknown_name
-from metarl_cli.grid.display import grid_display
-from metarl_cli.grid.jobs import JobResult, run_jobs
+from metarl_cli.grid.cluster import dask_engine
+from metarl_cli.grid.display import Share
+from metarl_cli.grid.jobs import Engine, JobResult, Listener, run_jobs
+from metarl_cli.grid.local import local_engine
 from metarl_cli.papers import CLAIMS, FIGURES, Figure, find_figure
 from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.claims import DECIDED, judge, load_tables
 from metarl_cli.reporting.comparison import compare, detail, summarise
 from metarl_cli.reporting.draw import PLOTS, plot
 from metarl_cli.reporting.frames import write_table
+from metarl_cli.reproduction.aside import set_aside
 from metarl_cli.reproduction.forecast import forecast
 from metarl_cli.reproduction.plan import Step, plan
 from metarl_cli.reproduction.tables import STUDIES
@@ -31,13 +34,19 @@ from metarl_cli.stopping import count_interrupts
 from metarl_cli.store import PUBLISHED, table_path
 from metarl_cli.studies.exact_claims import exact_number
 
-__all__ = ["Outcome", "Request", "contradictions", "planned", "reproduce"]
+__all__ = ["Reproduction", "ReproductionOutcome", "contradictions", "planned", "reproduce"]
+
+Display: TypeAlias = Callable[[Mapping[str, Share], int], AbstractContextManager[Listener]]
+"""From the jobs' parts of the whole, and how many run at a time, to what is told of their starts and ends."""
+
+PRELOAD = ("metarl_cli.cli", "metarl_cli.runs.launch", "metarl_cli.reproduction.tables")
+"""What jobs import."""
 
 FIGURES_FOLDER, COMPARISON = "figures", "comparison.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Reproduction:
     """What was asked for.
 
     Attributes:
@@ -45,18 +54,18 @@ class Request:
         profile: the size.
         results: where everything is made; what is finished there is not done again.
         jobs: child processes at a time, one thread each; None for as many as there are cores.
-        quiet: show no progress.
+        scheduler: the address of the Dask scheduler whose workers do the jobs; None for this machine.
     """
 
     figure: str | None
     profile: str
     results: Path
     jobs: int | None = None
-    quiet: bool = False
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ReproductionOutcome:
     """What a reproduction came to.
 
     Attributes:
@@ -71,7 +80,7 @@ class Outcome:
     messages: tuple[str, ...]
 
 
-def planned(request: Request) -> list[dict[str, object]]:
+def planned(request: Reproduction) -> list[dict[str, object]]:
     """What is not done yet, one row per figure, and when it is expected to end on so many cores; nothing is started.
 
     Raises:
@@ -82,30 +91,34 @@ def planned(request: Request) -> list[dict[str, object]]:
     return forecast(figures, request.profile, request.results)
 
 
-def reproduce(request: Request) -> Outcome:
+def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
     """Do what is missing, then draw every figure and compare it.
+
+    Args:
+        request: what was asked for.
+        display: shows how far the jobs are.
 
     Raises:
         UserError: for a figure or profile that does not exist.
     """
     figures = _figures(request.figure)
     steps = _lacking(figures, request)
-    if changed := [step.job.name for step in steps if step.state == "changed"]:
-        print(f"Their settings have changed, so they are done again: {', '.join(changed)}.", file=sys.stderr)
-    over, stopped = _run(steps, request)
+    home = request.results / request.profile
+    kept = [set_aside(path, home) for path in dict.fromkeys(path for step in steps for path in step.obstacles)]
+    over, stopped = _run(steps, request, display)
     problems = [f"{result.name}: {result.message}" for result in over if result.status != "done"]
     if stopped:
         advice = f"Stopped with {len(problems)} of {len(over)} jobs to do; the same command goes on from there."
-        return Outcome(status="stopped", messages=(advice,))
+        return ReproductionOutcome(status="stopped", messages=(*map(_kept, kept), advice))
     undone = {result.name for result in over if result.status != "done"}  # an older table of theirs may lie there
     comparisons, undrawn = _finish([figure for figure in figures if figure.name not in undone], request)
     against = contradictions(figures, request.results, request.profile, PUBLISHED)
-    home = request.results / request.profile
-    return Outcome(
+    return ReproductionOutcome(
         status="partial" if problems or undrawn else "contradicted" if against else "complete",
         rows=tuple(_rows(comparisons)),
         messages=(
             f"Drawn in {home / FIGURES_FOLDER}, compared in {home}/FIGURE/{COMPARISON}.",
+            *map(_kept, kept),
             *problems,
             *undrawn,
             *against,
@@ -145,23 +158,37 @@ def _check_profile(profile: str) -> None:
         raise unknown_name("profile", profile, PROFILES)
 
 
-def _lacking(figures: Sequence[Figure], request: Request) -> list[Step]:
+def _lacking(figures: Sequence[Figure], request: Reproduction) -> list[Step]:
     _check_profile(request.profile)
     return [step for step in plan(figures, request.profile, request.results) if step.state != "finished"]
 
 
-def _run(steps: Sequence[Step], request: Request) -> tuple[list[JobResult], bool]:
+def _kept(path: Path) -> str:
+    return f"It was not made by this reproduction, or with other settings, and is kept: {path}."
+
+
+def _run(steps: Sequence[Step], request: Reproduction, display: Display) -> tuple[list[JobResult], bool]:
     """How every job ended; and whether all was stopped before they had."""
     if not steps:
         return [], False
-    slots = request.jobs or os.cpu_count() or 1
+    request.results.mkdir(parents=True, exist_ok=True)
     jobs, shares = [step.job for step in steps], {step.job.name: step.share for step in steps}
-    with count_interrupts() as stop_requests, grid_display(shares, slots=slots, quiet=request.quiet) as show:
-        over = run_jobs(jobs, slots=slots, on_event=show, stop_requests=stop_requests)
+    with (
+        count_interrupts() as stop_requests,
+        _engine(request) as engine,
+        display(shares, engine.slots) as show,
+    ):
+        over = run_jobs(jobs, engine, on_event=show, stop_requests=stop_requests)
         return over, stop_requests() > 0 and any(result.status == "skipped" for result in over)
 
 
-def _finish(figures: Sequence[Figure], request: Request) -> tuple[list[pd.DataFrame], list[str]]:
+def _engine(request: Reproduction) -> AbstractContextManager[Engine]:
+    if request.scheduler:
+        return dask_engine(request.scheduler, request.results, preload=PRELOAD)
+    return local_engine(request.jobs or os.cpu_count() or 1, request.results, preload=PRELOAD)
+
+
+def _finish(figures: Sequence[Figure], request: Reproduction) -> tuple[list[pd.DataFrame], list[str]]:
     """The comparison of every figure that could be drawn, and why the others could not."""
     comparisons, undrawn = [], []
     for figure in figures:
@@ -180,7 +207,7 @@ def _rows(comparisons: Sequence[pd.DataFrame]) -> list[dict[str, object]]:
     return summarise(pd.concat(comparisons, ignore_index=True)) if comparisons else []
 
 
-def _draw(figure: Figure, request: Request) -> None:
+def _draw(figure: Figure, request: Reproduction) -> None:
     if figure.source == "study" and figure.name not in STUDIES:
         raise UserError("this version has no study for it; only its training was run.")
     if figure.plot not in PLOTS:
@@ -189,7 +216,7 @@ def _draw(figure: Figure, request: Request) -> None:
     plot(figure, results=request.results, out=out, profile=request.profile)
 
 
-def _compare(figure: Figure, request: Request) -> pd.DataFrame:
+def _compare(figure: Figure, request: Reproduction) -> pd.DataFrame:
     rows = compare(figure, results=request.results, profile=request.profile, published=PUBLISHED)
     write_table(rows, table_path(request.results, request.profile, figure.name).with_name(COMPARISON))
     return rows

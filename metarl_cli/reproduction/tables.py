@@ -1,6 +1,5 @@
 """The study behind each figure that is not drawn from training runs alone, and the table that it writes.
 
-`python -m metarl_cli.reproduction.tables FIGURE PROFILE RESULTS` writes one table, in the same grid as training.
 Beside `<figure>.csv` stand `<figure>.meta.json`, the circumstances under which it was made, and `<figure>.json`, what
 decided it.
 """
@@ -9,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import signal
-import sys
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,8 +18,8 @@ from types import MappingProxyType
 import pandas as pd
 
 from metarl_cli.circumstances import circumstances
-from metarl_cli.errors import RunFailedError, UserError
-from metarl_cli.papers import FIGURES, Figure
+from metarl_cli.errors import UserError
+from metarl_cli.papers import Figure
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.reporting.frames import curves, load_runs, write_table
 from metarl_cli.reproduction.costs import (
@@ -34,7 +32,16 @@ from metarl_cli.reproduction.costs import (
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path, write_whole
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 
-__all__ = ["STUDIES", "Study", "command", "is_current", "write", "write_study_table"]
+__all__ = [
+    "STUDIES",
+    "Study",
+    "check_writable",
+    "is_current",
+    "origin_path",
+    "origin_text",
+    "write",
+    "write_study_table",
+]
 
 VARIANT = "released"
 """Of the random MDPs: the sizes with which the paper's figure was drawn."""
@@ -48,6 +55,8 @@ class Study:
         rows: the tidy table, from the figure, a profile and where the results are.
         settings: what decides it at a profile, beside the runs that it reads: another answer means another table.
         after: a study with which it shares measurements, so that they cannot run at a time.
+        measurements: directories that it makes and goes on with, from the same.
+        foreign: of these, what belongs to other measurements and must not be touched.
         seconds: of one core that a figure's table takes at a profile, once its runs are there; for plans and progress
             alone.
     """
@@ -56,6 +65,12 @@ class Study:
     settings: Callable[[str], object]
     seconds: Callable[[Figure, str], float]
     after: tuple[str, ...] = ()
+    measurements: Callable[[Figure, str, Path], list[Path]] = lambda figure, profile, results: []
+    foreign: Callable[[Figure, str, Path], list[Path]] = lambda figure, profile, results: []
+
+    def obstacles(self, figure: Figure, profile: str, results: Path) -> list[Path]:
+        """What lies where it writes, and is neither its table nor its measurement."""
+        return [*foreign_tables(figure, profile, results), *self.foreign(figure, profile, results)]
 
 
 def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
@@ -85,9 +100,22 @@ def _collected(figure: Figure, profile: str) -> float:
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
-        "promp-fig3": Study(variance.study, variance.settings, deviation_seconds),
+        "promp-fig3": Study(
+            variance.study,
+            variance.settings,
+            deviation_seconds,
+            measurements=variance.measurements,
+            foreign=variance.foreign,
+        ),
         "promp-fig4": Study(trajectories.study, trajectories.settings, _pictured),
-        "tmaml-fig2": Study(variance.study, variance.settings, _collected, after=("promp-fig3",)),
+        "tmaml-fig2": Study(
+            variance.study,
+            variance.settings,
+            _collected,
+            after=("promp-fig3",),
+            measurements=variance.measurements,
+            foreign=variance.foreign,
+        ),
         "tmaml-fig4": Study(_tmaml_fig4, toy1d.settings, correlation_seconds),
         "sgmrl-fig1": Study(trajectories.study, trajectories.settings, _pictured),
         "sgmrl-table1": Study(meta_test.study, meta_test.settings, _tested),
@@ -97,20 +125,15 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 )
 
 
-def command(figure: Figure, profile: str, results: Path) -> list[str]:
-    """The child process that writes the table of a figure."""
-    return [sys.executable, "-m", __name__, figure.name, profile, str(results)]
-
-
 def write(figure: Figure, profile: str, results: Path) -> None:
     """Run the study of a figure and write its table, then what it was made from; each file is whole or absent."""
     table = table_path(results, profile, figure.name)
-    origin = _origin_path(table)
-    origin.unlink(missing_ok=True)
+    table.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(origin_path(table), json.dumps({"figure": figure.name}) + "\n")  # of no table yet, but of this study
     started = time.process_time()
     rows = STUDIES[figure.name].rows(figure, profile, results)
     write_study_table(rows, table, cpu_seconds=time.process_time() - started)
-    write_whole(origin, _origin(figure, profile))
+    write_whole(origin_path(table), origin_text(figure, profile))
 
 
 def write_study_table(frame: pd.DataFrame, path: Path, *, cpu_seconds: float) -> None:
@@ -123,36 +146,60 @@ def write_study_table(frame: pd.DataFrame, path: Path, *, cpu_seconds: float) ->
     write_whole(path.with_suffix(META_SUFFIX), json.dumps(meta, indent=2) + "\n")
 
 
+def check_writable(path: Path, *, overwrite: bool) -> None:
+    """Refuse a table's file before anything is computed; a table of a reproduction's loses the mark of being one.
+
+    Raises:
+        UserError: if it, or what is written beside it, is there and `overwrite` was not asked for, or no file can be.
+    """
+    if path.suffix != ".csv":
+        raise UserError(f"--out {path}: the name of a table ends in .csv.")
+    for file in (path, path.with_suffix(META_SUFFIX)):
+        if file.is_dir():
+            raise UserError(f"{file} is a directory. Choose another --out.")
+        if os.path.lexists(file) and not overwrite:
+            raise UserError(f"{file} is there already: --overwrite replaces it, --out goes elsewhere.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"Cannot write to {path.parent}. Choose another --out.")
+    if _is_origin(origin_path(path)):
+        origin_path(path).unlink()
+
+
+def foreign_tables(figure: Figure, profile: str, results: Path) -> list[Path]:
+    """The files of a table in the figure's place that no reproduction has made."""
+    table = table_path(results, profile, figure.name)
+    if _is_origin(origin_path(table)):
+        return []
+    return [path for path in (table, table.with_suffix(META_SUFFIX), origin_path(table)) if os.path.lexists(path)]
+
+
 def is_current(figure: Figure, profile: str, results: Path) -> bool:
     """Whether the table is there and was made with the settings that the study and its runs have now."""
     table = table_path(results, profile, figure.name)
-    origin = _origin_path(table)
-    return table.exists() and origin.exists() and origin.read_text(encoding="utf-8") == _origin(figure, profile)
+    origin = origin_path(table)
+    return table.exists() and origin.exists() and origin.read_text(encoding="utf-8") == origin_text(figure, profile)
 
 
-def _origin_path(table: Path) -> Path:
+def origin_path(table: Path) -> Path:
+    """Beside a table, what it was made from."""
     return table.with_suffix(".json")
 
 
-def _origin(figure: Figure, profile: str) -> str:
-    """What decides the table, as text: the study's settings and the settings of the runs, as hashes."""
+def origin_text(figure: Figure, profile: str) -> str:
+    """What decides the table: the study's settings and the settings of the runs, as hashes."""
     runs = {str(run.path): _digest(asdict(run.config)) for run in planned_runs(figure, profile)}
     origin = {"figure": figure.name, "settings": repr(STUDIES[figure.name].settings(profile)), "runs": runs}
     return json.dumps(origin, indent=2) + "\n"
 
 
+def _is_origin(path: Path) -> bool:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and "figure" in document
+
+
 def _digest(settings: object) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def main(name: str, profile: str, results: str) -> None:
-    """Write one table. Ctrl-C ends it, also where the shell that started the grid ignores it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        write(FIGURES[name], profile, Path(results))
-    except (RunFailedError, UserError) as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from io import BytesIO
@@ -82,13 +81,16 @@ def save(directory: Path, config: RunConfig, state: TrainState) -> None:
     write_whole(directory / CHECKPOINT, sealed, keep=directory / PREVIOUS)
 
 
-def load(directory: Path, config: RunConfig, like: TrainState) -> TrainState | None:
+def load(
+    directory: Path, config: RunConfig, like: TrainState, tell: Callable[[str], None] = lambda message: None
+) -> TrainState | None:
     """The state after the last iteration that was completed, or None if there is none.
 
     Args:
         directory: of the run.
         config: its settings.
         like: a state of a run with these settings; every tensor must have the shape and type that it has there.
+        tell: told in words if the one before the last is used, because the last is damaged.
 
     Raises:
         UserError: if no checkpoint is whole, or the whole one belongs to a run with other settings.
@@ -97,7 +99,7 @@ def load(directory: Path, config: RunConfig, like: TrainState) -> TrainState | N
     if found is None:
         return None
     if found.damage:
-        print(f"{found.damage}. {PREVIOUS} is used, after {found.state.iteration} iterations.", file=sys.stderr)
+        tell(f"{found.damage}. {PREVIOUS} is used, after {found.state.iteration} iterations.")
     check_settings(found, config)
     _check_fits(found, like)
     return found.state
@@ -122,13 +124,18 @@ def latest(directory: Path) -> Checkpoint | None:
     return None
 
 
-def restore(directory: Path) -> Checkpoint | None:
-    """`latest`, put in the place of a newer one that is damaged; only for who holds the directory's lock."""
+def restore(directory: Path, tell: Callable[[str], None]) -> Checkpoint | None:
+    """`latest`, put in the place of a newer one that is damaged; only for who holds the directory's lock.
+
+    Args:
+        directory: of the run.
+        tell: told in words of the damage.
+    """
     found = latest(directory)
     if found is None or found.path.name == CHECKPOINT:
         return found
     if found.damage:
-        print(f"{found.damage}. Going on from {PREVIOUS}, after {found.state.iteration} iterations.", file=sys.stderr)
+        tell(f"{found.damage}. Going on from {PREVIOUS}, after {found.state.iteration} iterations.")
     os.replace(found.path, directory / CHECKPOINT)
     return replace(found, path=directory / CHECKPOINT, damage="")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,8 @@ HELD_OUT = (0, 0)
 """The random stream of the evaluation, which no training iteration draws from: theirs have one index."""
 
 
-def load_run(directory: Path) -> tuple[RunConfig, TrainState]:
-    """The settings of a run, and its state after the last completed iteration.
+def load_run(directory: Path, tell: Callable[[str], None] = lambda message: None) -> tuple[RunConfig, TrainState]:
+    """The settings of a run, and its state after the last completed iteration; `tell` hears of a damaged checkpoint.
 
     Raises:
         UserError: if the directory holds no run, one without a completed iteration, or one that is damaged.
@@ -33,14 +34,21 @@ def load_run(directory: Path) -> tuple[RunConfig, TrainState]:
         raise UserError(f"{directory} holds no run: there is no {runs.CONFIG}. `metarl train --out` makes one.")
     config = load_config(directory / runs.CONFIG)
     _, fresh = build(config)
-    state = checkpoints.load(directory, config, fresh)
+    state = checkpoints.load(directory, config, fresh, tell)
     if state is None:
         raise UserError(f"{directory} has no {checkpoints.CHECKPOINT}: no iteration of that run was completed here.")
     return config, state
 
 
 def evaluate(
-    directory: Path, *, steps: int | None, tasks: int, trajectories: int | None, seed: int, threads: int
+    directory: Path,
+    *,
+    steps: int | None,
+    tasks: int,
+    trajectories: int | None,
+    seed: int,
+    threads: int,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> pd.DataFrame:
     """Undiscounted return after each adaptation step on a task set that depends on the evaluation's seed alone.
 
@@ -51,6 +59,7 @@ def evaluate(
         trajectories: per task and stage; None for the run's own number, with which its step size was chosen.
         seed: of tasks, noise and actions; the same seed gives every run the same tasks.
         threads: of the simulation and the adaptation.
+        tell: told in words of a damaged checkpoint.
 
     Returns:
         One row per adaptation step: `step`, `return`, and the limits `low` and `high` of a 95 % Student t interval over
@@ -60,7 +69,7 @@ def evaluate(
     Raises:
         UserError: if the directory holds no run that could be tested.
     """
-    config, state = load_run(directory)
+    config, state = load_run(directory, tell)
     adapted = replace(
         config,
         seed=seed,

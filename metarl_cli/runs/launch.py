@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeAlias
 
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
 from metarl_cli.errors import RunFailedError, UserError
@@ -13,33 +15,44 @@ from metarl_cli.papers.settings import run_config
 from metarl_cli.references import directory_name
 from metarl_cli.runs import checkpoints, progress
 from metarl_cli.runs import directory as runs
-from metarl_cli.runs.record import progress_columns
+from metarl_cli.runs.record import Row, progress_columns
+from metarl_cli.runs.settings_file import read_settings
 from metarl_cli.runs.train import train
 from metarl_cli.stopping import graceful_stop
 from metarl_cli.store import LOCAL
-from metarl_cli.terminal import training_display
 from metarl_cli.training.composition import check_composition
 
-__all__ = ["Outcome", "Request", "default_directory", "launch"]
+__all__ = ["RunOutcome", "RunRequest", "default_directory", "launch"]
 
 CHOICES: Mapping[str, str] = MappingProxyType(
     {"algorithm": "--algo", "environment.name": "--env", "profile": "--profile"}
 )
 """Settings that decide others, and the flags that take them."""
 
+RowListener: TypeAlias = Callable[[RunConfig, Row], None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """The settings that were asked for; None is the default, or with `--resume` the run's own."""
+class RunRequest:
+    """The settings that were asked for; None is the default, or with `--resume` the run's own.
+
+    Attributes:
+        algorithm: its name.
+        environment: the name of the task distribution.
+        profile: the size.
+        file: all three, and whatever else, as `settings_file` reads it.
+        overrides: as for `--set`; they come on top of all others.
+    """
 
     algorithm: str | None = None
     environment: str | None = None
     profile: str | None = None
+    file: Path | None = None
     overrides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """How a run ended: finished, or stopped on request."""
 
     directory: Path
@@ -48,23 +61,25 @@ class Outcome:
 
 
 def launch(
-    request: Request,
+    request: RunRequest,
     *,
     out: Path | None,
     threads: int,
     resume: bool,
     overwrite: bool,
-    quiet: bool,
-) -> Outcome:
+    on_row: RowListener = lambda config, row: None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> RunOutcome:
     """Train as requested.
 
     Args:
         request: the settings.
         out: the run directory; None for one named after the settings.
         threads: of the run.
-        resume: continue the run in the directory.
+        resume: continue the run in the directory; with settings from a file, begin it if there is none.
         overwrite: start again over a run in the directory.
-        quiet: show no progress.
+        on_row: told of every row, with the run's settings, as it is written.
+        tell: told in words what else a user should know.
 
     Raises:
         UserError: for settings that do not exist, and for a directory that must not be written.
@@ -72,37 +87,38 @@ def launch(
     """
     if resume and overwrite:
         raise UserError("--resume continues a run and --overwrite starts it again: give one of them.")
-    wanted = _new_config(request)
-    if not resume:
-        check_composition(wanted)  # a run that is resumed has its own
+    wanted = _wanted(request)
     directory = out or default_directory(wanted)
-    if resume and not (directory / runs.CONFIG).exists():
+    is_begun = (directory / runs.CONFIG).exists()
+    if resume and not is_begun and not request.file:
         raise UserError(f"{directory} holds no run to resume. Without --resume a new one begins there.")
+    if not (resume and is_begun):
+        check_composition(wanted)  # a run that is resumed has its own
     with runs.exclusive(directory):
-        if resume:
-            config = _resumed_config(directory, request)
+        if resume and is_begun:
+            config = _resumed_config(directory, request, wanted, tell)
         else:
             config = wanted
             runs.prepare_new(directory, config, overwrite=overwrite)
         if runs.is_finished(directory):
             progress.read_rows(directory, progress_columns(config), config.iterations)
-            return Outcome(directory, True, f"Already finished: {directory}")
-        return _run(directory, config, threads=threads, quiet=quiet)
+            return RunOutcome(directory, True, f"Already finished: {directory}")
+        return _run(directory, config, threads=threads, on_row=on_row)
 
 
-def _run(directory: Path, config: RunConfig, *, threads: int, quiet: bool) -> Outcome:
-    found = checkpoints.latest(directory)
-    done = found.state.iteration if found else 0
+def _run(directory: Path, config: RunConfig, *, threads: int, on_row: RowListener) -> RunOutcome:
     continues = f"metarl train --resume --out {directory}"
     try:
-        with graceful_stop() as should_stop, training_display(config, done=done, quiet=quiet) as show:
-            finished = train(directory, config, threads=threads, on_row=show, should_stop=should_stop)
+        with graceful_stop() as should_stop:
+            finished = train(
+                directory, config, threads=threads, on_row=partial(on_row, config), should_stop=should_stop
+            )
     except OSError as error:
         reason = f"{error.filename or directory}: {error.strerror}"
         raise RunFailedError(f"{reason}. What was reached stays; to continue: {continues}") from None
     if finished:
-        return Outcome(directory, True, f"Finished: {directory}")
-    return Outcome(directory, False, f"Stopped. To continue: {continues}")
+        return RunOutcome(directory, True, f"Finished: {directory}")
+    return RunOutcome(directory, False, f"Stopped. To continue: {continues}")
 
 
 def default_directory(config: RunConfig) -> Path:
@@ -111,31 +127,39 @@ def default_directory(config: RunConfig) -> Path:
     return LOCAL / config.profile / "train" / config.algorithm / environment / f"seed{config.seed}"
 
 
-def _new_config(request: Request) -> RunConfig:
+def _wanted(request: RunRequest) -> RunConfig:
+    """The settings of a run from the start."""
     for override in request.overrides:
         key = override.partition("=")[0].strip()
         if key in CHOICES:
             raise UserError(f"--set {override}: choose it with {CHOICES[key]}, which sets all that goes with it.")
-    config = run_config(
-        request.algorithm or "promp",
-        request.environment or "HalfCheetahFwdBack",
-        profile=request.profile or "paper",
-    )
-    return with_overrides(config, request.overrides)
+    return with_overrides(_chosen(request), request.overrides)
 
 
-def _resumed_config(directory: Path, request: Request) -> RunConfig:
+def _chosen(request: RunRequest) -> RunConfig:
+    if request.file is None:
+        return run_config(
+            request.algorithm or "promp",
+            request.environment or "HalfCheetahFwdBack",
+            profile=request.profile or "paper",
+        )
+    if named := [f"{CHOICES[key]} {value}" for key, value in _choices(request).items()]:
+        raise UserError(f"--config {request.file} says which run it is: leave out {', '.join(named)}.")
+    return read_settings(request.file)
+
+
+def _choices(request: RunRequest) -> dict[str, str]:
+    given = {"algorithm": request.algorithm, "environment.name": request.environment, "profile": request.profile}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _resumed_config(directory: Path, request: RunRequest, wanted: RunConfig, tell: Callable[[str], None]) -> RunConfig:
     saved = load_config(directory / runs.CONFIG)
-    named = {
-        "algorithm": request.algorithm,
-        "environment.name": request.environment,
-        "profile": request.profile,
-    }
-    found = checkpoints.restore(directory)
+    found = checkpoints.restore(directory, tell)
     if found:
         checkpoints.check_settings(found, saved)
-    asked = with_overrides(saved, request.overrides)
-    before, after = settable_keys(saved), settable_keys(asked) | {k: v for k, v in named.items() if v is not None}
+    asked = wanted if request.file else with_overrides(saved, request.overrides)
+    before, after = settable_keys(saved), settable_keys(asked) | _choices(request)
     changed = [key for key in before if before[key] != after[key] and key != "iterations"]
     if changed:
         pairs = ", ".join(f"{key} is {before[key]} there, not {after[key]}" for key in changed)
@@ -147,6 +171,6 @@ def _resumed_config(directory: Path, request: Request) -> RunConfig:
         if not found:
             raise UserError(f"{directory} has no checkpoint to go on from. --overwrite starts the run again.")
         runs.unfinish(directory)
-    if asdict(asked) != asdict(saved):
+    if asked != saved or request.file:  # who gives the settings in full finds them there as this version writes them
         save_config(asked, directory / runs.CONFIG)
     return asked

@@ -6,7 +6,7 @@ gives the paths of all trajectories.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
@@ -69,7 +69,16 @@ class Episodes:
     positions: Array
 
 
-def render(directory: Path, *, tasks: int, seed: int, threads: int, format: str, out: Path | None) -> Path:
+def render(
+    directory: Path,
+    *,
+    tasks: int,
+    seed: int,
+    threads: int,
+    format: str,
+    out: Path | None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Path:
     """Write the picture of a run.
 
     Args:
@@ -79,6 +88,7 @@ def render(directory: Path, *, tasks: int, seed: int, threads: int, format: str,
         threads: of the simulation and the adaptation.
         format: `png` or `gif`.
         out: the file; None for one in the run's directory.
+        tell: told in words of a damaged checkpoint.
 
     Returns:
         The file.
@@ -91,7 +101,7 @@ def render(directory: Path, *, tasks: int, seed: int, threads: int, format: str,
     path = out or directory / f"render.{format}"
     if path.suffix != f".{format}":
         raise UserError(f"--out {path}: the name of a {format} file ends in .{format}; --format is one of png, gif.")
-    config, state = load_run(directory)
+    config, state = load_run(directory, tell)
     if is_reference(config.environment.name):
         save(_draw_own(config, state, _about(config, state), format, tasks=tasks, seed=seed, threads=threads), path)
         return path

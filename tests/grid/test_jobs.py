@@ -1,30 +1,33 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import pytest
 
-from metarl_cli.grid.jobs import Job, run_jobs
+from metarl_cli.grid.jobs import Job, is_done, run_jobs
+from metarl_cli.grid.local import local_engine
 
 
-def job(name, code, home, *, after=()):
-    """A job that runs a line of Python in `home` and is done when it has left a file of its name there."""
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    """`grid_cases`, which runs a line of Python, for every child."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+
+
+def job(name, code, *, after=(), stdin=""):
+    """A job that runs a line of Python and is done when it has left a file of its name."""
     program = f"import os, pathlib, signal, sys, time\n{code}\npathlib.Path({name!r}).touch()"
-    start = f"import os; os.chdir({str(home)!r})\n"
-    return Job(
-        name=name,
-        argv=lambda: [sys.executable, "-c", start + program],
-        is_done=(home / name).exists,
-        after=frozenset(after),
-    )
+    argv = ("grid_cases", program)
+    return Job(name=name, argv=argv, stdin=stdin, proofs={name: None}, writes=(name,), after=frozenset(after))
 
 
-def run(jobs, *, slots=2, stop_requests=lambda: 0, on_event=lambda job, result: None, executor=None):
-    results = run_jobs(jobs, slots=slots, on_event=on_event, stop_requests=stop_requests, executor=executor)
+def run(home, jobs, *, slots=2, stop_requests=lambda: 0, on_event=lambda job, result: None):
+    with local_engine(slots, home) as engine:
+        results = run_jobs(jobs, engine, on_event=on_event, stop_requests=stop_requests)
     return {result.name: (result.status, result.message) for result in results}
 
 
@@ -48,66 +51,48 @@ COUNT_ATTEMPTS = "pathlib.Path('attempts').open('a').write('x')"
 
 def test_jobs_run_and_one_that_is_done_does_not(tmp_path):
     (tmp_path / "b").touch()
-    ended = run([job("a", "", tmp_path), job("b", "pathlib.Path('again').touch()", tmp_path)])
+    ended = run(tmp_path, [job("a", ""), job("b", "pathlib.Path('again').touch()")])
     assert ended == {"a": ("done", ""), "b": ("done", "")}
     assert not (tmp_path / "again").exists()
 
 
-def test_no_jobs_are_no_work():
-    assert run([]) == {}
+def test_no_jobs_are_no_work(tmp_path):
+    assert run(tmp_path, []) == {}
 
 
 def test_a_killed_child_is_started_again(tmp_path):
     code = f"{COUNT_ATTEMPTS}\nif len(pathlib.Path('attempts').read_text()) < 3: os.kill(os.getpid(), signal.SIGKILL)"
-    assert run([job("a", code, tmp_path)]) == {"a": ("done", "")}
+    assert run(tmp_path, [job("a", code)]) == {"a": ("done", "")}
     assert (tmp_path / "attempts").read_text() == "xxx"
 
 
 def test_a_child_that_is_killed_every_time_is_given_up(tmp_path):
     code = f"{COUNT_ATTEMPTS}\nos.kill(os.getpid(), signal.SIGKILL)"
-    assert run([job("a", code, tmp_path)]) == {"a": ("failed", "3 times ended by SIGKILL")}
+    assert run(tmp_path, [job("a", code)]) == {"a": ("failed", "3 times ended by SIGKILL")}
     assert (tmp_path / "attempts").read_text() == "xxx"
 
 
 def test_a_failure_is_told_with_its_last_words_and_stops_no_other_job(tmp_path):
     code = f"{COUNT_ATTEMPTS}\nprint(*range(100), sep=chr(10), file=sys.stderr)\nsys.exit('no such thing')"
-    ended = run([job("a", code, tmp_path), job("b", "", tmp_path)], slots=1)
+    ended = run(tmp_path, [job("a", code), job("b", "")], slots=1)
     assert ended["a"] == ("failed", "exit code 1: 96\n97\n98\n99\nno such thing")
     assert ended["b"] == ("done", "")
     assert (tmp_path / "attempts").read_text() == "x"
 
 
 def test_a_child_that_ends_well_without_its_work_has_failed(tmp_path):
-    assert run([job("a", "sys.exit(0)", tmp_path)]) == {"a": ("failed", "exit code 0: no message")}
-
-
-def test_a_command_that_cannot_be_told_fails_alone(tmp_path):
-    def no_command():
-        raise ValueError("nothing to run")
-
-    broken = Job(name="a", argv=no_command, is_done=lambda: False)
-    assert run([broken, job("b", "", tmp_path)]) == {"a": ("failed", "nothing to run"), "b": ("done", "")}
-
-
-def test_the_command_is_asked_for_at_every_start(tmp_path):
-    def argv():
-        resumed = (tmp_path / "begun").exists()
-        (tmp_path / "begun").touch()
-        end = "pathlib.Path('a').touch()" if resumed else "os.kill(os.getpid(), 9)"
-        return [sys.executable, "-c", f"import os, pathlib\nos.chdir({str(tmp_path)!r})\n{end}"]
-
-    assert run([Job(name="a", argv=argv, is_done=(tmp_path / "a").exists)]) == {"a": ("done", "")}
+    assert run(tmp_path, [job("a", "sys.exit(0)")]) == {"a": ("failed", "exit code 0: no message")}
 
 
 def test_a_job_starts_after_what_it_needs_and_never_if_that_failed(tmp_path):
     order = []
     jobs = [
-        job("a", "time.sleep(0.3)", tmp_path),
-        job("b", "sys.exit(1)", tmp_path),
-        job("after-a", "assert pathlib.Path('a').exists()", tmp_path, after=("a", "not in this grid")),
-        job("after-b", "", tmp_path, after=("a", "b")),
+        job("a", "time.sleep(0.3)"),
+        job("b", "sys.exit(1)"),
+        job("after-a", "assert pathlib.Path('a').exists()", after=("a", "not in this grid")),
+        job("after-b", "", after=("a", "b")),
     ]
-    ended = run(jobs, slots=4, on_event=lambda job, result: order.append((job.name, result is None)))
+    ended = run(tmp_path, jobs, slots=4, on_event=lambda job, result: order.append((job.name, result is None)))
     assert ended["after-a"] == ("done", "")
     assert ended["after-b"] == ("skipped", "needs b")
     assert order.index(("a", False)) < order.index(("after-a", True))
@@ -116,9 +101,9 @@ def test_a_job_starts_after_what_it_needs_and_never_if_that_failed(tmp_path):
 
 @pytest.mark.parametrize("names", [("a", "a"), ("after-a", "a")])
 def test_an_order_that_could_wait_for_ever_is_refused(tmp_path, names):
-    jobs = [job(name, "", tmp_path, after=("a",) if name == "after-a" else ()) for name in names]
+    jobs = [job(name, "", after=("a",) if name == "after-a" else ()) for name in names]
     with pytest.raises(ValueError, match=names[0]):
-        run(jobs)
+        run(tmp_path, jobs)
 
 
 def test_slots_are_filled_and_not_exceeded(tmp_path):
@@ -128,7 +113,7 @@ def test_slots_are_filled_and_not_exceeded(tmp_path):
         running.symmetric_difference_update({job.name})
         most.append(len(running))
 
-    run([job(name, "time.sleep(0.2)", tmp_path) for name in "abcde"], slots=2, on_event=follow)
+    run(tmp_path, [job(name, "time.sleep(0.2)") for name in "abcde"], slots=2, on_event=follow)
     assert max(most) == 2
 
 
@@ -140,7 +125,8 @@ def test_a_stop_lets_children_end_cleanly_and_starts_nothing(tmp_path):
     )
     started = []
     ended = run(
-        [job("a", code, tmp_path), job("b", "", tmp_path)],
+        tmp_path,
+        [job("a", code), job("b", "")],
         slots=1,
         on_event=lambda job, result: started.append(job.name) if result is None else None,
         stop_requests=(tmp_path / "up").exists,
@@ -152,69 +138,100 @@ def test_a_stop_lets_children_end_cleanly_and_starts_nothing(tmp_path):
 
 def test_a_child_that_finishes_although_it_was_asked_to_stop_is_done(tmp_path):
     code = "signal.signal(signal.SIGINT, signal.SIG_IGN)\npathlib.Path('up').touch()\ntime.sleep(0.5)"
-    assert run([job("a", code, tmp_path)], stop_requests=(tmp_path / "up").exists) == {"a": ("done", "")}
+    assert run(tmp_path, [job("a", code)], stop_requests=(tmp_path / "up").exists) == {"a": ("done", "")}
 
 
 def test_a_second_stop_kills(tmp_path):
     code = "signal.signal(signal.SIGINT, signal.SIG_IGN)\npathlib.Path('up').touch()\ntime.sleep(60)"
     start = time.monotonic()
-    ended = run([job("a", code, tmp_path)], stop_requests=lambda: 2 * (tmp_path / "up").exists())
+    ended = run(tmp_path, [job("a", code)], stop_requests=lambda: 2 * (tmp_path / "up").exists())
     assert ended == {"a": ("skipped", "stopped")}
     assert time.monotonic() - start < 20
 
 
 GRID = '''
-import sys
+from pathlib import Path
 from metarl_cli.grid.jobs import Job, run_jobs
+from metarl_cli.grid.local import local_engine
 child = """
 import os, pathlib, time
-pathlib.Path("pid.tmp").write_text(str(os.getpid()))
-os.rename("pid.tmp", "pid")
+pathlib.Path("pids.tmp").write_text(f"{os.getpid()} {os.getppid()}")
+os.rename("pids.tmp", "pids")
 time.sleep(60)
 """
-job = Job(name="a", argv=lambda: [sys.executable, "-c", child], is_done=lambda: False)
-run_jobs([job], slots=1, on_event=lambda job, result: None, stop_requests=lambda: 0)
+with local_engine(1, Path()) as engine:
+    job = Job(name="a", argv=("grid_cases", child), proofs={"a": None})
+    run_jobs([job], engine, on_event=lambda job, result: None, stop_requests=lambda: 0)
 '''
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no parent-death signal")
-def test_no_child_outlives_a_killed_grid(tmp_path):
+def test_no_process_outlives_a_killed_grid(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     with subprocess.Popen([sys.executable, "-c", GRID], cwd=tmp_path) as grid:
-        child = int(wait_for(tmp_path / "pid").read_text())
-        assert is_running(child)
+        pids = [int(pid) for pid in wait_for(tmp_path / "pids").read_text().split()]
+        assert all(map(is_running, pids))
         grid.kill()
     deadline = time.monotonic() + 10
-    while is_running(child) and time.monotonic() < deadline:
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not is_running(child)
+    assert not any(map(is_running, pids))
 
 
 def test_a_child_has_one_thread_and_a_session_of_its_own(tmp_path):
     code = "pathlib.Path('seen').write_text(f\"{os.environ['OMP_NUM_THREADS']} {os.getsid(0) == os.getpid()}\")"
-    run([job("a", code, tmp_path)])
+    run(tmp_path, [job("a", code)])
     assert (tmp_path / "seen").read_text() == "1 True"
 
 
-class Immediate(Executor):
-    """An executor of somebody else's, which loses the jobs it is told to lose."""
-
-    def __init__(self, *lost):
-        self.lost, self.closed = lost, False
-
-    def submit(self, function, /, job, *arguments):
-        future = Future()
-        if job.name in self.lost:
-            future.set_exception(RuntimeError("the worker is gone"))
-        else:
-            future.set_result(function(job, *arguments))
-        return future
-
-    def shutdown(self, *arguments, **options):
-        self.closed = True
+def test_a_job_reads_what_it_is_given(tmp_path):
+    text = "θ" * 100_000
+    assert run(tmp_path, [job("a", f"assert sys.stdin.read() == {'θ'!r} * 100_000", stdin=text)]) == {"a": ("done", "")}
 
 
-def test_any_executor_will_do_and_stays_open(tmp_path):
-    executor = Immediate("b")
-    ended = run([job("a", "", tmp_path), job("b", "", tmp_path)], executor=executor)
-    assert ended == {"a": ("done", ""), "b": ("failed", "the worker is gone")}
-    assert not executor.closed
+def test_an_exception_that_nobody_catches_is_told(tmp_path):
+    status, message = run(tmp_path, [job("a", "1 / 0")])["a"]
+    assert status == "failed"
+    assert message.startswith("exit code 1: ") and message.endswith("ZeroDivisionError: division by zero")
+
+
+def test_what_is_preloaded_is_imported_once_without_a_thread(tmp_path):
+    code = (
+        "status = pathlib.Path(f'/proc/{os.getppid()}/status').read_text()\n"
+        "seen = os.getppid(), 'torch' in sys.modules, status.split('Threads:')[1].split()[0]\n"
+        "pathlib.Path(f'seen-{os.getpid()}').write_text(repr(seen))"
+    )
+    with local_engine(2, tmp_path, preload=("metarl_cli.reproduction.tables", "this")) as engine:
+        run_jobs([job(name, code) for name in "abc"], engine, on_event=lambda *told: None, stop_requests=lambda: 0)
+    seen = [path.read_text() for path in tmp_path.glob("seen-*")]
+    assert len(seen) == 3
+    assert set(seen) == {f"({seen[0].split(',')[0][1:]}, True, '1')"}
+
+
+def test_children_that_end_with_their_server_are_started_again_from_a_new_one(tmp_path):
+    code = (
+        f"{COUNT_ATTEMPTS}\nif len(pathlib.Path('attempts').read_text()) < 3: os.kill(os.getppid(), 9); time.sleep(60)"
+    )
+    assert run(tmp_path, [job("a", code)], slots=1) == {"a": ("done", "")}
+    assert (tmp_path / "attempts").read_text() == "xxx"
+
+
+def test_a_module_that_cannot_be_loaded_costs_its_jobs_and_ends(tmp_path, capfd):
+    with local_engine(1, tmp_path, preload=("no_such_module",)) as engine:
+        (result,) = run_jobs([job("a", "")], engine, on_event=lambda *told: None, stop_requests=lambda: 0)
+    assert (result.status, result.message) == ("failed", "3 times ended by SIGKILL")
+    assert "no_such_module" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["2", "", None])
+def test_a_proof_that_holds_something_else_proves_nothing(tmp_path, text):
+    if text is not None:
+        (tmp_path / "proof").write_text(text)
+    asked = Job(name="a", argv=("grid_cases", ""), proofs={"proof": "1"})
+    assert not is_done(asked, tmp_path)
+    (tmp_path / "proof").write_text("1")
+    assert is_done(asked, tmp_path)
+
+
+def test_a_job_without_proofs_is_never_done(tmp_path):
+    assert not is_done(Job(name="a", argv=("grid_cases", "")), tmp_path)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import pickle
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -12,6 +14,7 @@ import pytest
 from metarl_cli import __version__
 from metarl_cli.config import load_config, save_config, with_overrides
 from metarl_cli.envs.registry import ENVIRONMENTS
+from metarl_cli.errors import UserError
 from metarl_cli.grid import display as grid_display_module
 from metarl_cli.grid.display import Share, grid_display
 from metarl_cli.grid.jobs import STOPPED, Job, JobResult
@@ -22,11 +25,16 @@ from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.frames import read_table
 from metarl_cli.reproduction import plan, tables
 from metarl_cli.reproduction import run as reproduce
+from metarl_cli.reproduction.aside import set_aside
 from metarl_cli.reproduction.costs import START_SECONDS, expected_seconds
 from metarl_cli.reproduction.forecast import ends
 from metarl_cli.reproduction.plan import run_state
-from metarl_cli.reproduction.run import Request
+from metarl_cli.reproduction.run import Reproduction
+from metarl_cli.reproduction.tables import STUDIES
+from metarl_cli.runs.directory import exclusive
+from metarl_cli.runs.settings_file import read_settings
 from metarl_cli.store import runs_directory, table_path
+from metarl_cli.studies import variance
 
 TINY = Figure(
     name="tiny",
@@ -38,37 +46,33 @@ TINY = Figure(
     curves=(Curve("promp", "promp"), Curve("slow", "promp", ("inner.lr=0.01",))),
 )
 
-TRAIN = """
-import json, pathlib, sys
-home, config, mode = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
-home.mkdir(parents=True, exist_ok=True)
-(home / "starts").open("a").write(" ".join(mode) or "new")
-broken = pathlib.Path("broken")
-if broken.exists() and broken.read_text() == config["label"]:
-    sys.exit("it diverged")
-(home / "config.json").write_text(json.dumps(config))
-rows = [f"{i},{i + 1},{config['seed']},{i * config['inner']['lr']},1,1" for i in range(config["iterations"])]
-header = "iteration,env_steps,return/pre,return/post,time/sampling,time/update"
-(home / "progress.csv").write_text("\\n".join([header, *rows]) + "\\n")
-(home / "DONE").touch()
-"""
-"""Writes at once what a training run leaves, and how it was asked for."""
-
 LOCAL, PUBLISHED = Path("results/local"), Path("results/published")
-ASKED = Request(figure="tiny", profile="smoke", results=LOCAL, jobs=2, quiet=True)
+ASKED = Reproduction(figure="tiny", profile="smoke", results=LOCAL, jobs=2)
 RUNS = {run.config.label: run for run in planned_runs(TINY, "smoke")}
+
+
+@contextmanager
+def unseen(shares, slots):
+    yield lambda job, result: None
+
+
+def reproduced(request=ASKED):
+    return reproduce.reproduce(request, unseen)
 
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """One figure of two runs whose training takes no time, in an empty working directory."""
-    command = plan._training_command
+    training = plan._training
 
-    def instant(directory, config):
-        modes = [flag for flag in command(directory, config) if flag in ("--resume", "--overwrite")]
-        return [sys.executable, "-c", TRAIN, str(directory), json.dumps(asdict(config)), *modes]
+    def instant(run, results):
+        step = training(run, results)
+        where = step.job.argv[step.job.argv.index("--out") + 1]
+        return replace(step, job=replace(step.job, argv=("instant_training", where)))
 
-    monkeypatch.setattr(plan, "_training_command", instant)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.setattr(plan, "_training", instant)
+    monkeypatch.setattr(reproduce, "PRELOAD", ())
     monkeypatch.setattr(reproduce, "_figures", lambda name: [TINY])
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -80,7 +84,7 @@ def directory(label, results=LOCAL):
 
 def starts(label):
     path = directory(label) / "starts"
-    return path.read_text() if path.exists() else ""
+    return path.read_text().split() if path.exists() else []
 
 
 def files_below(path):
@@ -91,9 +95,9 @@ def files_below(path):
 
 
 def test_what_is_missing_is_run_once_drawn_and_compared(tiny):
-    outcome = reproduce.reproduce(ASKED)
+    outcome = reproduced()
     assert outcome.status == "complete"
-    assert (starts("promp"), starts("slow")) == ("new", "new")
+    assert (starts("promp"), starts("slow")) == (["new"], ["new"])
     drawn = LOCAL / "smoke" / "figures"
     assert {path.name for path in drawn.iterdir()} == {"tiny.png", "tiny.pdf"}
     assert [row["what"] for row in outcome.rows] == ["Navigation promp", "Navigation slow"]
@@ -101,26 +105,29 @@ def test_what_is_missing_is_run_once_drawn_and_compared(tiny):
     assert set(rows["verdict"]) == {"not published"}
     assert str(drawn) in outcome.messages[0]
     before = files_below(LOCAL)
-    assert reproduce.reproduce(ASKED).status == "complete"
+    assert reproduced().status == "complete"
     assert files_below(LOCAL) == before
 
 
-def test_a_run_with_other_settings_than_planned_is_done_again(tiny, capsys):
-    reproduce.reproduce(ASKED)
+def test_a_run_with_other_settings_than_planned_is_kept_and_done_again(tiny):
+    reproduced()
     config = load_config(directory("slow") / "config.json")
     save_config(with_overrides(config, ["inner.lr=0.5"]), directory("slow") / "config.json")
-    capsys.readouterr()
-    assert reproduce.reproduce(ASKED).status == "complete"
-    assert "done again: slow/Navigation/seed1." in capsys.readouterr().err
-    assert (starts("promp"), starts("slow")) == ("new", "new--overwrite")
+    before = list(files_below(directory("slow")).values())
+    outcome = reproduced()
+    kept = LOCAL / "smoke" / "set-aside" / "runs" / RUNS["slow"].path
+    assert outcome.status == "complete"
+    assert outcome.messages[1].endswith(f"is kept: {kept}.")
+    assert [content for path, content in files_below(kept).items() if path.name != ".lock"] == before
+    assert (starts("promp"), starts("slow")) == (["new"], ["new"])
     assert load_config(directory("slow") / "config.json") == config
 
 
-def test_an_unfinished_run_is_resumed(tiny, capsys):
-    reproduce.reproduce(ASKED)
+def test_an_unfinished_run_is_resumed(tiny):
+    reproduced()
     (directory("promp") / "DONE").unlink()
-    reproduce.reproduce(ASKED)
-    assert (starts("promp"), starts("slow")) == ("new--resume", "new")
+    reproduced()
+    assert (starts("promp"), starts("slow")) == (["new", "resumed"], ["new"])
 
 
 def test_a_verdict_against_the_published_one_ends_with_its_own_exit_code(tiny, monkeypatch, metarl):
@@ -131,40 +138,41 @@ def test_a_verdict_against_the_published_one_ends_with_its_own_exit_code(tiny, m
 
 
 def test_published_runs_are_not_taken_as_own_work(tiny):
-    reproduce.reproduce(ASKED)
+    reproduced()
     Path(LOCAL).rename(PUBLISHED)
     published = files_below(PUBLISHED)
-    outcome = reproduce.reproduce(ASKED)
-    assert (starts("promp"), starts("slow")) == ("new", "new")
+    outcome = reproduced()
+    assert (starts("promp"), starts("slow")) == (["new"], ["new"])
     assert files_below(PUBLISHED) == published
     assert [row["verdict"] for row in outcome.rows] == ["equal", "equal"]
 
 
 def test_the_comparison_follows_the_published_file(tiny):
-    reproduce.reproduce(ASKED)
+    reproduced()
     Path(LOCAL).rename(PUBLISHED)
     path = table_path(PUBLISHED, "smoke", "tiny")
     table = read_table(path)
     table.assign(mean=table["mean"] + 1, low=table["mean"] + 0.5, high=table["mean"] + 1.5).to_csv(path, index=False)
-    assert [row["verdict"] for row in reproduce.reproduce(ASKED).rows] == ["outside", "outside"]
+    assert [row["verdict"] for row in reproduced().rows] == ["outside", "outside"]
 
 
 def test_a_run_that_fails_costs_no_other_and_is_told(tiny):
-    Path("broken").write_text("slow")
-    outcome = reproduce.reproduce(ASKED)
+    LOCAL.mkdir(parents=True)
+    (LOCAL / "broken").write_text("slow")
+    outcome = reproduced()
     assert outcome.status == "partial"
     assert any("slow/Navigation/seed1: exit code 1: it diverged" in message for message in outcome.messages)
-    assert starts("promp") == "new"
+    assert starts("promp") == ["new"]
     assert (LOCAL / "smoke" / "figures" / "tiny.png").exists()
-    Path("broken").unlink()
-    assert reproduce.reproduce(ASKED).status == "complete"
-    assert starts("promp") == "new"
+    (LOCAL / "broken").unlink()
+    assert reproduced().status == "complete"
+    assert starts("promp") == ["new"]
 
 
 def test_a_figure_that_cannot_be_drawn_costs_no_other(tiny, monkeypatch):
     undrawable = replace(TINY, name="other", plot="no-such-plot")
     monkeypatch.setattr(reproduce, "_figures", lambda name: [undrawable, TINY])
-    outcome = reproduce.reproduce(ASKED)
+    outcome = reproduced()
     assert outcome.status == "partial"
     assert len(outcome.rows) == 2
     assert outcome.messages[-1] == "other: this version cannot draw it; its numbers are complete."
@@ -172,20 +180,20 @@ def test_a_figure_that_cannot_be_drawn_costs_no_other(tiny, monkeypatch):
 
 def test_of_several_figures_each_is_one_row(tiny, monkeypatch):
     monkeypatch.setattr(reproduce, "_figures", lambda name: [TINY, replace(TINY, name="other")])
-    outcome = reproduce.reproduce(ASKED)
+    outcome = reproduced()
     assert [(row["figure"], row["verdicts"]) for row in outcome.rows] == [
         ("tiny", "2 not published"),
         ("other", "2 not published"),
     ]
-    assert (starts("promp"), starts("slow")) == ("new", "new")
+    assert (starts("promp"), starts("slow")) == (["new"], ["new"])
 
 
 def test_a_figure_whose_study_does_not_exist_is_told(tiny, monkeypatch):
     monkeypatch.setattr(reproduce, "_figures", lambda name: [replace(TINY, source="study")])
-    outcome = reproduce.reproduce(ASKED)
+    outcome = reproduced()
     assert outcome.status == "partial"
     assert "no study for it" in outcome.messages[-1]
-    assert starts("promp") == "new"
+    assert starts("promp") == ["new"]
 
 
 def test_an_older_table_is_not_drawn_when_its_study_fails(tiny, monkeypatch):
@@ -197,7 +205,8 @@ def test_an_older_table_is_not_drawn_when_its_study_fails(tiny, monkeypatch):
     old = table_path(LOCAL, "smoke", "tiny")
     old.parent.mkdir(parents=True)
     old.write_text("number\n1\n")
-    outcome = reproduce.reproduce(ASKED)  # the child knows no figure of that name
+    tables.origin_path(old).write_text('{"figure": "tiny"}')
+    outcome = reproduced()  # the child knows no figure of that name
     assert outcome.status == "partial"
     assert [message.split(":")[0] for message in outcome.messages[1:]] == ["tiny"]
     assert "KeyError: 'tiny'" in outcome.messages[1]
@@ -212,22 +221,22 @@ def test_a_stopped_reproduction_goes_on_where_it_was(tiny, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(reproduce, "count_interrupts", pressed_after_the_first_run)
-        outcome = reproduce.reproduce(replace(ASKED, jobs=1))
+        outcome = reproduced(replace(ASKED, jobs=1))
     assert outcome.status == "stopped"
     assert outcome.messages == ("Stopped with 1 of 2 jobs to do; the same command goes on from there.",)
-    assert (starts("promp"), starts("slow")) == ("new", "")
+    assert (starts("promp"), starts("slow")) == (["new"], [])
     assert not (LOCAL / "smoke" / "figures").exists()
-    assert reproduce.reproduce(ASKED).status == "complete"
-    assert (starts("promp"), starts("slow")) == ("new", "new")
+    assert reproduced().status == "complete"
+    assert (starts("promp"), starts("slow")) == (["new"], ["new"])
 
 
 def test_a_plan_says_what_is_missing_and_in_which_state(tiny):
-    reproduce.reproduce(ASKED)
+    reproduced()
     (directory("promp") / "DONE").unlink()
     (directory("slow") / "config.json").write_text("{")
     (row,) = reproduce.planned(ASKED)
     assert (row["figure"], row["runs"], row["studies"]) == ("tiny", "1 unfinished, 1 changed", 0)
-    assert (starts("promp"), starts("slow")) == ("new", "new")
+    assert (starts("promp"), starts("slow")) == (["new"], ["new"])
 
 
 # What a directory holds
@@ -262,17 +271,27 @@ def test_fewer_iterations_and_another_setting_is_another_run(tmp_path):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_the_command_of_every_run_says_exactly_its_settings(profile, tmp_path):
-    for figure in FIGURES.values():
-        for run in planned_runs(figure, profile):
-            assert settings_of(plan._training_command(tmp_path, run.config)) == run.config
+def test_every_job_is_plain_data_and_below_the_results(profile, tmp_path):
+    for step in plan.plan(list(FIGURES.values()), profile, tmp_path):
+        job = step.job
+        assert pickle.loads(pickle.dumps(job)) == job
+        assert Job(**(json.loads(json.dumps(asdict(job), default=sorted)) | tuples_of(job))) == job
+        assert str(tmp_path) not in repr(job)
+        assert set(job.proofs) <= {f for f in job.proofs if f.startswith(job.writes)}
 
 
-def settings_of(argv):
-    given = dict(zip(argv[4::2], argv[5::2], strict=False))
-    chosen = run_config(given["--algo"], given["--env"], profile=given["--profile"])
-    overrides = [argument.removeprefix("--set=") for argument in argv if argument.startswith("--set=")]
-    return with_overrides(chosen, [f"iterations={given['--iterations']}", *overrides])
+def tuples_of(job):
+    """What JSON makes lists of."""
+    return {name: getattr(job, name) for name in ("argv", "reads", "writes", "after")}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_job_of_every_run_is_given_exactly_its_settings(profile, tmp_path, monkeypatch):
+    runs = {run.path.as_posix(): run for figure in FIGURES.values() for run in planned_runs(figure, profile)}
+    for step in plan.plan(list(FIGURES.values()), profile, tmp_path):
+        if step.job.name in runs:
+            monkeypatch.setattr(sys, "stdin", io.StringIO(step.job.stdin))
+            assert read_settings(Path("-")) == runs[step.job.name].config
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -349,7 +368,7 @@ def test_a_study_costs_more_at_a_larger_profile(name):
 
 
 def step(name, seconds, after=(), done=0.0):
-    job = Job(name=name, argv=list, is_done=lambda: False, after=frozenset(after))
+    job = Job(name=name, argv=("none",), after=frozenset(after))
     return plan.Step(job, Share(seconds, lambda: done), "missing")
 
 
@@ -362,7 +381,7 @@ def test_a_core_that_is_free_takes_the_first_job_that_waits_for_no_other(cores, 
 
 
 def test_the_parts_of_a_plan_share_their_runs(metarl, tmp_path):
-    rows = reproduce.planned(Request(figure=None, profile="standard", results=tmp_path))
+    rows = reproduce.planned(Reproduction(figure=None, profile="standard", results=tmp_path))
     *parts, whole = ({name: float(row[name]) for name in row if "hours" in name} for row in rows)
     assert sum(part["core-hours"] for part in parts) > whole["core-hours"] > max(part["core-hours"] for part in parts)
     for cores in (2, 16, 64):
@@ -414,14 +433,131 @@ def test_a_study_that_dies_leaves_no_table_that_looks_current(study, tmp_path):
     assert read_table(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
 
 
+# What a user made
+
+
+def test_a_study_by_itself_goes_where_no_reproduction_writes(metarl, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("metarl_cli.studies.tabular.run", lambda settings, progress: pd.DataFrame({"number": [1]}))
+    monkeypatch.setattr("metarl_cli.studies.toy1d.run", lambda settings, progress: pd.DataFrame({"number": [1]}))
+    for command in ("tabular", "toy1d"):
+        assert metarl("correlate", command, "--profile", "smoke").code == 0
+    measured = ("--env", "Navigation", "--profile", "smoke", "--estimators", "lvc", "--rounds", "3")
+    assert metarl("variance", *measured, "--checkpoints", "0").code == 0
+    written = {path for path in LOCAL.rglob("*") if path.is_file()}
+    assert len(written) > 5
+    for step in plan.plan(list(FIGURES.values()), "smoke", LOCAL):
+        assert not step.obstacles
+        assert not {path for path in written for place in step.job.writes if path.is_relative_to(LOCAL / place)}
+
+
+@pytest.mark.parametrize("command", ["tabular", "toy1d"])
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("there.csv", "there.csv is there already: --overwrite replaces it"),
+        ("beside.csv", "beside.meta.json is there already"),
+        ("link.csv", "link.csv is there already"),
+        ("folder.csv", "folder.csv is a directory"),
+        (".", "the name of a table ends in .csv"),
+        ("/", "the name of a table ends in .csv"),
+        ("there.csv/table.csv", "there.csv"),
+    ],
+)
+def test_a_table_that_must_not_be_written_is_refused_before_the_study(
+    metarl, tmp_path, monkeypatch, command, out, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"metarl_cli.studies.{command}.run", lambda settings, progress: pytest.fail("it was computed"))
+    Path("there.csv").write_text("mine")
+    Path("beside.meta.json").write_text("mine")
+    Path("link.csv").symlink_to("nowhere")
+    Path("folder.csv").mkdir()
+    before = files_below(tmp_path)
+    code, _, err = metarl("correlate", command, "--profile", "smoke", "--out", out)
+    assert (code, message in err) == (2, True), err
+    assert files_below(tmp_path) == before
+
+
+@pytest.mark.parametrize(("command", "figure"), [("tabular", "taypo-fig1"), ("toy1d", "tmaml-fig4")])
+def test_a_table_over_one_of_a_reproduction_is_no_longer_the_reproductions(
+    metarl, tmp_path, monkeypatch, command, figure
+):
+    path = table_path(tmp_path, "smoke", figure)
+    path.parent.mkdir(parents=True)
+    path.write_text("number\n1\n")
+    tables.origin_path(path).write_text(tables.origin_text(FIGURES[figure], "smoke"))
+    assert tables.is_current(FIGURES[figure], "smoke", tmp_path)
+    mine = pd.DataFrame({"study": ["accuracy"]})
+    monkeypatch.setattr(f"metarl_cli.studies.{command}.run", lambda settings, progress: mine)
+    assert metarl("correlate", command, "--profile", "smoke", "--out", path, "--overwrite").code == 0
+    assert not tables.is_current(FIGURES[figure], "smoke", tmp_path)
+    (step,) = (step for step in plan.plan([FIGURES[figure]], "smoke", tmp_path) if step.job.name == figure)
+    assert step.state == "missing"
+    assert step.obstacles == (path, path.with_suffix(".meta.json"))
+
+
+@pytest.mark.parametrize("name", ["mine.json", "list.json", "text.json"])
+def test_a_file_of_the_users_beside_a_table_stays(tmp_path, name):
+    path = tmp_path / name
+    path.write_text({"mine.json": '{"a": 1}', "list.json": "[1]", "text.json": "hello"}[name])
+    before = path.read_bytes()
+    tables.check_writable(path.with_suffix(".csv"), overwrite=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("figure", ["promp-fig3", "tmaml-fig2"])
+def test_a_measurement_with_other_settings_is_in_the_way_and_is_kept(tmp_path, figure):
+    (environment,) = FIGURES[figure].environments
+    planned = variance.settings_for(environment, profile="smoke", seed=1)
+    mine = variance.home(planned, tmp_path)
+    mine.mkdir(parents=True)
+    for name, text in {"settings.json": "{}", "variance.csv": "mine", "checkpoint.pt": "mine"}.items():
+        (mine / name).write_text(text)
+    before = {path.name: path.read_bytes() for path in mine.iterdir()}
+    (step,) = (step for step in plan.plan([FIGURES[figure]], "smoke", tmp_path) if step.job.name == figure)
+    assert step.obstacles == (mine,)
+    with pytest.raises(UserError, match="of other settings"):
+        STUDIES[figure].rows(FIGURES[figure], "smoke", tmp_path)
+    places = [set_aside(mine, tmp_path / "smoke")]
+    mine.mkdir()
+    places.append(set_aside(mine, tmp_path / "smoke"))
+    assert not mine.exists()
+    assert [place.name for place in places] == ["seed1", "seed1-2"]
+    assert {path.name: path.read_bytes() for path in places[0].iterdir() if path.name != ".lock"} == before
+
+
+def test_a_run_that_is_going_on_is_not_set_aside(tmp_path):
+    path = tmp_path / "smoke" / "runs" / "promp"
+    with exclusive(path), pytest.raises(UserError, match="still going"):
+        set_aside(path, tmp_path / "smoke")
+    assert path.exists()
+
+
+def test_the_users_table_in_a_figures_place_is_kept(tiny, monkeypatch):
+    studied = replace(TINY, source="study")
+    monkeypatch.setattr(reproduce, "_figures", lambda name: [studied])
+    failing = tables.Study(lambda figure, profile, results: pd.DataFrame(), lambda profile: "settings", free)
+    for module in (plan, reproduce, tables):
+        monkeypatch.setattr(module, "STUDIES", {"tiny": failing})
+    mine = table_path(LOCAL, "smoke", "tiny")
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    outcome = reproduced()
+    kept = LOCAL / "smoke" / "set-aside" / "tiny" / "tiny.csv"
+    assert f"is kept: {kept}." in outcome.messages[1]
+    assert kept.read_text() == "mine"
+    assert not mine.exists()
+
+
 # The display
 
 
-def listener_lines(capsys, quiet=False):
+def listener_lines(capsys):
     done = JobResult(name="a", status="done")
-    jobs = {name: Job(name=name, argv=list, is_done=lambda: False) for name in ("a", "b")}
+    jobs = {name: Job(name=name, argv=("none",)) for name in ("a", "b")}
     shares = {"a": Share(10.0, lambda: 0.0), "b": Share(30.0, lambda: 0.0)}
-    with grid_display(shares, slots=2, quiet=quiet) as show:
+    with grid_display(shares, 2) as show:
         show(jobs["a"], None)
         show(jobs["a"], done)
         show(jobs["b"], None)
@@ -438,16 +574,12 @@ def test_outside_a_terminal_each_finished_job_is_one_line(capsys):
 
 
 def test_a_stop_is_said_once_and_not_job_by_job(capsys):
-    jobs = {name: Job(name=name, argv=list, is_done=lambda: False) for name in ("a", "b")}
-    with grid_display({name: Share(1.0, lambda: 0.0) for name in jobs}, slots=2, quiet=False) as show:
+    jobs = {name: Job(name=name, argv=("none",)) for name in ("a", "b")}
+    with grid_display({name: Share(1.0, lambda: 0.0) for name in jobs}, slots=2) as show:
         for name, job in jobs.items():
             show(job, JobResult(name=name, status="skipped", message=STOPPED))
     (line,) = capsys.readouterr().err.splitlines()
     assert "Ctrl-C again" in line
-
-
-def test_quiet_is_silent(capsys):
-    assert listener_lines(capsys, quiet=True) == []
 
 
 def test_in_a_terminal_there_is_a_bar_for_each_running_job(capsys, monkeypatch):
@@ -459,7 +591,7 @@ def test_in_a_terminal_there_is_a_bar_for_each_running_job(capsys, monkeypatch):
 
 
 def test_how_much_is_done_is_counted_in_seconds_of_work(capsys):
-    job = Job(name="a", argv=list, is_done=lambda: False)
+    job = Job(name="a", argv=("none",))
     shares = {"a": Share(10.0, lambda: 0.5), "b": Share(30.0, lambda: 0.5)}
     board = grid_display_module._Board(shares, slots=1)
     assert board._done() == 20.0

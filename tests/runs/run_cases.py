@@ -8,21 +8,21 @@ from dataclasses import asdict
 
 from metarl_cli.config import load_config
 from metarl_cli.runs import checkpoints
-from metarl_cli.runs.launch import Request, launch
+from metarl_cli.runs.launch import RunRequest, launch
 from metarl_cli.runs.train import train
 
 
 def go(directory, *overrides, iterations=None, algorithm=None, environment="Navigation", threads=1, **how):
     """A small run in this process."""
     given = overrides if iterations is None else (*overrides, f"iterations={iterations}")
-    request = Request(algorithm=algorithm, environment=environment, profile="smoke", overrides=given)
-    how = {"resume": False, "overwrite": False, "quiet": True} | how
+    request = RunRequest(algorithm=algorithm, environment=environment, profile="smoke", overrides=given)
+    how = {"resume": False, "overwrite": False} | how
     return launch(request, out=directory, threads=threads, **how)
 
 
 def resume(directory, *overrides, **how):
-    request = Request(overrides=overrides)
-    return launch(request, out=directory, threads=1, quiet=True, resume=True, overwrite=False, **how)
+    request = RunRequest(overrides=overrides)
+    return launch(request, out=directory, threads=1, resume=True, overwrite=False, **how)
 
 
 def stop_after(directory, iterations, config=None):

@@ -81,17 +81,18 @@ def test_every_flipped_bit_and_every_cut_is_noticed(run):
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", b"nonsense" * 100, None, "cut", "flipped"])
-def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(run, whole, capsys, damage):
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(run, whole, damage):
     path = run / checkpoints.CHECKPOINT
     content = path.read_bytes()
     if damage is None:
         path.unlink()  # killed between the two renames
     else:
         path.write_bytes({"cut": content[:-1], "flipped": flipped(content, 80_000)}.get(damage, damage))
-    assert resume(run).finished
+    said = []
+    assert resume(run, tell=said.append).finished
     assert_same_run(run, whole)
-    said = capsys.readouterr().err
-    assert ("Going on from checkpoint.previous.pt, after 2 iterations." in said) == (damage is not None)
+    told = [message.endswith("Going on from checkpoint.previous.pt, after 2 iterations.") for message in said]
+    assert told == [True] * (damage is not None)
 
 
 def test_a_finished_run_with_a_damaged_checkpoint_is_finished_again(tmp_path, whole):
@@ -108,10 +109,11 @@ def test_two_damaged_checkpoints_are_both_named(run):
         resume(run)
 
 
-def test_a_damaged_checkpoint_is_evaluated_from_the_one_before_and_stays(run, capsys):
+def test_a_damaged_checkpoint_is_evaluated_from_the_one_before_and_stays(run):
     (run / checkpoints.CHECKPOINT).write_bytes(b"")
-    assert load_run(run)[1].iteration == 2
-    assert "checkpoint.previous.pt is used, after 2 iterations" in capsys.readouterr().err
+    said = []
+    assert load_run(run, said.append)[1].iteration == 2
+    assert "checkpoint.previous.pt is used, after 2 iterations" in said[0]
     assert (run / checkpoints.CHECKPOINT).read_bytes() == b""
 
 

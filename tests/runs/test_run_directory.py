@@ -21,6 +21,7 @@ from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.runs import directory as runs
 from metarl_cli.store import write_whole
+from metarl_cli.terminal import say, training_display
 from metarl_cli.training.trainer import Trainer
 
 
@@ -365,7 +366,8 @@ def test_a_terminal_that_is_gone_costs_no_run(tmp_path, whole, monkeypatch):
         flush = write
 
     monkeypatch.setattr(sys, "stderr", Gone())
-    assert go(tmp_path / "run", iterations=4, quiet=False).finished
+    with training_display() as show:
+        assert go(tmp_path / "run", iterations=4, on_row=show, tell=say).finished
     assert_same_run(tmp_path / "run", whole)
 
 

@@ -18,7 +18,7 @@ from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import load_config, settable_keys
 from metarl_cli.errors import UserError
 from metarl_cli.runs import directory as runs
-from metarl_cli.runs.launch import Request, default_directory, launch
+from metarl_cli.runs.launch import RunRequest, default_directory, launch
 from metarl_cli.runs.record import progress_columns
 from metarl_cli.training import trainer
 
@@ -339,16 +339,16 @@ def test_a_run_is_not_resumed_with_other_settings(tmp_path, asked, message):
     begin(tmp_path / "run", 2, of=3)
     before = tree(tmp_path / "run")
     with pytest.raises(UserError, match=message):
-        launch(Request(**asked), out=tmp_path / "run", threads=1, quiet=True, resume=True, overwrite=False)
+        launch(RunRequest(**asked), out=tmp_path / "run", threads=1, resume=True, overwrite=False)
     assert tree(tmp_path / "run") == before
 
 
 def test_a_run_is_resumed_with_its_own_settings_named_again(tmp_path, whole):
     begin(tmp_path / "run", 2, of=5)
-    request = Request(
+    request = RunRequest(
         algorithm="promp", environment="Navigation", profile="smoke", overrides=("inner.lr=0.1", "seed=1")
     )
-    assert launch(request, out=tmp_path / "run", threads=2, quiet=True, resume=True, overwrite=False).finished
+    assert launch(request, out=tmp_path / "run", threads=2, resume=True, overwrite=False).finished
     assert_same_run(whole, tmp_path / "run")
 
 

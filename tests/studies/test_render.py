@@ -15,7 +15,7 @@ from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.envs.vector import make_vec
 from metarl_cli.reporting.plots.filmstrip import Film, Walk, animated_films, animated_walks, filmstrip, save
 from metarl_cli.runs.evaluate import evaluate, load_run
-from metarl_cli.runs.launch import Request, launch
+from metarl_cli.runs.launch import RunRequest, launch
 from metarl_cli.studies import render as study
 
 DRAWN = [("png", b"\x89PNG"), ("gif", b"GIF89a")]
@@ -23,8 +23,8 @@ DRAWN = [("png", b"\x89PNG"), ("gif", b"GIF89a")]
 
 def trained(directory, environment, *overrides):
     overrides = ("iterations=1", "policy.hidden=8", *overrides)
-    request = Request(environment=environment, profile="smoke", overrides=overrides)
-    launch(request, out=directory, threads=1, resume=False, overwrite=False, quiet=True)
+    request = RunRequest(environment=environment, profile="smoke", overrides=overrides)
+    launch(request, out=directory, threads=1, resume=False, overwrite=False)
     return directory
 
 

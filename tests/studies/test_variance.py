@@ -355,13 +355,14 @@ def test_lost_rows_are_measured_again(tmp_path, lost, again):
     assert written(tmp_path) == before
 
 
-def test_a_damaged_carrier_is_taken_from_the_checkpoint_before(tmp_path, capsys):
+def test_a_damaged_carrier_is_taken_from_the_checkpoint_before(tmp_path):
     measure(tmp_path / "whole", asked(checkpoints=(0, 3)))
     measure(tmp_path / "run", asked(checkpoints=(0, 3)), should_stop=iter([False] * 4 + [True] * 9).__next__)
     path = tmp_path / "run" / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:-1])
-    measure(tmp_path / "run", asked(checkpoints=(0, 3)))
-    assert "Going on from checkpoint.previous.pt, after 2 iterations" in capsys.readouterr().err
+    said = []
+    measure(tmp_path / "run", asked(checkpoints=(0, 3)), tell=said.append)
+    assert "Going on from checkpoint.previous.pt, after 2 iterations" in said[0]
     assert written(tmp_path / "run") == written(tmp_path / "whole")
 
 

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from metarl_cli.studies.variance.figures import COLUMNS, FIGURE_ESTIMATORS, SIZES, home, settings, settings_for, study
+from metarl_cli.studies.variance.figures import (
+    COLUMNS,
+    FIGURE_ESTIMATORS,
+    SIZES,
+    foreign,
+    home,
+    measurements,
+    settings,
+    settings_for,
+    study,
+)
 
-__all__ = ["COLUMNS", "FIGURE_ESTIMATORS", "SIZES", "home", "settings", "settings_for", "study"]
+__all__ = [
+    "COLUMNS",
+    "FIGURE_ESTIMATORS",
+    "SIZES",
+    "foreign",
+    "home",
+    "measurements",
+    "settings",
+    "settings_for",
+    "study",
+]

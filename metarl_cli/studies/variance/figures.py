@@ -25,7 +25,18 @@ from metarl_cli.store import LOCAL, runs_directory
 from metarl_cli.studies.variance.estimators import MEASURED
 from metarl_cli.studies.variance.run import STATISTICS, VarianceSettings, has_other_settings, measure
 
-__all__ = ["COLUMNS", "FIGURE_ESTIMATORS", "SIZES", "VarianceSize", "home", "settings", "settings_for", "study"]
+__all__ = [
+    "COLUMNS",
+    "FIGURE_ESTIMATORS",
+    "SIZES",
+    "VarianceSize",
+    "foreign",
+    "home",
+    "measurements",
+    "settings",
+    "settings_for",
+    "study",
+]
 
 KEYS = ("environment", "profile", "seed", "rounds", "curve", "iteration", "env_steps")
 RETURNS = ("return/pre", "return/post")
@@ -104,26 +115,36 @@ def home(asked: VarianceSettings, results: Path = LOCAL) -> Path:
     return results / config.profile / "variance" / directory_name(config.environment.name) / f"seed{config.seed}"
 
 
+def measurements(figure: Figure, profile: str, results: Path) -> list[Path]:
+    """The directories of a figure's measurements."""
+    return [home(asked, results) for asked in _needed(figure, profile)]
+
+
+def foreign(figure: Figure, profile: str, results: Path) -> list[Path]:
+    """Those that hold a measurement with other settings: a user's, or one of an earlier version."""
+    asked = _needed(figure, profile)
+    return [home(each, results) for each in asked if has_other_settings(home(each, results), each)]
+
+
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     """The measurements of a figure's estimators, the carrier's returns, and those of whatever runs the figure has.
 
-    Measurements with other settings, of an earlier version for instance, are begun anew.
-
     Raises:
-        UserError: for a profile that does not exist, or a directory of measurements that is in use.
+        UserError: for a profile that does not exist, or a directory of measurements that is in use or of others.
         RunFailedError: if a gradient stops being finite.
     """
-    (environment,) = figure.environments
     frames = list(_trained_runs(figure, profile, results))
-    for seed in range(1, SIZES[profile].seeds + 1):
-        asked = settings_for(environment, profile=profile, seed=seed)
-        table = _measured(home(asked, results), asked).assign(environment=environment, profile=profile, seed=seed)
+    for asked in _needed(figure, profile):
+        config = asked.config
+        table = measure(home(asked, results), asked)
+        table = table.assign(environment=config.environment.name, profile=profile, seed=config.seed)
         frames += [_carrier(table), _estimators(table, FIGURE_ESTIMATORS[figure.name])]
     return pd.concat(frames, ignore_index=True).dropna(subset="value")
 
 
-def _measured(directory: Path, asked: VarianceSettings) -> pd.DataFrame:
-    return measure(directory, asked, overwrite=has_other_settings(directory, asked))
+def _needed(figure: Figure, profile: str) -> list[VarianceSettings]:
+    (environment,) = figure.environments
+    return [settings_for(environment, profile=profile, seed=seed) for seed in range(1, SIZES[profile].seeds + 1)]
 
 
 def _estimators(table: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +10,15 @@ import pandas as pd
 
 from metarl_cli.errors import UserError
 from metarl_cli.stopping import graceful_stop
+from metarl_cli.store import OWN_STUDIES
 from metarl_cli.studies.variance.figures import home, settings_for
 from metarl_cli.studies.variance.run import measure
 
-__all__ = ["Outcome", "launch"]
+__all__ = ["Measurement", "launch"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Measurement:
     """What is measured so far, and whether that is all.
 
     Attributes:
@@ -49,8 +49,9 @@ def launch(
     out: Path | None,
     threads: int,
     overwrite: bool,
-    quiet: bool,
-) -> Outcome:
+    on_checkpoint: Callable[[pd.DataFrame], None] = lambda rows: None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Measurement:
     """Measure as requested; what the directory holds of the same measurement is kept.
 
     Args:
@@ -63,7 +64,8 @@ def launch(
         out: the directory; None for one named after the settings.
         threads: of the simulation and of the gradients.
         overwrite: begin anew.
-        quiet: say nothing on the way.
+        on_checkpoint: told the rows of each checkpoint that was measured.
+        tell: told in words what else a user should know.
 
     Raises:
         UserError: for names and numbers that do not exist, and for a directory that must not be written.
@@ -77,20 +79,21 @@ def launch(
         rounds=rounds,
         checkpoints=_numbers(checkpoints),
     )
-    directory = out or home(asked)
+    directory = out or home(asked, OWN_STUDIES)
     with graceful_stop() as should_stop:
         table = measure(
             directory,
             asked,
             threads=threads,
             overwrite=overwrite,
-            on_checkpoint=_ignore if quiet else _tell,
+            on_checkpoint=on_checkpoint,
             should_stop=should_stop,
+            tell=tell,
         )
     finished = table["iteration"].nunique() == len(asked.checkpoints)
     if not finished:
-        print(f"Stopped. The same command continues in {directory}.", file=sys.stderr)
-    return Outcome(table, finished)
+        tell(f"Stopped. The same command continues in {directory}.")
+    return Measurement(table, finished)
 
 
 def _words(text: str | None) -> tuple[str, ...]:
@@ -104,16 +107,6 @@ def _numbers(text: str | None) -> tuple[int, ...]:
         raise UserError(
             f"--checkpoints {text}: expected iterations with commas between, for instance 0,20,40."
         ) from None
-
-
-def _tell(rows: pd.DataFrame) -> None:
-    first = rows.iloc[0]
-    returns = f"return {first['return/pre']:.1f} -> {first['return/post']:.1f}"
-    print(f"iteration {first['iteration']}  {returns}  {len(rows)} estimators measured", file=sys.stderr, flush=True)
-
-
-def _ignore(rows: pd.DataFrame) -> None:
-    pass
 
 
 def _brief(row: Mapping[object, object]) -> dict[str, object]:

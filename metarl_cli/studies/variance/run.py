@@ -72,6 +72,7 @@ def measure(
     overwrite: bool = False,
     on_checkpoint: Callable[[pd.DataFrame], None] = lambda rows: None,
     should_stop: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> pd.DataFrame:
     """Train the carrier and measure at its checkpoints; what is in the directory already is not done again.
 
@@ -82,6 +83,7 @@ def measure(
         overwrite: begin anew.
         on_checkpoint: told the rows of each checkpoint that was measured.
         should_stop: asked after every iteration and every checkpoint.
+        tell: told in words of a damaged checkpoint.
 
     Returns:
         One row per checkpoint and estimator; not all of them if it was asked to stop.
@@ -98,7 +100,7 @@ def measure(
         if not pending:
             return table
         bench, fresh = build_bench(settings.config, settings.estimators, threads=threads)
-        state = _carrier(directory, settings.config, fresh, pending[0])
+        state = _carrier(directory, settings.config, fresh, pending[0], tell)
         for checkpoint in pending:
             while state.iteration < checkpoint and not should_stop():
                 state = _train(directory, bench, settings.config, state)
@@ -115,7 +117,7 @@ def measure(
 def has_other_settings(directory: Path, settings: VarianceSettings) -> bool:
     """Whether a measurement is there that is not this one."""
     path = directory / SETTINGS
-    return path.exists() and path.read_text(encoding="utf-8") != _text(settings)
+    return path.exists() and path.read_bytes() != _text(settings).encode()
 
 
 def _text(settings: VarianceSettings) -> str:
@@ -128,7 +130,8 @@ def _claim(directory: Path, settings: VarianceSettings, *, overwrite: bool) -> N
             (directory / name).unlink(missing_ok=True)
     if has_other_settings(directory, settings):
         raise UserError(f"{directory / SETTINGS} is of other settings: --overwrite begins anew, --out goes elsewhere.")
-    write_whole(directory / SETTINGS, _text(settings))
+    if not (directory / SETTINGS).exists():
+        write_whole(directory / SETTINGS, _text(settings))
 
 
 def _complete(table: pd.DataFrame, settings: VarianceSettings) -> pd.DataFrame:
@@ -138,9 +141,11 @@ def _complete(table: pd.DataFrame, settings: VarianceSettings) -> pd.DataFrame:
     return table[table["iteration"].isin(whole)]
 
 
-def _carrier(directory: Path, config: RunConfig, fresh: TrainState, checkpoint: int) -> TrainState:
+def _carrier(
+    directory: Path, config: RunConfig, fresh: TrainState, checkpoint: int, tell: Callable[[str], None]
+) -> TrainState:
     """The carrier where it was left; from the start, if rows that it had passed are to be measured again."""
-    checkpoints.restore(directory)
+    checkpoints.restore(directory, tell)
     state = checkpoints.load(directory, config, fresh)
     return state if state and state.iteration <= checkpoint else fresh
 

@@ -1,0 +1,167 @@
+"""A process that has imported what jobs need and forks a child for each, so that the imports are paid once.
+
+`python -m metarl_cli.grid.forkserver` reads one JSON document a line. The first says what to import; then
+`{"start": id, "argv": […], "stdin": "…", "home": "…"}` starts a child and `{"signal": number, "id": id}` sends it a
+signal. Of each child that has ended it writes `{"id": id, "code": n, "words": "…"}`: the exit code, negative for a
+signal, and the last words on standard error.
+
+A child is a process of its own in every respect: one that is killed costs no other. Nothing here starts a thread, so
+that a fork copies all there is; and when whoever started the server ends, however that ends, so does the server, and
+with it every child.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import IO, Any, NoReturn
+
+__all__ = ["INTERRUPTED", "TAIL_LINES", "serve"]
+
+INTERRUPTED = 130
+TAIL_LINES = 5
+PR_SET_PDEATHSIG = 1
+
+
+def serve(requests: int, answers: int) -> None:
+    """Fork children until the requests end.
+
+    Args:
+        requests: file descriptor that is read.
+        answers: file descriptor that is written.
+    """
+    wake, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)  # the byte in the pipe is all that is wanted
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started the server says when children stop
+    children = _Children(answers)
+    pending = b""
+    while True:
+        ready, _, _ = select.select([requests, wake], [], [])
+        if wake in ready:
+            os.read(wake, 4096)
+            children.collect()
+        if requests in ready:
+            received = os.read(requests, 1 << 16)
+            if not received:
+                break
+            *lines, pending = (pending + received).split(b"\n")
+            for line in lines:
+                children.obey(json.loads(line))
+    children.kill()
+
+
+class _Children:
+    """Those that run: process numbers, and what they write on standard error."""
+
+    def __init__(self, answers: int) -> None:
+        self._answers = answers
+        self._running: dict[int, tuple[int, IO[bytes]]] = {}
+
+    def obey(self, request: dict[str, Any]) -> None:
+        if "start" in request:
+            words = TemporaryFile()  # noqa: SIM115  # closed when the child has ended
+            child = os.fork()
+            if child == 0:
+                _become(request["argv"], request["stdin"], request["home"], words.fileno())
+            self._running[request["start"]] = (child, words)
+        elif request["id"] in self._running:
+            os.kill(self._running[request["id"]][0], request["signal"])
+
+    def collect(self) -> None:
+        """Tell of those that have ended."""
+        for identity, (child, words) in list(self._running.items()):
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                del self._running[identity]
+                code = os.waitstatus_to_exitcode(status)
+                answer = {"id": identity, "code": code, "words": _tail(words)}
+                os.write(self._answers, json.dumps(answer).encode() + b"\n")
+
+    def kill(self) -> None:
+        for child, _ in self._running.values():
+            os.kill(child, signal.SIGKILL)
+
+
+def _become(argv: list[str], text: str, home: str, words: int) -> NoReturn:
+    """Be the process that `python -m …` would have been, in a session of its own."""
+    code = 1
+    try:
+        _leave_the_server()
+        with TemporaryFile() as given, open(os.devnull, "wb") as nothing:
+            given.write(text.encode())
+            given.seek(0)
+            for source, target in ((given.fileno(), 0), (nothing.fileno(), 1), (words, 2)):
+                os.dup2(source, target)
+        os.chdir(home)
+        sys.argv = list(argv)
+        runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ended:
+        code = _exit_code(ended)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BaseException:  # as the interpreter does with what nobody catches
+        traceback.print_exc()
+    finally:
+        with suppress(OSError):
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _leave_the_server() -> None:
+    server = os.getppid()
+    if sys.platform == "linux":  # the system kills the child when the server ends, even by SIGKILL
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server:
+            os._exit(1)
+    os.setsid()  # Ctrl-C in the terminal goes to every process of its session
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _exit_code(ended: SystemExit) -> int:
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or 0
+    print(ended.code, file=sys.stderr)
+    return 1
+
+
+def _tail(file: IO[bytes]) -> str:
+    with file:
+        file.seek(0)
+        return "\n".join(file.read().decode(errors="replace").strip().splitlines()[-TAIL_LINES:])
+
+
+def main() -> None:
+    """Import what is asked for, then serve."""
+    requests, answers = os.dup(0), os.dup(1)
+    for stream in (0, 1):  # what an import prints is no answer
+        os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+    first = bytearray()
+    while not first.endswith(b"\n"):
+        if not (byte := os.read(requests, 1)):
+            return
+        first += byte
+    asked = json.loads(first)
+    sys.path[:] = asked["path"]
+    for name in asked["preload"]:
+        importlib.import_module(name)
+    gc.freeze()  # a collection in a child would otherwise copy every page that the imports filled
+    serve(requests, answers)
+
+
+if __name__ == "__main__":
+    main()

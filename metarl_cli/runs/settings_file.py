@@ -1,0 +1,71 @@
+"""The settings of a run from a file of the user's: JSON or TOML, all of them or those that differ.
+
+    algorithm = "tmaml"
+    profile = "quick"
+    environment.name = "Navigation"
+    inner.lr = 0.05
+
+What such a file leaves out is the algorithm's own on that environment at that profile, as on the command line. The
+`config.json` of a run is such a file, and names everything.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from metarl_cli.config import SCHEMA, RunConfig, config_of, settable_keys
+from metarl_cli.errors import UserError
+from metarl_cli.papers.settings import run_config
+
+__all__ = ["read_settings"]
+
+LATER = frozenset({"inner.average", "inner.dependence"})
+"""Settings that the `config.json` of an earlier version does not have."""
+
+
+def read_settings(path: Path) -> RunConfig:
+    """The settings in a file.
+
+    Args:
+        path: ends in `.json` or `.toml`; `-` is JSON on standard input.
+
+    Raises:
+        UserError: naming the file, and the key with its nearest match, for whatever it does not understand.
+    """
+    document = _document(path)
+    if not isinstance(document, dict) or "schema" in document or _names_everything(document):
+        return config_of(document, str(path))
+    given = config_of({"schema": SCHEMA, **document}, str(path))  # every name and value is good
+    try:
+        own = run_config(given.algorithm, given.environment.name, profile=given.profile)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return config_of({"schema": SCHEMA, **_merged(json.loads(json.dumps(asdict(own))), document)}, str(path))
+
+
+def _document(path: Path) -> Any:
+    if str(path) != "-" and path.suffix not in (".json", ".toml"):
+        raise UserError(f"--config {path}: expected FILE.json, FILE.toml, or - for JSON on standard input.")
+    kind = "TOML" if path.suffix == ".toml" else "JSON"
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        return tomllib.loads(text) if kind == "TOML" else json.loads(text)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid {kind}: {error}.") from None
+
+
+def _names_everything(document: dict[str, Any]) -> bool:
+    """As the `config.json` of a run does, also that of a version that did not write its schema."""
+    named = {f"{key}.{name}" for key, value in document.items() if isinstance(value, dict) for name in value}
+    return set(settable_keys()) - LATER <= named | document.keys()
+
+
+def _merged(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    return own | {key: own[key] | value if isinstance(value, dict) else value for key, value in given.items()}
