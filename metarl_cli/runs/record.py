@@ -79,7 +79,7 @@ def iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) 
         "loss/after": -after.objective,
         "kl/pre": after.kl[0],
         "kl/post": after.kl[-1],
-        **_control_variate(trainer, state, rounds),
+        **_control_variate(rounds),
         **{f"kl/{name}": value.mean().item() for name, value in state.penalty.items()},
         **{f"update/{name}": following.optimizer_state[name].item() for name in trainer.optimizer.columns},
         "time/sampling": round(sampled - start, 3),
@@ -89,8 +89,8 @@ def iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) 
     return following, row
 
 
-def _control_variate(trainer: Trainer, state: TrainState, rounds: Sequence[Round]) -> Row:
-    stages = prediction_quality(rounds, trainer.processing, state.control_variate)
+def _control_variate(rounds: Sequence[Round]) -> Row:
+    stages = prediction_quality(rounds)
     return {
         "control_variate/loss": fmean(stage.loss for stage in stages),
         "control_variate/explained_variance": fmean(stage.explained_variance for stage in stages),

@@ -106,23 +106,16 @@ def process(trajectories: Trajectories, processing: Processing, state: Params) -
         control_variate=scaled_variate,
         mask=mask,
     )
-    return Round(trajectories=trajectories, sample=sample, returns=returns, scale=scale)
+    return Round(trajectories=trajectories, sample=sample, returns=returns, scale=scale, predicted=variate)
 
 
-def prediction_quality(rounds: Sequence[Round], processing: Processing, state: Params) -> list[FitQuality]:
-    """How well the control variate predicts the returns of each stage that is adapted on, that is all but the last.
-
-    Args:
-        rounds: K + 1 of them.
-        processing: how they were made.
-        state: of the control variate, from before they were seen.
-    """
-
-    def of_stage(round_: Round) -> FitQuality:
-        data, returns = round_.trajectories, round_.returns
-        return fit_quality(processing.control_variate.predict(state, data, returns), returns, data.mask)
-
-    return [of_stage(round_) for round_ in rounds[:-1]]
+def prediction_quality(rounds: Sequence[Round]) -> list[FitQuality]:
+    """How well the control variate predicts the returns of each stage that is adapted on, that is all but the last."""
+    return [
+        fit_quality(round_.predicted, round_.returns, round_.trajectories.mask)
+        for round_ in rounds[:-1]
+        if round_.predicted is not None
+    ]
 
 
 def _behaviour_logp(trajectories: Trajectories, *, per_action: bool) -> Tensor:

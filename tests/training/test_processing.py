@@ -187,7 +187,7 @@ def test_prediction_quality_is_that_of_every_stage_that_is_adapted_on(variate):
     data = trajectories()
     flipped = replace(data, rewards=data.rewards.flip(1) * data.mask)
     rounds = [processed(each, variate=variate) for each in (data, flipped, data)]
-    found = prediction_quality(rounds, processing(variate=variate), learned(variate))
+    found = prediction_quality(rounds)
     assert len(found) == 2
     for quality, each in zip(found, (data, flipped), strict=True):
         returns, raw = raw_variate(each, variate)

@@ -210,7 +210,7 @@ def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
             batch = batches[MEASURED[name].adaptation]
             data = trainer.task_data(state, batch)
             gradients[name].append(flatten(trainer.meta_gradient(state.theta, data)).double().numpy())
-            inner[name].append(InnerLoop(*mean_step(batch), _explained(name, trainer, state, batch)))
+            inner[name].append(InnerLoop(*mean_step(batch), _explained(name, batch)))
     _check_finite(gradients, state.iteration)
     before, *_, after = np.mean(returns, axis=0)
     return Resampled(
@@ -224,10 +224,10 @@ def _mean_return(stage: Round) -> float:
     return stage.trajectories.rewards.double().sum(-1).mean().item()
 
 
-def _explained(name: str, trainer: Trainer, state: TrainState, batch: Sequence[Round]) -> float:
+def _explained(name: str, batch: Sequence[Round]) -> float:
     if MEASURED[name].control_variate == "none":
         return float("nan")
-    stages = prediction_quality(batch, trainer.processing, state.control_variate)
+    stages = prediction_quality(batch)
     return fmean(stage.explained_variance for stage in stages)
 
 
