@@ -94,6 +94,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "evaluate": runs.evaluate,
         "render": runs.render,
         "variance": studies.variance,
+        "audit": studies.audit,
         "plot": results.plot,
         "reproduce": results.reproduce,
         "report": results.report,

@@ -31,7 +31,9 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of every random stream. Default: 1.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Meta-iterations. Default: the profile's.")] = None,
     profile: Annotated[str | None, typer.Option(help=f"{PROFILE_HELP} Default: paper.")] = None,
-    inner: Annotated[str | None, typer.Option(help="Inner estimator instead of the algorithm's.")] = None,
+    inner: Annotated[
+        str | None, typer.Option(help="Inner estimator instead of the algorithm's, also your own: FILE.py:FUNCTION.")
+    ] = None,
     exploration: Annotated[str | None, typer.Option(help="Exploration term instead of the algorithm's.")] = None,
     outer: Annotated[str | None, typer.Option(help="Outer objective instead of the algorithm's.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="Outer optimiser instead of the algorithm's.")] = None,

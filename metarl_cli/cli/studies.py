@@ -19,7 +19,7 @@ from metarl_cli.store import OWN_STUDIES, table_path
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["exact", "tabular", "toy1d", "variance"]
+__all__ = ["audit", "exact", "tabular", "toy1d", "variance"]
 
 
 def variance(
@@ -96,6 +96,37 @@ def exact(
     for name, reason in left_out(problem, names).items():
         print(f"{name} is left out: {reason}.", file=sys.stderr)
     print_table(exact_rows(problem, names), as_json=as_json)
+
+
+def audit(
+    estimator: Annotated[str, typer.Argument(metavar="ESTIMATOR", help="A name, or your own: FILE.py:FUNCTION.")],
+    mdp: Annotated[
+        Path | None, typer.Option(help="JSON file of a small MDP. Default: correlate exact --example.")
+    ] = None,
+    env: Annotated[str, typer.Option(help="Task distribution; see `metarl list envs`.")] = "Navigation",
+    rounds: Annotated[int, typer.Option(min=3, help="How often a batch of the environment is drawn.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What decides whether to use an inner estimator: bias, variance, cost and signal, beside LVC, DiCE and TayPO-2.
+
+    Example: metarl audit mine.py:surrogate --env Navigation
+    """
+    from metarl_cli.exact.problem import EXAMPLE, load_problem, parse_problem
+    from metarl_cli.studies.audit import audit as study
+    from metarl_cli.terminal import print_table
+
+    rows = study(estimator, load_problem(mdp) if mdp else parse_problem(EXAMPLE), env, rounds=rounds)
+    if as_json:
+        print_table(rows, as_json=True)
+        return
+    named = {str(row["estimator"]): row for row in rows}
+    quantities = [name for name in rows[-1] if name != "estimator"]
+    shown = [{"": name, **{who: _short(row.get(name)) for who, row in named.items()}} for name in quantities]
+    print_table(shown, as_json=False)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "–"
 
 
 def tabular(

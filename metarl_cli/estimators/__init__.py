@@ -43,7 +43,8 @@ __all__ = [
     "truncated_dr",
 ]
 
-Bias: TypeAlias = Literal["exact", "biased"]
+Bias: TypeAlias = Literal["exact", "biased", "unknown"]
+"""What no test has settled is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class Estimator:
         off_policy_hessian: whether E[∇²J] = ∇²V where π_θ ≠ μ.
         needs: the tensors of `Sample` that it reads, besides the mask.
         per_action: takes logp, behaviour_logp and control_variate as [..., N, T, A].
-        pairs: couples each trajectory with the next of the batch; with N = 1 it is no more than DiCE.
+        pairs: couples trajectories of the batch, ours each with the next; with N = 1 that is no more than DiCE.
         damped: whether it takes `lam`, λ, which damps the dependence on earlier actions.
         orders: of an expansion, its terms order by order, with the same parameter; None for a surrogate of one piece.
     """

@@ -15,9 +15,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from metarl_cli.errors import UserError, unknown_name
-from metarl_cli.estimators import ESTIMATORS, Estimator
-from metarl_cli.estimators.own import load_surrogate
+from metarl_cli.errors import UserError
+from metarl_cli.estimators import Estimator
+from metarl_cli.estimators.own import find_estimator
 from metarl_cli.exact.derivatives import derivatives
 from metarl_cli.exact.enumeration import (
     action_logp,
@@ -30,7 +30,7 @@ from metarl_cli.exact.oracles import gradient, hessian
 from metarl_cli.exact.problem import MAX_TRAJECTORIES, Problem
 from metarl_cli.types import Sample, Surrogate
 
-__all__ = ["COLUMNS", "exact_rows", "left_out"]
+__all__ = ["COLUMNS", "exact_rows", "left_out", "one_action_dimension"]
 
 Row: TypeAlias = dict[str, str | int | float | None]
 
@@ -65,21 +65,20 @@ def exact_rows(problem: Problem, names: Iterable[str]) -> list[Row]:
 
     Args:
         problem: the MDP and the policies.
-        names: keys of `ESTIMATORS`, or "package.module:function" of a surrogate of the user's own, which sees
-            batches of one trajectory, see `load_surrogate`. What `left_out` names is skipped.
+        names: of estimators, as `find_estimator` takes them. What `left_out` names is skipped.
 
     Raises:
         UserError: if a name is unknown, or an estimate is not finite.
     """
-    chosen = {name: _resolve(name) for name in names}
+    chosen = {name: find_estimator(name) for name in names}
     skipped = left_out(problem, chosen)
     truths = (gradient(problem.policy_logits, problem.mdp), hessian(problem.policy_logits, problem.mdp))
     return [
-        _row(name, policy, order, batch, moments, truth)
-        for name, (surrogate, batch) in chosen.items()
+        _row(name, policy, order, _smallest_batch(estimator), moments, truth)
+        for name, estimator in chosen.items()
         if name not in skipped
         for policy, behaviour in _behaviours(problem).items()
-        for order, moments, truth in zip((1, 2), _moments(surrogate, batch, problem, behaviour), truths, strict=True)
+        for order, moments, truth in zip((1, 2), _moments(estimator, problem, behaviour), truths, strict=True)
     ]
 
 
@@ -88,20 +87,14 @@ def left_out(problem: Problem, names: Iterable[str]) -> dict[str, str]:
     count = count_trajectories(problem.mdp)
     reason = f"it couples two trajectories: {count**2:,} pairs, at most {MAX_TRAJECTORIES:,} are enumerated"
     too_many = count**2 > MAX_TRAJECTORIES
-    return {name: reason for name in names if name in ESTIMATORS and ESTIMATORS[name].pairs and too_many}
+    return {name: reason for name in names if too_many and find_estimator(name).pairs}
 
 
-def _resolve(name: str) -> tuple[Surrogate, int]:
-    """The surrogate of a name, and how many trajectories make its smallest batch."""
-    if ":" in name:
-        return load_surrogate(name), 1
-    if name not in ESTIMATORS:
-        raise unknown_name("estimator", name, ESTIMATORS)
-    estimator = ESTIMATORS[name]
-    return _one_action_dimension(estimator), 2 if estimator.pairs else 1
+def _smallest_batch(estimator: Estimator) -> int:
+    return 2 if estimator.pairs else 1
 
 
-def _one_action_dimension(estimator: Estimator) -> Surrogate:
+def one_action_dimension(estimator: Estimator) -> Surrogate:
     """An action of a tabular policy has one dimension, which estimators per dimension want to see as an axis."""
     if not estimator.per_action:
         return estimator.surrogate
@@ -136,8 +129,9 @@ def _row(name: str, policy: str, order: int, batch: int, moments: _Moments, trut
     }
 
 
-def _moments(surrogate: Surrogate, batch: int, problem: Problem, behaviour: Tensor) -> list[_Moments]:
-    """E[X] and E‖X‖² of gradient and Hessian, over all batches of that many trajectories of μ."""
+def _moments(estimator: Estimator, problem: Problem, behaviour: Tensor) -> list[_Moments]:
+    """E[X] and E‖X‖² of gradient and Hessian, over all of the smallest batches of trajectories of μ."""
+    surrogate, batch = one_action_dimension(estimator), _smallest_batch(estimator)
     logits, mdp = problem.policy_logits, problem.mdp
     totals = [_Moments(logits.new_zeros(logits.numel() ** order), logits.new_zeros(())) for order in (1, 2)]
     for states, actions, weights in _weighted_batches(problem, behaviour, batch):

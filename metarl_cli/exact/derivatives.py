@@ -73,7 +73,10 @@ def mean_derivatives(
     pair_visits = torch.bincount(pairs.flatten(), weights=second.flatten(), minlength=size**2) / len(cells)
     weights = visits.reshape(curvatures.shape[:2]).sum(dim=-1)
     hessian = scores.T @ pair_visits.reshape(size, size) @ scores
-    return visits @ scores, hessian + torch.block_diag(*(weights[:, None, None] * curvatures))
+    every = torch.arange(len(curvatures))
+    blocks = hessian.view(*curvatures.shape[:2], *curvatures.shape[:2])
+    blocks[every, :, every, :] += weights[:, None, None] * curvatures  # ∇²l couples no two states
+    return visits @ scores, hessian
 
 
 def policy_derivatives(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
 from metarl_cli.errors import RunFailedError, UserError
+from metarl_cli.estimators.own import pinned
 from metarl_cli.papers.settings import run_config
 from metarl_cli.references import directory_name
 from metarl_cli.runs import checkpoints, progress
@@ -133,7 +134,12 @@ def _wanted(request: RunRequest) -> RunConfig:
         key = override.partition("=")[0].strip()
         if key in CHOICES:
             raise UserError(f"--set {override}: choose it with {CHOICES[key]}, which sets all that goes with it.")
-    return with_overrides(_chosen(request), request.overrides)
+    return _pinned(with_overrides(_chosen(request), request.overrides))
+
+
+def _pinned(config: RunConfig) -> RunConfig:
+    """With the hash of an inner estimator's code, where it is the user's own."""
+    return replace(config, inner=replace(config.inner, estimator=pinned(config.inner.estimator)))
 
 
 def _chosen(request: RunRequest) -> RunConfig:
@@ -159,6 +165,8 @@ def _resumed_config(directory: Path, request: RunRequest, wanted: RunConfig, tel
     if found:
         checkpoints.check_settings(found, saved)
     asked = wanted if request.file else with_overrides(saved, request.overrides)
+    if asked.inner != saved.inner:
+        asked = _pinned(asked)
     before, after = settable_keys(saved), settable_keys(asked) | _choices(request)
     changed = [key for key in before if before[key] != after[key] and key != "iterations"]
     if changed:

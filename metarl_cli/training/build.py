@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from metarl_cli.config import InnerConfig, OuterConfig, RunConfig
-from metarl_cli.estimators import ESTIMATORS, Estimator, per_step, per_subset, reinforce
+from metarl_cli.estimators import Estimator, per_step, per_subset, reinforce
+from metarl_cli.estimators.own import find_estimator
 from metarl_cli.seeding import torch_generator
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
@@ -98,7 +99,7 @@ def _inner(config: RunConfig) -> Inner:
     per_action = CONTROL_VARIATES[config.inner.control_variate].per_action
     name = PER_ACTION_FORM[config.inner.estimator] if per_action else config.inner.estimator
     return Inner(
-        surrogate=_surrogate(ESTIMATORS[name], config.inner),
+        surrogate=_surrogate(find_estimator(name), config.inner),
         lr=config.inner.lr,
         first_order=config.inner.first_order,
         per_action=per_action,

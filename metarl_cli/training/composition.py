@@ -9,6 +9,7 @@ from metarl_cli.config import InnerConfig, RunConfig, SamplingConfig
 from metarl_cli.envs.own import check_environment
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.estimators.own import find_estimator
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.processing import CONTROL_VARIATES, MATCHED, REWARD_SCALINGS
 
@@ -36,6 +37,9 @@ def check_composition(config: RunConfig) -> None:
 def _names(config: RunConfig) -> list[tuple[str, str, Iterable[str]]]:
     inner, outer = config.inner, config.outer
     inner_estimators = [name for name, estimator in ESTIMATORS.items() if not estimator.per_action]
+    if ":" in inner.estimator:
+        find_estimator(inner.estimator)  # a function of the user's own, which has reasons of its own
+        inner_estimators.append(inner.estimator)
     return [
         ("inner estimator", inner.estimator, inner_estimators),
         ("control variate", inner.control_variate, CONTROL_VARIATES),
@@ -52,8 +56,8 @@ def _rules(config: RunConfig) -> list[tuple[bool, str]]:
 
 
 def _inner_rules(inner: InnerConfig, sampling: SamplingConfig) -> list[tuple[bool, str]]:
-    variate = inner.control_variate
-    uses_variate = "control_variate" in ESTIMATORS[inner.estimator].needs
+    variate, estimator = inner.control_variate, find_estimator(inner.estimator)
+    uses_variate = "control_variate" in estimator.needs
     return [
         (
             uses_variate and variate == "none",
@@ -76,7 +80,7 @@ def _inner_rules(inner: InnerConfig, sampling: SamplingConfig) -> list[tuple[boo
             f"{sampling.trajectories}.",
         ),
         (
-            ESTIMATORS[inner.estimator].pairs and sampling.trajectories < 2,
+            estimator.pairs and sampling.trajectories < 2,
             f"{inner.estimator} couples each trajectory with the next: sampling.trajectories must be at least 2.",
         ),
         (
@@ -85,7 +89,7 @@ def _inner_rules(inner: InnerConfig, sampling: SamplingConfig) -> list[tuple[boo
             "least 2; or set inner.rewards=controlled.",
         ),
         (
-            inner.dependence < 1.0 and not ESTIMATORS[inner.estimator].damped,
+            inner.dependence < 1.0 and not estimator.damped,
             f"{inner.estimator} has no dependence to damp: set inner.dependence=1, or take loaded_dice or taypo2.",
         ),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,6 @@ import torch
 
 from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
-from metarl_cli.estimators.own import load_surrogate
 from metarl_cli.exact import bias as exact
 from metarl_cli.exact.bias import COLUMNS, exact_rows, left_out
 from metarl_cli.exact.derivatives import derivatives
@@ -151,84 +149,3 @@ def test_an_mdp_of_300_states_needs_no_more_than_its_hessian():
 def test_unknown_estimators_are_named():
     with pytest.raises(UserError, match=r"Unknown estimator 'dcie'. Did you mean 'dice'\?"):
         exact_rows(PROBLEM, ["dcie"])
-
-
-OWN = """
-import torch
-
-def good(logp, sample):
-    steps = torch.arange(logp.shape[-1], dtype=logp.dtype)
-    ratio = (logp - sample.behaviour_logp).exp()
-    return (sample.discount**steps * (ratio - 1) * sample.advantages).sum(-1).mean(-1)
-
-def total(logp, sample):
-    return logp.sum()
-
-def number(logp, sample):
-    return 1.0
-
-def constant(logp, sample):
-    return sample.rewards.sum((-1, -2))
-
-def detached(logp, sample):
-    return logp.detach().sum((-1, -2))
-
-def outside(logp, sample):
-    return torch.from_numpy(logp.numpy()).sum((-1, -2))
-
-def coupled(logp, sample):
-    return (logp * (sample.advantages - sample.advantages.mean())).sum(-1).mean(-1)
-
-def failing(logp, sample):
-    return sample.reward
-
-def too_few(logp):
-    return logp
-
-value = 3
-"""
-
-
-@pytest.fixture
-def own_module(tmp_path, monkeypatch):
-    (tmp_path / "own_surrogates.py").write_text(OWN)
-    (tmp_path / "own_broken.py").write_text("import nothing_of_that_name")
-    (tmp_path / "own_syntax.py").write_text("def f(:")
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.mark.usefixtures("own_module")
-def test_a_surrogate_of_the_user_s_own_stands_beside_the_others():
-    ours, lvc = exact_rows(PROBLEM, ["own_surrogates:good"]), exact_rows(PROBLEM, ["lvc"])
-    assert [row["estimator"] for row in ours] == ["own_surrogates:good"] * 4
-    for a, b in zip(ours, lvc, strict=True):
-        assert all(math.isclose(a[key], b[key], abs_tol=1e-12) for key in COLUMNS[3:])
-
-
-@pytest.mark.usefixtures("own_module")
-@pytest.mark.parametrize(
-    ("reference", "message"),
-    [
-        ("own_surrogates", "'own_surrogates' names no function; write it as package.module:function"),
-        (":good", "':good' names no function"),
-        ("own_surrogates:", "'own_surrogates:' names no function"),
-        ("own_missing:f", "Cannot import own_missing: ModuleNotFoundError: No module named 'own_missing'"),
-        ("own_broken:f", "Cannot import own_broken: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
-        ("own_syntax:f", "Cannot import own_syntax: SyntaxError"),
-        ("own_surrogates:god", "Unknown function of own_surrogates 'god'. Did you mean 'good'?"),
-        ("own_surrogates:value", "own_surrogates:value is a int; expected a function (logp, sample) -> Tensor"),
-        ("own_surrogates:total", "returned a tensor of shape []; expected a tensor of shape [...]"),
-        ("own_surrogates:number", "returned a float; expected a tensor of shape [...]"),
-        ("own_surrogates:constant", "own_surrogates:constant does not depend on logp"),
-        ("own_surrogates:detached", "own_surrogates:detached does not depend on logp"),
-        ("own_surrogates:outside", "own_surrogates:outside cannot be differentiated: RuntimeError"),
-        ("own_surrogates:coupled", "own_surrogates:coupled mixes the batches along the leading dimensions"),
-        ("own_surrogates:failing", "raised AttributeError: 'Sample' object has no attribute 'reward'"),
-        ("own_surrogates:too_few", "raised TypeError"),
-    ],
-)
-def test_surrogates_that_cannot_be_used_are_refused(reference, message):
-    with pytest.raises(UserError) as error:
-        load_surrogate(reference)
-    assert message in str(error.value)

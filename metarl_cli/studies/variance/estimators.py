@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from metarl_cli.config import RunConfig
-from metarl_cli.errors import RunFailedError
-from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.errors import RunFailedError, unknown_name
+from metarl_cli.estimators.own import find_estimator
 from metarl_cli.params import flatten
 from metarl_cli.studies.variance.statistics import Array
 from metarl_cli.training.build import build
@@ -44,6 +44,7 @@ __all__ = [
     "Resampled",
     "build_bench",
     "draw_batches",
+    "measured",
     "resample",
     "shares_carrier",
 ]
@@ -72,7 +73,8 @@ class Measured:
     @property
     def adaptation(self) -> tuple[str, ...]:
         """What decides its inner steps on-policy: estimators that agree in it have the same θ′ on the same data."""
-        if "rewards" not in ESTIMATORS[self.inner].needs:
+        own = ":" in self.inner  # whose gradient nobody knows
+        if not own and "rewards" not in find_estimator(self.inner).needs:
             return ("advantages",)
         return (self.inner, self.rewards, self.control_variate)
 
@@ -115,6 +117,21 @@ released code, whose inner steps are several times longer; without it they are a
 `training.step_lengths`. `steps`: with the exact sum over pairs. A number: λ between LVC (0) and Loaded DiCE (1).
 `term`: what an exploration term adds to the meta-gradient of `reinforce`."""
 
+
+def measured(name: str) -> Measured:
+    """The entry of `MEASURED`, or one for a function of the user's own; a control variate that it reads is linear.
+
+    Raises:
+        UserError: if there is no such estimator.
+    """
+    if ":" not in name:
+        if name not in MEASURED:
+            raise unknown_name("meta-gradient estimator", name, MEASURED)
+        return MEASURED[name]
+    reads_variate = "control_variate" in find_estimator(name).needs
+    return Measured(inner=name, control_variate="linear" if reads_variate else "none")
+
+
 CARRIER = "lvc"
 """The inner estimator of the training that is watched: LVC-VPG."""
 
@@ -155,7 +172,7 @@ class Resampled:
 
 def shares_carrier(name: str) -> bool:
     """Whether an estimator is measured on the carrier's own batches."""
-    return MEASURED[name].adaptation == MEASURED[CARRIER].adaptation
+    return measured(name).adaptation == measured(CARRIER).adaptation
 
 
 def build_bench(config: RunConfig, names: Sequence[str], *, threads: int = 1) -> tuple[Bench, TrainState]:
@@ -168,17 +185,17 @@ def build_bench(config: RunConfig, names: Sequence[str], *, threads: int = 1) ->
         UserError: for an environment that does not exist, or parts that do not go together.
     """
     carrier, fresh = build(config, threads=threads)
-    learned = "meta" if "meta" in {MEASURED[name].control_variate for name in names} else "none"
+    learned = "meta" if "meta" in {measured(name).control_variate for name in names} else "none"
     processing = replace(carrier.processing, control_variate=CONTROL_VARIATES[learned])
     carrier = replace(carrier, processing=processing)
-    built = {name: build(MEASURED[name].configured(config), threads=threads)[0] for name in names}
+    built = {name: build(measured(name).configured(config), threads=threads)[0] for name in names}
     trainers = {name: replace(_alone(trainer, name), workers=carrier.workers) for name, trainer in built.items()}
     state = carrier.init(fresh.theta)
     return Bench(carrier, MappingProxyType(trainers)), state
 
 
 def _alone(trainer: Trainer, name: str) -> Trainer:
-    if MEASURED[name].exploration == "none":
+    if measured(name).exploration == "none":
         return trainer
     nothing = Objective(value=lambda stage, round_: torch.zeros(()))
     return replace(trainer, parts=replace(trainer.parts, objective=nothing))
@@ -187,10 +204,10 @@ def _alone(trainer: Trainer, name: str) -> Trainer:
 def draw_batches(bench: Bench, state: TrainState, number: int) -> Batches:
     """One round of the tasks that the next iteration trains on, for each adaptation; the carrier's is the first."""
     tasks, stream = bench.carrier.draw_tasks(state.iteration), (STREAM, state.iteration, number)
-    batches: Batches = {MEASURED[CARRIER].adaptation: bench.carrier.sample(state, tasks, *stream)}
+    batches: Batches = {measured(CARRIER).adaptation: bench.carrier.sample(state, tasks, *stream)}
     for name, trainer in bench.trainers.items():
-        if MEASURED[name].adaptation not in batches:
-            batches[MEASURED[name].adaptation] = trainer.sample(state, tasks, *stream)
+        if measured(name).adaptation not in batches:
+            batches[measured(name).adaptation] = trainer.sample(state, tasks, *stream)
     return batches
 
 
@@ -205,9 +222,9 @@ def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
     returns = []
     for number in range(rounds):
         batches = draw_batches(bench, state, number)
-        returns.append([_mean_return(stage) for stage in batches[MEASURED[CARRIER].adaptation]])
+        returns.append([_mean_return(stage) for stage in batches[measured(CARRIER).adaptation]])
         for name, trainer in bench.trainers.items():
-            batch = batches[MEASURED[name].adaptation]
+            batch = batches[measured(name).adaptation]
             data = trainer.task_data(state, batch)
             gradients[name].append(flatten(trainer.meta_gradient(state.theta, data)).double().numpy())
             inner[name].append(InnerLoop(*mean_step(batch), _explained(name, batch)))
@@ -225,7 +242,7 @@ def _mean_return(stage: Round) -> float:
 
 
 def _explained(name: str, batch: Sequence[Round]) -> float:
-    if MEASURED[name].control_variate == "none":
+    if measured(name).control_variate == "none":
         return float("nan")
     stages = prediction_quality(batch)
     return fmean(stage.explained_variance for stage in stages)

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from metarl_cli.estimators.own import pinned
 from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.papers.settings import run_config
 from metarl_cli.references import directory_name
@@ -98,7 +99,7 @@ def settings_for(
     at = checkpoints or size.checkpoints
     return VarianceSettings(
         config=replace(base, label="carrier", seed=seed, iterations=max(*at, 1), sampling=sampling),
-        estimators=estimators or tuple(every),
+        estimators=tuple(pinned(name) for name in estimators or every),
         rounds=size.rounds if rounds is None else rounds,
         checkpoints=at,
     )

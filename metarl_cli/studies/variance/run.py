@@ -16,18 +16,18 @@ import pandas as pd
 import torch
 
 from metarl_cli.config import RunConfig
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError
 from metarl_cli.reporting.frames import read_table, require, write_table
 from metarl_cli.runs import checkpoints
 from metarl_cli.runs import directory as runs
 from metarl_cli.store import write_whole
 from metarl_cli.studies.variance.estimators import (
-    MEASURED,
     REFERENCE,
     Bench,
     InnerLoop,
     Resampled,
     build_bench,
+    measured,
     resample,
     shares_carrier,
 )
@@ -55,8 +55,7 @@ class VarianceSettings:
 
     def __post_init__(self) -> None:
         for name in self.estimators:
-            if name not in MEASURED:
-                raise unknown_name("meta-gradient estimator", name, MEASURED)
+            measured(name)
         if self.rounds < 3:
             raise UserError(f"{self.rounds} rounds: the variance and its jackknife need at least 3.")
         if not self.checkpoints or list(self.checkpoints) != sorted(set(self.checkpoints)) or self.checkpoints[0] < 0:
@@ -106,11 +105,11 @@ def measure(
                 state = _train(directory, bench, settings.config, state)
             if should_stop():
                 break
-            measured = _rows(resample(bench, state, settings.rounds), state, settings)
-            rows = pd.concat([table, measured]) if len(table) else measured
+            fresh_rows = _rows(resample(bench, state, settings.rounds), state, settings)
+            rows = pd.concat([table, fresh_rows]) if len(table) else fresh_rows
             write_table(rows.sort_values("iteration", kind="stable"), directory / TABLE)
             table = _read(directory)  # a resumed measurement begins with these digits
-            on_checkpoint(measured)
+            on_checkpoint(fresh_rows)
     return table
 
 

@@ -1,0 +1,130 @@
+"""What decides whether to use an inner estimator, beside estimators that are known: `metarl audit`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from metarl_cli.estimators import Estimator
+from metarl_cli.estimators.own import find_estimator, pinned
+from metarl_cli.exact.bias import exact_rows, one_action_dimension
+from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, tabular_sample
+from metarl_cli.exact.oracles import gradient_of
+from metarl_cli.exact.problem import Problem
+from metarl_cli.studies.variance.estimators import build_bench, resample
+from metarl_cli.studies.variance.figures import settings_for
+from metarl_cli.studies.variance.statistics import spread
+from metarl_cli.types import Sample, Surrogate
+
+__all__ = ["REFERENCES", "audit"]
+
+Row: TypeAlias = dict[str, object]
+
+REFERENCES = ("lvc", "dice", "taypo2")
+
+_STEP = 1e-5  # of the central differences: truncation and rounding both at about 1e-10
+_REPEATS = 20
+_BATCH = (20, 100)
+
+
+def audit(name: str, problem: Problem, environment: str, *, rounds: int) -> list[Row]:
+    """One row for the estimator and one for each of `REFERENCES`.
+
+    `bias` is ‖E[X] − truth‖ / ‖truth‖ and `variance` E‖X − E[X]‖² of gradient (g) and Hessian (H), on- and off-policy,
+    see `exact_rows`; `differences` how far autograd is from central differences; `cost` the CPU time of a gradient with
+    its graph and of a product with the Hessian, as a multiple of LVC's; `signal_to_noise` that of a meta-gradient
+    before training at the size of profile smoke, see `variance.statistics`.
+
+    Args:
+        name: of an estimator, or a reference to a function.
+        problem: the MDP of the exact columns.
+        environment: the task distribution of the last column.
+        rounds: how often its batch is drawn.
+
+    Raises:
+        UserError: for names that do not exist, or a function that is no estimator.
+        RunFailedError: if it fails on the environment's batches.
+    """
+    names = list(dict.fromkeys((pinned(name), *REFERENCES)))
+    signals = _signals(names, environment, rounds)
+    costs = _costs([find_estimator(each) for each in names])
+    reference = costs[names.index("lvc")]
+    return [
+        {
+            "estimator": each.partition("@")[0],
+            **_exact(each, problem),
+            "differences": _disagreement(find_estimator(each), problem),
+            "cost": cost / reference,
+            "signal_to_noise": signal,
+        }
+        for each, cost, signal in zip(names, costs, signals, strict=True)
+    ]
+
+
+def _exact(name: str, problem: Problem) -> Row:
+    """Bias and variance, of gradient (g) and Hessian (H); empty where its pairs of trajectories are too many."""
+    return {
+        f"{what} {'gH'[int(str(row['order'])) - 1]} {row['policy']}": row[column]
+        for row in exact_rows(problem, [name])
+        for what, column in (("bias", "bias_relative_frobenius"), ("variance", "variance"))
+    }
+
+
+def _disagreement(estimator: Estimator, problem: Problem) -> float:
+    """Along a direction d of logp, off-policy: the larger of |D_d J − ∇J·d| / |∇J·d| and ‖D_d ∇J − ∇²J d‖ / ‖∇²J d‖."""
+    surrogate, (logp, sample) = one_action_dimension(estimator), _enumerated(problem)
+    direction = torch.cos(torch.arange(logp.numel(), dtype=logp.dtype)).reshape(logp.shape)
+
+    def first(at: Tensor) -> Tensor:
+        return gradient_of(lambda x: surrogate(x, sample), at)
+
+    product: Tensor = torch.func.vjp(first, logp)[1](direction)[0]
+    above, below = logp + _STEP * direction, logp - _STEP * direction
+    slope = (surrogate(above, sample) - surrogate(below, sample)) / (2 * _STEP)
+    change = (first(above) - first(below)) / (2 * _STEP)
+    expected = (first(logp) * direction).sum()
+    errors = ((slope - expected).abs() / expected.abs(), (change - product).norm() / product.norm().clamp(min=_STEP))
+    return max(error.item() for error in errors)
+
+
+def _enumerated(problem: Problem) -> tuple[Tensor, Sample]:
+    """All trajectories as one batch: log π_θ, moved off what sampled them by a little, and the sample."""
+    states, actions = enumerate_trajectories(problem.mdp)
+    behaviour_logp = action_logp(problem.policy_logits, states, actions)
+    shift = 0.1 * torch.sin(1.0 + torch.arange(states.numel(), dtype=behaviour_logp.dtype)).reshape(states.shape)
+    return behaviour_logp + shift, tabular_sample(problem.mdp, states, actions, behaviour_logp, problem.baseline)
+
+
+def _costs(estimators: Sequence[Estimator]) -> list[float]:
+    """Median CPU seconds of ∇J with its graph and of one product with ∇²J, the estimators in turns."""
+    data = -torch.linspace(0.5, 1.5, math.prod(_BATCH)).reshape(_BATCH)
+    sample = Sample(
+        behaviour_logp=data,
+        rewards=data,
+        advantages=data,
+        control_variate=data,
+        mask=torch.ones_like(data),
+    )
+    rounds = [[_seconds(one_action_dimension(each), data, sample) for each in estimators] for _ in range(_REPEATS)]
+    return [median(times) for times in zip(*rounds, strict=True)]
+
+
+def _seconds(surrogate: Surrogate, data: Tensor, sample: Sample) -> float:
+    logp, started = data.clone().requires_grad_(), time.process_time()
+    (first,) = torch.autograd.grad(surrogate(logp, sample), logp, create_graph=True)
+    if first.requires_grad:
+        torch.autograd.grad(first.sum(), logp)
+    return time.process_time() - started
+
+
+def _signals(names: Sequence[str], environment: str, rounds: int) -> list[float]:
+    settings = settings_for(environment, profile="smoke", seed=1, estimators=tuple(names), rounds=rounds)
+    bench, state = build_bench(settings.config, settings.estimators)
+    gradients = resample(bench, state, rounds).gradients
+    return [spread(gradients[name]).signal_to_noise for name in names]
