@@ -1,15 +1,20 @@
 """An algorithm is four names and a citation: inner estimator, exploration term, outer objective, optimiser.
 
-Names only: this module imports nothing heavy. `training.build` resolves them.
+Names only: this module imports nothing heavy. `training.build` resolves them. A TOML file is an algorithm too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-__all__ = ["ALGORITHMS", "Algorithm"]
+from metarl_cli.errors import UserError, unknown_name
+
+__all__ = ["ALGORITHMS", "Algorithm", "find_algorithm", "is_file"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,7 @@ class Algorithm:
             those of the estimators that see advantages, so that a comparison is not one of step sizes.
         first_order: the adaptation's Jacobian is taken for the identity.
         magic_box: ratios are those of the policy to itself, one in value, instead of those to what sampled.
+        settings: what else of a run it sets, as `--set` takes it.
     """
 
     title: str
@@ -37,6 +43,7 @@ class Algorithm:
     rewards: str = "controlled"
     first_order: bool = False
     magic_box: bool = False
+    settings: tuple[str, ...] = ()
 
 
 _PROMP, _TMAML = "Rothfuss et al. 2019", "Liu et al. 2019"
@@ -189,3 +196,57 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         ),
     }
 )
+
+
+def find_algorithm(name: str) -> Algorithm:
+    """The algorithm of a name in `ALGORITHMS`, or of a TOML file with the fields of `Algorithm`.
+
+    Needed are inner, outer and optimizer; `[settings]` holds what else of a run it sets, as `"inner.lr" = 0.05`, or by
+    section. Whether the parts exist and go together is for `training.composition` to say.
+
+    Raises:
+        UserError: if there is no such algorithm, or the file cannot be read or has a key or a value of another kind.
+    """
+    if is_file(name):
+        return _read(Path(name))
+    if name not in ALGORITHMS:
+        raise unknown_name("algorithm", name, ALGORITHMS)
+    return ALGORITHMS[name]
+
+
+def is_file(name: str) -> bool:
+    """Whether the name of an algorithm is that of a TOML file."""
+    return name.endswith(".toml")
+
+
+def _read(path: Path) -> Algorithm:
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from None
+    known = {field.name: field for field in fields(Algorithm)}
+    for key in entries:
+        if key not in known:
+            raise unknown_name(f"key in {path}", key, known)
+    entries = {"title": path.stem, "source": path.name, **entries}
+    missing = [name for name, field in known.items() if field.default is MISSING and name not in entries]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}: an algorithm names inner, outer and optimizer.")
+    settings = entries.pop("settings", {})
+    if not isinstance(settings, dict):
+        raise UserError(f'{path}: settings is {settings!r}; expected a table, as in [settings] "inner.lr" = 0.05.')
+    for name, value in entries.items():
+        kind = bool if known[name].default in (True, False) else str
+        if not isinstance(value, kind):
+            raise UserError(f"{path}: {name} is {value!r}; expected {'true or false' if kind is bool else 'a string'}.")
+    return Algorithm(**entries, settings=tuple(_overrides(settings)))
+
+
+def _overrides(table: Mapping[str, Any], section: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _overrides(value, f"{section}{key}.")
+        else:
+            yield f"{section}{key}={','.join(map(str, value)) if isinstance(value, list) else value}"

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.algorithms import ALGORITHMS, is_file
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.store import write_whole
 
@@ -141,7 +141,7 @@ class RunConfig:
     outer: OuterConfig = field(default_factory=OuterConfig)
 
     def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS:
+        if self.algorithm not in ALGORITHMS and not is_file(self.algorithm):
             raise unknown_name("algorithm", self.algorithm, ALGORITHMS)
 
 

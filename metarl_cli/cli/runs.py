@@ -19,7 +19,9 @@ __all__ = ["evaluate", "render", "train"]
 
 
 def train(
-    algo: Annotated[str | None, typer.Option(help="Algorithm; see `metarl list algorithms`. Default: promp.")] = None,
+    algo: Annotated[
+        str | None, typer.Option(help="Algorithm; see `metarl list algorithms`; or a TOML file. Default: promp.")
+    ] = None,
     env: Annotated[
         str | None,
         typer.Option(help="One of `metarl list envs`, or your MODULE:NAME. Default: HalfCheetahFwdBack."),

@@ -10,13 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 
-from metarl_cli.algorithms import ALGORITHMS
-from metarl_cli.config import EnvironmentConfig, InnerConfig, OuterConfig, PolicyConfig, RunConfig, SamplingConfig
+from metarl_cli.algorithms import find_algorithm
+from metarl_cli.config import (
+    EnvironmentConfig,
+    InnerConfig,
+    OuterConfig,
+    PolicyConfig,
+    RunConfig,
+    SamplingConfig,
+    with_overrides,
+)
 from metarl_cli.envs.own import horizon_of
 from metarl_cli.envs.registry import find_environment
-from metarl_cli.errors import unknown_name
 from metarl_cli.papers.sizes import size
 from metarl_cli.references import is_reference
 
@@ -67,17 +75,16 @@ OWN = EnvironmentSettings()
 
 
 def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
-    """The settings of an algorithm on an environment, at the size of a profile.
+    """The settings of an algorithm, by name or TOML file, on an environment, at the size of a profile.
 
     Raises:
         UserError: for a name that does not exist, with the nearest match.
     """
-    if algorithm not in ALGORITHMS:
-        raise unknown_name("algorithm", algorithm, ALGORITHMS)
+    named = find_algorithm(algorithm)
     settings = OWN if is_reference(environment) else TRAINING[find_environment(environment).name]
-    named, scale = ALGORITHMS[algorithm], size(environment, profile)
-    base = RunConfig(algorithm=algorithm, profile=profile, iterations=scale.iterations)
-    return replace(
+    scale = size(environment, profile)
+    base = RunConfig(algorithm=Path(algorithm).name, profile=profile, iterations=scale.iterations)
+    config = replace(
         base,
         environment=EnvironmentConfig(name=environment),
         sampling=SamplingConfig(
@@ -104,3 +111,4 @@ def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
             kl_target=settings.kl_target if named.outer == "clipped" else 0.0,
         ),
     )
+    return with_overrides(config, named.settings)

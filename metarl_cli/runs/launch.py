@@ -155,7 +155,8 @@ def _chosen(request: RunRequest) -> RunConfig:
 
 
 def _choices(request: RunRequest) -> dict[str, str]:
-    given = {"algorithm": request.algorithm, "environment.name": request.environment, "profile": request.profile}
+    algorithm = request.algorithm and Path(request.algorithm).name  # of a file, as the settings have it
+    given = {"algorithm": algorithm, "environment.name": request.environment, "profile": request.profile}
     return {key: value for key, value in given.items() if value is not None}
 
 
