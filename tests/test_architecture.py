@@ -103,12 +103,9 @@ def test_the_mathematics_imports_nothing_of_ours_but_its_vocabulary():
 LAYERS = (
     (
         "metarl_cli",
-        *(
-            f"metarl_cli.{name}"
-            for name in ("encoding", "errors", "types", "seeding", "algorithms", "profiles", "stopping", "store")
-        ),
+        *(f"metarl_cli.{name}" for name in ("encoding", "errors", "types", "seeding", "profiles", "stopping", "store")),
     ),
-    ("metarl_cli.references",),
+    ("metarl_cli.references", "metarl_cli.algorithms"),
     (
         *(
             f"metarl_cli.{name}"
