@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.errors import unknown_name
@@ -14,13 +14,20 @@ from metarl_cli.papers.sizes import SIZES
 from metarl_cli.profiles import PURPOSES
 from metarl_cli.store import PUBLISHED
 
-__all__ = ["LISTINGS", "listing"]
+__all__ = ["LISTINGS", "Listing", "listing"]
 
 Rows: TypeAlias = list[dict[str, object]]
 
 
-def _algorithms() -> Rows:
-    return [
+class Listing(NamedTuple):
+    """What is printed, and what of the published results could not be read for it."""
+
+    rows: Rows
+    damage: tuple[str, ...] = ()
+
+
+def _algorithms() -> Listing:
+    rows: Rows = [
         {
             "name": name,
             "title": a.title,
@@ -32,12 +39,13 @@ def _algorithms() -> Rows:
         }
         for name, a in ALGORITHMS.items()
     ]
+    return Listing(rows)
 
 
-def _environments() -> Rows:
+def _environments() -> Listing:
     from metarl_cli.envs.registry import ENVIRONMENTS
 
-    return [
+    rows: Rows = [
         {
             "name": name,
             "observations": e.observation_size,
@@ -49,12 +57,13 @@ def _environments() -> Rows:
         }
         for name, e in ENVIRONMENTS.items()
     ]
+    return Listing(rows)
 
 
-def _estimators() -> Rows:
+def _estimators() -> Listing:
     from metarl_cli.estimators import ESTIMATORS
 
-    return [
+    rows: Rows = [
         {
             "name": name,
             "surrogate": e.equation,
@@ -65,29 +74,34 @@ def _estimators() -> Rows:
         }
         for name, e in ESTIMATORS.items()
     ]
+    return Listing(rows)
 
 
-def _figures() -> Rows:
-    return [{"name": name, "paper": f.paper, "title": f.title} for name, f in FIGURES.items()]
+def _figures() -> Listing:
+    rows: Rows = [{"name": name, "paper": f.paper, "title": f.title} for name, f in FIGURES.items()]
+    return Listing(rows)
 
 
-def _claims() -> Rows:
+def _claims() -> Listing:
     """The claims of the papers, with the verdicts of the published results."""
-    from metarl_cli.reporting.claims import judge_all
-    from metarl_cli.reporting.wording import claim_row
-    from metarl_cli.studies.exact_claims import exact_number
+    from metarl_cli.claims.judge import judge_all
+    from metarl_cli.claims.wording import claim_row
+    from metarl_cli.results import Results
 
-    return [claim_row(judgement) for judgement in judge_all(PUBLISHED, exact_number)]
+    results = Results(PUBLISHED)
+    rows = [claim_row(judgement) for judgement in judge_all(results)]
+    return Listing(rows, tuple(results.damage.values()))
 
 
-def _profiles() -> Rows:
-    return [
+def _profiles() -> Listing:
+    rows: Rows = [
         {"name": name, "for": purpose, "sizes": {env: asdict(sizes[name]) for env, sizes in SIZES.items()}}
         for name, purpose in PURPOSES.items()
     ]
+    return Listing(rows)
 
 
-LISTINGS: Mapping[str, Callable[[], Rows]] = MappingProxyType(
+LISTINGS: Mapping[str, Callable[[], Listing]] = MappingProxyType(
     {
         "algorithms": _algorithms,
         "claims": _claims,
@@ -107,8 +121,8 @@ BRIEF: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Where rows have more columns than a terminal: the ones that it shows."""
 
 
-def listing(what: str, *, brief: bool = False) -> Rows:
-    """The rows of one registry.
+def listing(what: str, *, brief: bool = False) -> Listing:
+    """One registry.
 
     Args:
         what: a key of `LISTINGS`.
@@ -119,7 +133,7 @@ def listing(what: str, *, brief: bool = False) -> Rows:
     """
     if what not in LISTINGS:
         raise unknown_name("list", what, LISTINGS)
-    rows = LISTINGS[what]()
+    rows, damage = LISTINGS[what]()
     if brief and what in BRIEF:
-        return [{name: "–" if row[name] is None else row[name] for name in BRIEF[what]} for row in rows]
-    return rows
+        rows = [{name: "–" if row[name] is None else row[name] for name in BRIEF[what]} for row in rows]
+    return Listing(rows, damage)

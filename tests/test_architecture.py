@@ -17,12 +17,13 @@ import metarl_cli
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.papers.settings import TRAINING
 from metarl_cli.papers.sizes import SIZES
 from metarl_cli.profiles import PROFILES
-from metarl_cli.reporting.draw import PLOTS
+from metarl_cli.schema import TABLES
 from metarl_cli.training.build import OBJECTIVES, OPTIMIZERS
 from metarl_cli.training.composition import OBJECTIVE_NAMES, OPTIMIZER_NAMES, PER_ACTION_FORM, check_composition
 from metarl_cli.training.exploration import EXPLORATIONS
@@ -81,7 +82,7 @@ def calls(tree: ast.AST) -> list[ast.Call]:
         ("gymnasium", ("training/rollouts.py", "envs/")),
         ("mujoco", ("training/rollouts.py", "envs/")),
         ("typer", ("cli/",)),
-        ("matplotlib", ("reporting/plots/",)),
+        ("matplotlib", ("figures/plots/",)),
     ],
 )
 def test_a_library_stays_in_its_place(library, allowed):
@@ -92,7 +93,7 @@ def test_a_library_stays_in_its_place(library, allowed):
 
 def test_the_mathematics_imports_nothing_of_ours_but_its_vocabulary():
     pages = {inspect.getmodule(inspect.unwrap(e.surrogate)).__name__ for e in ESTIMATORS.values()}
-    pages |= {"metarl_cli.estimators.ratios", "metarl_cli.training.returns", "metarl_cli.reporting.statistics"}
+    pages |= {"metarl_cli.estimators.ratios", "metarl_cli.training.returns", "metarl_cli.claims.statistics"}
     sources = {name for name, module in MODULES.items() if module in pages}
     assert len(sources) == len(pages) > 5
     for source in sources:
@@ -109,12 +110,14 @@ LAYERS = (
     (
         *(
             f"metarl_cli.{name}"
-            for name in ("circumstances", "config", "envs", "estimators", "params", "reporting.statistics")
+            for name in ("circumstances", "config", "envs", "estimators", "params", "schema", "claims.statistics")
         ),
     ),
     ("metarl_cli.exact",),
-    ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal"),
-    ("metarl_cli.reporting",),
+    ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal", "metarl_cli.tables"),
+    ("metarl_cli.results",),
+    ("metarl_cli.claims",),
+    ("metarl_cli.figures",),
     ("metarl_cli.pages",),
     ("metarl_cli.grid",),
     ("metarl_cli.runs",),
@@ -208,7 +211,7 @@ def test_the_runs_of_a_figure_can_be_made_and_have_a_place_each(name, profile):
 def test_a_figure_names_only_what_exists(name):
     figure = FIGURES[name]
     assert figure.name == name
-    assert figure.plot in PLOTS
+    assert figure.plot in VIEWS and figure.plot in TABLES
     assert set(figure.environments) <= set(ENVIRONMENTS)
     assert {curve.algorithm for curve in figure.curves} <= set(ALGORITHMS)
     assert len({curve.label for curve in figure.curves}) == len(figure.curves)

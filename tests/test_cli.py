@@ -237,7 +237,7 @@ def test_lists_are_tables_or_json(metarl, what):
     [("algorithms", ALGORITHMS), ("envs", ENVIRONMENTS), ("estimators", ESTIMATORS), ("figures", FIGURES)],
 )
 def test_lists_are_the_registries(what, registry):
-    assert [row["name"] for row in listing(what)] == list(registry)
+    assert [row["name"] for row in listing(what).rows] == list(registry)
 
 
 def test_square_brackets_of_an_equation_are_no_markup(metarl):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -43,19 +43,25 @@ def plot(
 
     Example: metarl plot fig2
     """
+    from metarl_cli.figures.draw import plot as draw
     from metarl_cli.pages.gallery import write_gallery
     from metarl_cli.papers import find_figure
-    from metarl_cli.reporting.draw import plot as draw
-    from metarl_cli.studies.exact_claims import exact_number
 
     if (figure is None) != everything:
         raise typer.BadParameter("one figure, see `metarl list figures`, or --all.", param_hint="[FIGURE]")
+    from metarl_cli.results import Results
+
+    found = Results(results)
     if figure is None:
-        files = write_gallery(results, out, exact_number, profile)
+        from metarl_cli.pages.gallery import write_gallery
+
+        files = write_gallery(found, out, profile)
     else:
-        files = draw(find_figure(figure), results=results, out=out, profile=profile)
+        files = draw(find_figure(figure), found, out=out, profile=profile)
     for path in files:
         print(path)
+    if figure is None:
+        _tell(found.damage.values())
 
 
 def reproduce(
@@ -116,11 +122,13 @@ def report(
 
     Example: metarl report --results results/local
     """
+    from metarl_cli.claims.wording import tally
     from metarl_cli.pages.report import write_report
-    from metarl_cli.reporting.wording import tally
-    from metarl_cli.studies.exact_claims import exact_number
+    from metarl_cli.results import Results
 
-    print(f"{tally(write_report(results, out, exact_number))}. Open {out} in a browser.")
+    found = Results(results)
+    print(f"{tally(write_report(found, out))}. Open {out} in a browser.")
+    _tell(found.damage.values())
 
 
 def list_(
@@ -134,4 +142,14 @@ def list_(
     from metarl_cli.listing import listing
     from metarl_cli.terminal import print_table
 
-    print_table(listing(what, brief=not as_json), as_json=as_json)
+    rows, damage = listing(what, brief=not as_json)
+    print_table(rows, as_json=as_json)
+    _tell(damage)
+
+
+def _tell(damage: Collection[str]) -> None:
+    """What could not be read, if anything: the rest is done, and the command ends as one that did a part."""
+    for reason in damage:
+        print(reason, file=sys.stderr)
+    if damage:
+        raise typer.Exit(PARTIAL)

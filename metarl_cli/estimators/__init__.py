@@ -88,7 +88,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
     {
         "reinforce": Estimator(
             surrogate=reinforce,
-            title="REINFORCE",
+            title="MAML",
             paper="Finn et al. (2017)",
             equation="Σₜ γᵗ log πₜ Aₜ",
             on_policy_hessian="biased",
@@ -98,7 +98,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
         ),
         "lvc": Estimator(
             surrogate=lvc,
-            title="LVC",
+            title="LVC (TayPO-1)",
             paper="Rothfuss et al. (2019)",
             equation="Σₜ γᵗ (ρₜ − 1) Aₜ",
             on_policy_hessian="biased",
@@ -108,7 +108,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
         ),
         "dice": Estimator(
             surrogate=dice,
-            title="DiCE",
+            title="DiCE (step-wise IS)",
             paper="Foerster et al. (2018)",
             equation="Σₜ γᵗ ρ_≤t rₜ",
             on_policy_hessian="exact",
@@ -118,7 +118,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
         ),
         "loaded_dice": Estimator(
             surrogate=loaded_dice,
-            title="Loaded DiCE (λ = 1)",
+            title="Loaded DiCE",
             paper="Farquhar et al. (2019)",
             equation="Σₜ γᵗ (ρ_≤t − ρ_<t) Aₜ",
             on_policy_hessian="exact",
@@ -129,7 +129,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
         ),
         "doubly_robust": Estimator(
             surrogate=doubly_robust,
-            title="Doubly robust",
+            title="doubly robust",
             paper="Tang et al. (2021)",
             equation="V̂ₜ = bₜ + ρₜ (rₜ + γ V̂ₜ₊₁ − bₜ)",
             on_policy_hessian="exact",
@@ -139,7 +139,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
         ),
         "truncated_dr": Estimator(
             surrogate=truncated_dr,
-            title="Truncated doubly robust (ρ̄ = 1)",
+            title="truncated DR",
             paper="Tang et al. (2021)",
             equation="V̂ₜ = bₜ + min(ρₜ, ρ̄) (rₜ + γ V̂ₜ₊₁ − bₜ)",
             on_policy_hessian="exact",

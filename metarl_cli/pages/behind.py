@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-import pandas as pd
-
+from metarl_cli.claims.judge import Finding, Judgement
 from metarl_cli.papers.claim import Comparison
-from metarl_cli.reporting.claims import Finding, Judgement
+from metarl_cli.results import Results
 from metarl_cli.store import runs_directory, table_path
 
 __all__ = ["behind"]
 
 
-def behind(judgement: Judgement, results: Path, load: Callable[[Path], pd.DataFrame]) -> Mapping[str, list[str]]:
+def behind(judgement: Judgement, results: Results) -> Mapping[str, list[str]]:
     """Directories relative to the results, and what of each is behind the claim: runs by name, or a table.
 
     Args:
         judgement: a claim and what was found of it; nothing is behind what is computed or was not run.
-        results: a directory as `store` lays it out.
-        load: reads the runs below a directory.
+        results: by which it was judged.
     """
     claim = judgement.claim
     paths = dict[PurePosixPath, None]()
     for finding in judgement.findings:
         if finding.effect.seeds and claim.reads == "study":
-            paths[PurePosixPath(table_path(results, finding.profile, claim.figure).relative_to(results))] = None
+            paths[PurePosixPath(table_path(Path(), finding.profile, claim.figure))] = None
         elif finding.effect.seeds:
-            paths |= dict.fromkeys(_runs(finding, _compared(judgement, finding), results, load))
+            paths |= dict.fromkeys(_runs(finding, _compared(judgement, finding), results))
     directories = dict[str, list[str]]()
     for path in paths:
         directories.setdefault(path.parent.as_posix(), []).append(path.name)
@@ -41,16 +39,14 @@ def _compared(judgement: Judgement, finding: Finding) -> Comparison:
     return next(part for part in comparisons if finding.effect.label.startswith(part.label))
 
 
-def _runs(
-    finding: Finding, comparison: Comparison, results: Path, load: Callable[[Path], pd.DataFrame]
-) -> list[PurePosixPath]:
+def _runs(finding: Finding, comparison: Comparison, results: Results) -> list[PurePosixPath]:
     """The runs of the comparison's curves and environments with the seeds that went into the finding."""
-    home, paths = runs_directory(results, finding.profile), list[PurePosixPath]()
+    home, paths = PurePosixPath(runs_directory(Path(), finding.profile)), list[PurePosixPath]()
     for measure in (comparison.measure, comparison.against):
         if measure is not None:
-            rows = load(home)
+            rows = results.runs(finding.profile)
             for column, value in measure.where:
                 rows = rows[rows[column] == value]
             names = rows.loc[rows["seed"].isin(finding.effect.seeds), "directory"].unique()
-            paths += [PurePosixPath(home.relative_to(results)) / name for name in names]
+            paths += [home / name for name in names]
     return paths

@@ -1,4 +1,4 @@
-"""Learning curves as data that a page draws: what `reporting.plots.learning` draws, number by number."""
+"""Learning curves as data that a page draws: what `figures.plots.learning` draws, number by number."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
+from metarl_cli.claims.wording import number, steps_text
+from metarl_cli.figures.plots.learning import band, evidence, explanation
+from metarl_cli.figures.plots.style import colour, curve_label
 from metarl_cli.papers import Figure
-from metarl_cli.reporting.plots.learning import band, evidence, explanation
-from metarl_cli.reporting.plots.style import colour, label
-from metarl_cli.reporting.wording import number, steps_text
 
 __all__ = ["Line", "Panel", "explorable"]
 
@@ -55,7 +55,7 @@ def explorable(figure: Figure, frame: pd.DataFrame) -> Mapping[str, Any] | None:
     seen = [name for name in names if name in set(drawn["curve"])]
     return {
         "panels": [_panel(environment, curves, seen) for environment, curves in groups.items()],
-        "names": [{"name": name, "label": label(name), "colour": colour(name)} for name in seen],
+        "names": [{"name": name, "label": curve_label(name), "colour": colour(name)} for name in seen],
         "last": [row for environment, curves in groups.items() for row in _last(environment, curves, seen)],
         "explanation": explanation(drawn),
     }
@@ -87,5 +87,7 @@ def _last(environment: str, curves: pd.DataFrame, names: Sequence[str]) -> list[
         last, (low, high) = line.iloc[-1], band(line)
         interval = f"{number(last['mean'])} [{number(last[low])}, {number(last[high])}]"
         count = len(str(last["seeds"]).split())
-        rows.append((environment, label(name), steps_text(last["env_steps"]), interval, last["profile"], str(count)))
+        rows.append(
+            (environment, curve_label(name), steps_text(last["env_steps"]), interval, last["profile"], str(count))
+        )
     return rows

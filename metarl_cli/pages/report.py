@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import struct
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -18,20 +17,8 @@ from types import MappingProxyType
 import pandas as pd
 
 from metarl_cli import __version__
-from metarl_cli.pages.behind import behind
-from metarl_cli.pages.curves import explorable
-from metarl_cli.pages.rendering import render
-from metarl_cli.pages.shown import Shown, conclusions, plot_command, shown
-from metarl_cli.pages.worth import MEANINGS, Worth, worth
-from metarl_cli.papers import FIGURES, PAPERS, REPORTED, Figure
-from metarl_cli.reporting.claims import Judgement, Verdict, judge_all
-from metarl_cli.reporting.draw import PLOTS
-from metarl_cli.reporting.frames import load_runs
-from metarl_cli.reporting.plots.picture import png
-from metarl_cli.reporting.plots.style import label
-from metarl_cli.reporting.provenance import fingerprint, run_rows, table_rows
-from metarl_cli.reporting.tables import beside_the_paper, cells, explanation
-from metarl_cli.reporting.wording import (
+from metarl_cli.claims.judge import Judgement, Verdict, judge_all
+from metarl_cli.claims.wording import (
     counts_text,
     evidence_text,
     finding_evidence,
@@ -40,6 +27,18 @@ from metarl_cli.reporting.wording import (
     scope_text,
     statistic_text,
 )
+from metarl_cli.figures.plots.picture import png
+from metarl_cli.figures.plots.style import curve_label
+from metarl_cli.figures.provenance import fingerprint, run_rows, table_rows
+from metarl_cli.figures.tables import beside_the_paper, cells, explanation
+from metarl_cli.figures.views import VIEWS
+from metarl_cli.pages.behind import behind
+from metarl_cli.pages.curves import explorable
+from metarl_cli.pages.rendering import render
+from metarl_cli.pages.shown import Shown, conclusions, plot_command, shown
+from metarl_cli.pages.worth import MEANINGS, Worth, worth
+from metarl_cli.papers import FIGURES, PAPERS, REPORTED, Figure
+from metarl_cli.results import Results
 
 __all__ = ["write_report"]
 
@@ -72,25 +71,21 @@ class Entry:
     picture: Picture | None = None
     tables: Sequence[tuple[str, str]] = ()
     beside: pd.DataFrame | None = None
+    damage: str = ""
 
 
-def write_report(results: Path, out: Path, exact: Callable[[str], float]) -> list[Judgement]:
+def write_report(results: Results, out: Path) -> list[Judgement]:
     """Write the page and return the judgements that it shows.
 
     Args:
-        results: a directory as `store` lays it out.
+        results: where; what is damaged there is said where it is missing, and stands in `results.damage`.
         out: the HTML file.
-        exact: the number behind the name of an exact check.
-
-    Raises:
-        UserError: if a table or a run is damaged.
     """
-    load = cache(load_runs)  # twelve figures and all claims show the same runs
-    judgements = judge_all(results, exact, load)
+    judgements = judge_all(results)
     content = {
         "judgements": judgements,
-        "behind": {judgement.claim.name: behind(judgement, results, load) for judgement in judgements},
-        "entries": [_entry(figure, results, judgements, load) for figure in FIGURES.values()],
+        "behind": {judgement.claim.name: behind(judgement, results) for judgement in judgements},
+        "entries": [_entry(figure, results, judgements) for figure in FIGURES.values()],
         "provenance": {
             "Training runs, by profile, curve and environment": run_rows(results),
             "Tables of studies": table_rows(results),
@@ -101,11 +96,11 @@ def write_report(results: Path, out: Path, exact: Callable[[str], float]) -> lis
     return judgements
 
 
-def _entry(
-    figure: Figure, results: Path, judgements: Sequence[Judgement], load: Callable[[Path], pd.DataFrame]
-) -> Entry:
-    what = shown(figure, results, None, load)
-    command, concluded = plot_command(figure, results, None), conclusions(figure, judgements)
+def _entry(figure: Figure, results: Results, judgements: Sequence[Judgement]) -> Entry:
+    what = shown(figure, results, None)
+    command, concluded = plot_command(figure, results.directory, None), conclusions(figure, judgements)
+    if isinstance(what, str):
+        return Entry(figure, None, command, concluded, damage=what)
     if what is None:
         return Entry(figure, None, command, concluded)
     frame = what.content.frame
@@ -118,13 +113,13 @@ def _entry(
         concluded,
         curves=curves,
         picture=None if curves else _picture(figure, frame),
-        tables=[(path.relative_to(results).as_posix(), fingerprint(path)) for path in paths],
+        tables=[(path.relative_to(results.directory).as_posix(), fingerprint(path)) for path in paths],
         beside=beside_the_paper(figure, frame) if figure.name in REPORTED else None,
     )
 
 
 def _picture(figure: Figure, frame: pd.DataFrame) -> Picture:
-    image = png(PLOTS[figure.plot](figure, frame))
+    image = png(VIEWS[figure.plot].draw(figure, frame))
     width, height = struct.unpack(">II", image[16:24])  # where a PNG's first chunk has them
     return Picture(b64encode(image).decode("ascii"), width, height)
 
@@ -132,7 +127,7 @@ def _picture(figure: Figure, frame: pd.DataFrame) -> Picture:
 def _vocabulary() -> Mapping[str, object]:
     """What the template names: enumerations, registries, and the words for numbers."""
     numbers = (counts_text, evidence_text, finding_evidence, interval_text, range_text, scope_text, statistic_text)
-    words = (*numbers, cells, explanation, label, worth)
+    words = (*numbers, cells, explanation, curve_label, worth)
     names = {"Verdict": Verdict, "Worth": Worth, "MEANINGS": MEANINGS, "SYMBOLS": SYMBOLS, "PAPERS": PAPERS}
     return {word.__name__: word for word in words} | names | {"version": __version__}
 

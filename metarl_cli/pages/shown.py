@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from metarl_cli.claims.judge import Judgement
+from metarl_cli.claims.wording import conclusion_text
+from metarl_cli.errors import UserError
+from metarl_cli.figures.draw import Content, NoResultsError, content_of
+from metarl_cli.figures.effort import effort, ranges
 from metarl_cli.papers import Figure
-from metarl_cli.reporting.claims import Judgement
-from metarl_cli.reporting.draw import Content, NoResultsError, content_of
-from metarl_cli.reporting.effort import effort, ranges
-from metarl_cli.reporting.wording import conclusion_text
+from metarl_cli.results import Results
 from metarl_cli.store import PUBLISHED
 
 __all__ = ["Shown", "conclusions", "plot_command", "shown"]
@@ -28,18 +30,19 @@ class Shown:
     effort: tuple[str, ...]
 
 
-def shown(figure: Figure, results: Path, profile: str | None, load: Callable[[Path], pd.DataFrame]) -> Shown | None:
+def shown(figure: Figure, results: Results, profile: str | None) -> Shown | str | None:
     """What a figure can show of the results, as `draw.content_of` chooses; None where there are none.
 
-    Raises:
-        UserError: if they are damaged.
+    Where they are damaged, the reason: what is wrong with one figure costs the others nothing.
     """
     try:
-        content = content_of(figure, results=results, profile=profile, load=load)
+        content = content_of(figure, results, profile)
     except NoResultsError:
         return None
+    except UserError as error:
+        return str(error)
     profiles = dict.fromkeys(path.parent.parent.name for path in content.tables)
-    return Shown(content, ", ".join(profiles), _seeds(content.frame), tuple(effort(figure, content, results, load)))
+    return Shown(content, ", ".join(profiles), _seeds(content.frame), tuple(effort(figure, content, results)))
 
 
 def plot_command(figure: Figure, results: Path, profile: str | None) -> str:

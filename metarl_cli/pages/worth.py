@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from metarl_cli.reporting.claims import DECIDED, Judgement, Verdict
+from metarl_cli.claims.judge import DECIDED, Judgement, Verdict
 
 __all__ = ["MEANINGS", "Worth", "worth"]
 

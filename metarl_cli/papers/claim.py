@@ -1,6 +1,6 @@
 """What a claim of a paper is, as data: the numbers it speaks of, and where they must lie.
 
-Its entries: one module per paper. `reporting.claims` judges them; no verdict is written by hand.
+Its entries: one module per paper. `claims.judge` judges them; no verdict is written by hand.
 
 A claim is the conjunction of its comparisons. A difference or ratio pairs two curves or estimators seed by seed: one
 seed gives all of them the same tasks, initial weights and, in the studies, the same data.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import RunConfig, with_overrides
 from metarl_cli.papers.settings import run_config
 from metarl_cli.papers.sizes import seeds
@@ -25,14 +26,21 @@ class Curve:
     """One line of a figure: an algorithm, and what is changed in it.
 
     Attributes:
-        label: the name in file paths, colours and legends.
+        label: the name in file paths and tables.
         algorithm: one of `ALGORITHMS`.
         overrides: as for `--set`.
+        named: the name in legends; empty for the algorithm's.
     """
 
     label: str
     algorithm: str
     overrides: tuple[str, ...] = ()
+    named: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name in legends."""
+        return self.named or ALGORITHMS[self.algorithm].title
 
 
 RELEASED_REWARDS = ("inner.rewards=released",)
@@ -47,7 +55,7 @@ class Figure:
         name: `<paper>-<figure>`, the name of its files.
         paper: the short name of the paper.
         title: what it shows, one line.
-        plot: the function of `reporting.plots` that draws it.
+        plot: the function of `figures.views` that draws it.
         source: `runs`: drawn from training runs alone; `study`: from the table that a study of that name writes,
             which may use trained runs.
         environments: the panels, in the paper's order.

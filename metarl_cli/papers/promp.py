@@ -39,7 +39,11 @@ FIGURES = (
         plot="promp_fig3",
         source="study",
         environments=("HalfCheetahFwdBack",),
-        curves=(Curve("lvc-vpg", "lvc-vpg"), Curve("dice", "dice"), Curve("dice-released", "dice", RELEASED_REWARDS)),
+        curves=(
+            Curve("lvc-vpg", "lvc-vpg"),
+            Curve("dice", "dice"),
+            Curve("dice-released", "dice", RELEASED_REWARDS, "DiCE, released step"),
+        ),
     ),
     Figure(
         name="promp-fig4",

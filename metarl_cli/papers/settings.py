@@ -23,8 +23,6 @@ from metarl_cli.config import (
     SamplingConfig,
     with_overrides,
 )
-from metarl_cli.envs.own import horizon_of
-from metarl_cli.envs.registry import find_environment
 from metarl_cli.papers.sizes import size
 from metarl_cli.references import is_reference
 
@@ -80,6 +78,9 @@ def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
     Raises:
         UserError: for a name that does not exist, with the nearest match.
     """
+    from metarl_cli.envs.own import horizon_of
+    from metarl_cli.envs.registry import find_environment  # with Gymnasium, which the papers' claims need not load
+
     named = find_algorithm(algorithm)
     settings = OWN if is_reference(environment) else TRAINING[find_environment(environment).name]
     scale = size(environment, profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, Reported, exact
 from metarl_cli.papers.figure import Curve, Figure
 
@@ -11,7 +12,10 @@ __all__ = ["CLAIMS", "FIGURES", "TABLE1", "TABLE2"]
 def _steps(algorithm: str) -> tuple[Curve, ...]:
     """Trained and tested with one, two and three adaptation steps, at horizon 200 with two layers of 100 (App. H)."""
     settings = ("sampling.horizon=200", "policy.hidden=100,100")
-    return tuple(Curve(f"{algorithm}-k{k}", algorithm, (f"inner.steps={k}", *settings)) for k in (1, 2, 3))
+    title = ALGORITHMS[algorithm].title
+    return tuple(
+        Curve(f"{algorithm}-k{k}", algorithm, (f"inner.steps={k}", *settings), f"{title}, K = {k}") for k in (1, 2, 3)
+    )
 
 
 FIGURES = (

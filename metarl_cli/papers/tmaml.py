@@ -30,11 +30,11 @@ FIGURES = (
         environments=("HalfCheetahFwdBack",),
         curves=(
             Curve("tmaml", "tmaml"),
-            Curve("tmaml-per-task", "tmaml", _PER_TASK),
+            Curve("tmaml-per-task", "tmaml", _PER_TASK, "TMAML (per task)"),
             Curve("lvc-vpg", "lvc-vpg"),
             Curve("vpg-maml", "vpg-maml"),
             Curve("dice-vpg", "dice-vpg"),
-            Curve("dice-vpg-released", "dice-vpg", RELEASED_REWARDS),
+            Curve("dice-vpg-released", "dice-vpg", RELEASED_REWARDS, "DiCE-VPG, released step"),
         ),
     ),
     Figure(
@@ -57,11 +57,11 @@ FIGURES = (
         ),
         curves=(
             Curve("tmaml", "tmaml"),
-            Curve("tmaml-per-task", "tmaml", _PER_TASK),
+            Curve("tmaml-per-task", "tmaml", _PER_TASK, "TMAML (per task)"),
             Curve("vpg-maml", "vpg-maml"),
             Curve("lvc-vpg", "lvc-vpg"),
             Curve("dice-vpg", "dice-vpg"),
-            Curve("dice-vpg-released", "dice-vpg", RELEASED_REWARDS),
+            Curve("dice-vpg-released", "dice-vpg", RELEASED_REWARDS, "DiCE-VPG, released step"),
         ),
     ),
     Figure(
@@ -80,11 +80,11 @@ FIGURES = (
         environments=("AntFwdBack", "HumanoidRandDir"),
         curves=(
             Curve("tmaml-ppo", "tmaml-ppo"),
-            Curve("tmaml-ppo-per-task", "tmaml-ppo", _PER_TASK),
+            Curve("tmaml-ppo-per-task", "tmaml-ppo", _PER_TASK, "TMAML-PPO (per task)"),
             Curve("lvc-ppo", "lvc-ppo"),
             Curve("maml-ppo", "maml-ppo"),
             Curve("dice-ppo", "dice-ppo"),
-            Curve("dice-ppo-released", "dice-ppo", RELEASED_REWARDS),
+            Curve("dice-ppo-released", "dice-ppo", RELEASED_REWARDS, "DiCE-PPO, released step"),
         ),
     ),
 )

@@ -15,24 +15,25 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
+from metarl_cli.claims.judge import DECIDED, judge, load_tables
 from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.figures.comparison import compare, detail, summarise
+from metarl_cli.figures.draw import plot
+from metarl_cli.figures.views import VIEWS
 from metarl_cli.grid.cluster import dask_engine
 from metarl_cli.grid.display import Share
 from metarl_cli.grid.jobs import Engine, JobResult, Listener, run_jobs
 from metarl_cli.grid.local import local_engine
 from metarl_cli.papers import CLAIMS, FIGURES, Figure, find_figure
 from metarl_cli.profiles import PROFILES
-from metarl_cli.reporting.claims import DECIDED, judge, load_tables
-from metarl_cli.reporting.comparison import compare, detail, summarise
-from metarl_cli.reporting.draw import PLOTS, plot
-from metarl_cli.reporting.frames import write_table
 from metarl_cli.reproduction.aside import set_aside
 from metarl_cli.reproduction.forecast import forecast
 from metarl_cli.reproduction.plan import Step, plan
 from metarl_cli.reproduction.tables import STUDIES
+from metarl_cli.results import Results
 from metarl_cli.stopping import count_interrupts
-from metarl_cli.store import PUBLISHED, table_path
-from metarl_cli.studies.exact_claims import exact_number
+from metarl_cli.store import PUBLISHED
+from metarl_cli.tables import write_table
 
 __all__ = ["Reproduction", "ReproductionOutcome", "contradictions", "planned", "reproduce"]
 
@@ -111,8 +112,12 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
         advice = f"Stopped with {len(problems)} of {len(over)} jobs to do; the same command goes on from there."
         return ReproductionOutcome(status="stopped", messages=(*map(_kept, kept), advice))
     undone = {result.name for result in over if result.status != "done"}  # an older table of theirs may lie there
-    comparisons, undrawn = _finish([figure for figure in figures if figure.name not in undone], request)
-    against = contradictions(figures, request.results, request.profile, PUBLISHED)
+    ours, published = Results(request.results), Results(PUBLISHED)
+    drawable = [figure for figure in figures if figure.name not in undone]
+    comparisons, undrawn = _finish(drawable, ours, request.profile, published)
+    against = contradictions(figures, ours, request.profile, published)
+    damage = [reason for reason in ours.damage.values() if not any(reason in told for told in undrawn)]
+    home = request.results / request.profile
     return ReproductionOutcome(
         status="partial" if problems or undrawn else "contradicted" if against else "complete",
         rows=tuple(_rows(comparisons)),
@@ -121,12 +126,13 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
             *map(_kept, kept),
             *problems,
             *undrawn,
+            *damage,
             *against,
         ),
     )
 
 
-def contradictions(figures: Sequence[Figure], results: Path, profile: str, published: Path) -> list[str]:
+def contradictions(figures: Sequence[Figure], results: Results, profile: str, published: Results) -> list[str]:
     """The claims of these figures that are decided one way at this profile and the other way in what is published.
 
     As printed they are compared with whatever is published, at a smaller scope with what has the same profile.
@@ -136,11 +142,13 @@ def contradictions(figures: Sequence[Figure], results: Path, profile: str, publi
     here, there = ({key: table for key, table in tables.items() if key[0] == profile} for tables in (ours, theirs))
     found = []
     for claim in (claim for claim in CLAIMS.values() if claim.figure in names):
-        judged, printed, scoped = (judge(claim, tables, exact_number) for tables in (here, theirs, there))
+        judged, printed, scoped = (judge(claim, tables) for tables in (here, theirs, there))
         if {judged.verdict, printed.verdict} == DECIDED:
-            found.append(f"{claim.name} {judged.verdict} here, and {printed.verdict} in {published}.")
+            found.append(f"{claim.name} {judged.verdict} here, and {printed.verdict} in {published.directory}.")
         elif {judged.scoped, scoped.scoped} == DECIDED:
-            found.append(f"{claim.name} {judged.scoped} at {profile} here, and {scoped.scoped} in {published}.")
+            found.append(
+                f"{claim.name} {judged.scoped} at {profile} here, and {scoped.scoped} in {published.directory}."
+            )
     return found
 
 
@@ -188,13 +196,15 @@ def _engine(request: Reproduction) -> AbstractContextManager[Engine]:
     return local_engine(request.jobs or os.cpu_count() or 1, request.results, preload=PRELOAD)
 
 
-def _finish(figures: Sequence[Figure], request: Reproduction) -> tuple[list[pd.DataFrame], list[str]]:
+def _finish(
+    figures: Sequence[Figure], ours: Results, profile: str, published: Results
+) -> tuple[list[pd.DataFrame], list[str]]:
     """The comparison of every figure that could be drawn, and why the others could not."""
     comparisons, undrawn = [], []
     for figure in figures:
         try:
-            _draw(figure, request)
-            comparisons.append(_compare(figure, request))
+            _draw(figure, ours, profile)
+            comparisons.append(_compare(figure, ours, profile, published))
         except Exception as error:  # one that cannot be drawn must not cost the others theirs
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             undrawn.append(f"{figure.name}: {kind}{error}")
@@ -207,16 +217,15 @@ def _rows(comparisons: Sequence[pd.DataFrame]) -> list[dict[str, object]]:
     return summarise(pd.concat(comparisons, ignore_index=True)) if comparisons else []
 
 
-def _draw(figure: Figure, request: Reproduction) -> None:
+def _draw(figure: Figure, results: Results, profile: str) -> None:
     if figure.source == "study" and figure.name not in STUDIES:
         raise UserError("this version has no study for it; only its training was run.")
-    if figure.plot not in PLOTS:
+    if figure.plot not in VIEWS:
         raise UserError("this version cannot draw it; its numbers are complete.")
-    out = request.results / request.profile / FIGURES_FOLDER
-    plot(figure, results=request.results, out=out, profile=request.profile)
+    plot(figure, results, out=results.directory / profile / FIGURES_FOLDER, profile=profile)
 
 
-def _compare(figure: Figure, request: Reproduction) -> pd.DataFrame:
-    rows = compare(figure, results=request.results, profile=request.profile, published=PUBLISHED)
-    write_table(rows, table_path(request.results, request.profile, figure.name).with_name(COMPARISON))
+def _compare(figure: Figure, results: Results, profile: str, published: Results) -> pd.DataFrame:
+    rows = compare(figure, results, profile=profile, published=published)
+    write_table(rows, results.table_path(figure, profile).with_name(COMPARISON))
     return rows

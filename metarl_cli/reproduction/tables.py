@@ -19,9 +19,9 @@ import pandas as pd
 
 from metarl_cli.circumstances import circumstances
 from metarl_cli.errors import UserError
+from metarl_cli.figures.curves import curves
 from metarl_cli.papers import Figure
 from metarl_cli.papers.figure import planned_runs
-from metarl_cli.reporting.frames import curves, load_runs, write_table
 from metarl_cli.reproduction.costs import (
     START_SECONDS,
     accuracy_seconds,
@@ -29,8 +29,10 @@ from metarl_cli.reproduction.costs import (
     deviation_seconds,
     testing_seconds,
 )
+from metarl_cli.results import load_runs
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path, write_whole
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
+from metarl_cli.tables import write_table
 
 __all__ = [
     "STUDIES",

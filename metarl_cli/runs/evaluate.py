@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.config import RunConfig, load_config
 from metarl_cli.errors import UserError
-from metarl_cli.reporting.statistics import mean_interval
 from metarl_cli.runs import checkpoints
 from metarl_cli.runs import directory as runs
 from metarl_cli.seeding import numpy_generator

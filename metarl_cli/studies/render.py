@@ -16,6 +16,7 @@ from typing import cast
 import numpy as np
 import torch
 
+from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import RunConfig
 from metarl_cli.envs.episodes import OwnWorkers
 from metarl_cli.envs.registry import find_environment
@@ -23,8 +24,7 @@ from metarl_cli.envs.rendering import PositionRecorder, Shoot, camera, is_body
 from metarl_cli.envs.replay import ActionRecorder, Played, pictures
 from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import UserError, unknown_name
-from metarl_cli.references import is_reference
-from metarl_cli.reporting.plots.filmstrip import (
+from metarl_cli.figures.plots.filmstrip import (
     Drawing,
     Film,
     Walk,
@@ -33,7 +33,7 @@ from metarl_cli.reporting.plots.filmstrip import (
     filmstrip,
     save,
 )
-from metarl_cli.reporting.plots.style import label
+from metarl_cli.references import is_reference
 from metarl_cli.runs.evaluate import HELD_OUT, load_run
 from metarl_cli.seeding import numpy_generator
 from metarl_cli.training.build import build
@@ -270,7 +270,7 @@ def _vector(entries: Array, digits: str) -> str:
 def _about(config: RunConfig, state: TrainState) -> str:
     inner, trajectories = config.inner, config.sampling.trajectories
     return (
-        f"{label(config.algorithm)} on {config.environment.name}, profile {config.profile}, seed {config.seed}, "
-        f"iteration {state.iteration}. Held-out tasks; "
+        f"{ALGORITHMS[config.algorithm].title} on {config.environment.name}, profile {config.profile}, "
+        f"seed {config.seed}, iteration {state.iteration}. Held-out tasks; "
         f"adaptation: {inner.steps} step{'s' if inner.steps > 1 else ''} on {trajectories} trajectories each."
     )

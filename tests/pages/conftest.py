@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 from playwright.sync_api import sync_playwright
-from small_report import CURVES, POSTS, exact
+from small_report import CURVES, POSTS
 from synthetic_results import returns_on_new_tasks, write_figure_runs, write_study
 
 from metarl_cli.pages.report import write_report
+from metarl_cli.results import Results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("gpu", "quic", "background-networking", "component-update", "sync", "default-apps", "extensions")
@@ -24,7 +25,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def report(results):
-    write_report(results, results / "out" / "report.html", exact)
+    write_report(Results(results), results / "out" / "report.html")
     return results / "out" / "report.html"
 
 
@@ -34,7 +35,7 @@ def report_with_curves(tmp_path_factory):
     path = tmp_path_factory.mktemp("curves")
     write_figure_runs(path, "promp-fig2", "quick", CURVES)
     write_study(path, "sgmrl-table2", "quick", returns_on_new_tasks("sgmrl-table2", {1: 0.0, 2: 3.0, 4: -1.0}))
-    write_report(path, path / "report.html", exact)
+    write_report(Results(path), path / "report.html")
     return path / "report.html"
 
 

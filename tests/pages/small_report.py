@@ -19,11 +19,6 @@ CURVES = {
 """Of ProMP's Fig. 2."""
 
 
-def exact(check):
-    """Numbers of their own order of magnitude, without computing them."""
-    return 2.5 if check.endswith(("reinforce-hessian", "lvc-hessian", "printed-hessian", "variance")) else 1e-16
-
-
 class Page(HTMLParser):
     """The elements of a page with their attributes, and its text."""
 

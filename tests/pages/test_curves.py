@@ -5,10 +5,10 @@ import json
 import pytest
 from synthetic_results import write_figure_runs
 
+from metarl_cli.figures.draw import content_of
+from metarl_cli.figures.plots.learning import learning_curves
 from metarl_cli.pages.curves import explorable
 from metarl_cli.papers import FIGURES
-from metarl_cli.reporting.draw import content_of
-from metarl_cli.reporting.plots.learning import learning_curves
 
 FIGURE = FIGURES["promp-fig2"]
 

@@ -2,21 +2,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
-from small_report import exact
 from synthetic_results import META, returns_on_new_tasks, write_study
 
-from metarl_cli.errors import UserError
+from metarl_cli.claims.judge import judge_all
+from metarl_cli.claims.wording import conclusion_text, tally, verdict_text
+from metarl_cli.figures.effort import ranges
 from metarl_cli.pages.gallery import write_gallery
 from metarl_cli.papers import FIGURES
-from metarl_cli.reporting.claims import judge_all
-from metarl_cli.reporting.effort import ranges
-from metarl_cli.reporting.wording import conclusion_text, tally, verdict_text
+from metarl_cli.results import Results
 
 
 def test_the_gallery_shows_every_figure_with_its_command(results, tmp_path):
-    files = write_gallery(results, tmp_path, exact)
+    files = write_gallery(Results(results), tmp_path)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert tmp_path / "README.md" == files[-1] and all(path.exists() for path in files)
     assert re.findall(r"^## (\S+):", text, re.MULTILINE) == list(FIGURES)
@@ -29,7 +29,7 @@ def test_the_gallery_shows_every_figure_with_its_command(results, tmp_path):
 
 
 def test_a_figure_says_what_was_run_and_what_to_conclude(results, tmp_path):
-    write_gallery(results, tmp_path, exact)
+    write_gallery(Results(results), tmp_path)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     table1, table2 = (
         text.partition(f"## {name}:")[2].partition("\n## ")[0] for name in ("tmaml-table1", "sgmrl-table2")
@@ -39,7 +39,7 @@ def test_a_figure_says_what_was_run_and_what_to_conclude(results, tmp_path):
         "n = 2, 0.0067 core-hours."
     )
     assert ran in table1
-    (judgement,) = (judgement for judgement in judge_all(results, exact) if judgement.claim.name == "tmaml-table-1")
+    (judgement,) = (judgement for judgement in judge_all(Results(results)) if judgement.claim.name == "tmaml-table-1")
     assert f"- {conclusion_text(judgement)}" in table1
     assert "Left open at 0.00M steps, n = 2 (holds on 1, undecided on 3, not yet run on 4)" in table1
     assert (
@@ -51,7 +51,7 @@ def test_a_figure_says_what_was_run_and_what_to_conclude(results, tmp_path):
 def test_the_seconds_of_a_study_are_said_where_they_are_known(tmp_path):
     path = write_study(tmp_path, "sgmrl-table2", "quick", returns_on_new_tasks("sgmrl-table2", {1: 0.0, 2: 3.0}))
     path.with_name("sgmrl-table2.meta.json").write_text(json.dumps(META | {"cpu_seconds": 7200.0}), encoding="utf-8")
-    write_gallery(tmp_path, tmp_path / "figures", exact)
+    write_gallery(Results(tmp_path), tmp_path / "figures")
     text = (tmp_path / "figures" / "README.md").read_text(encoding="utf-8")
     assert "- `quick`: its study, n = 2, 2 core-hours." in text
 
@@ -64,10 +64,10 @@ def test_seeds_in_a_row_are_a_range(seeds, text):
 
 
 def test_the_gallery_says_what_was_found_of_every_claim(results, tmp_path):
-    write_gallery(results, tmp_path, exact)
+    write_gallery(Results(results), tmp_path)
     claims = (tmp_path / "README.md").read_text(encoding="utf-8").partition("## Claims")[2]
     rows = [line.split(" | ") for line in claims.splitlines() if " | " in line][1:]
-    judgements = judge_all(results, exact)
+    judgements = judge_all(Results(results))
     assert [(row[0][2:], row[1].partition(" (")[0]) for row in rows] == [
         (verdict_text(judgement), judgement.claim.statement.partition(" (")[0]) for judgement in judgements
     ]
@@ -82,7 +82,10 @@ def test_plot_all_makes_the_gallery_and_needs_no_figure(metarl, tmp_path):
         assert refused.code == 2 and "or --all" in refused.err
 
 
-def test_damaged_results_stop_the_gallery(tmp_path):
-    write_study(tmp_path, "sgmrl-table1", "quick", [{"x": 1}]).write_bytes(b"\xff\xfe\x00\n")
-    with pytest.raises(UserError, match="sgmrl-table1"):
-        write_gallery(tmp_path, tmp_path / "figures", exact)
+def test_damaged_results_cost_no_other_figure(metarl, results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    write_study(tmp_path / "results", "sgmrl-table1", "quick", [{"x": 1}]).write_bytes(b"\xff\xfe\x00\n")
+    ended = metarl("plot", "--all", "--results", tmp_path / "results", "--out", tmp_path / "figures")
+    assert ended.code == 3 and "sgmrl-table1.csv" in ended.err
+    assert (tmp_path / "figures" / "tmaml-table1.png").exists()
+    assert "Not drawn: " in (tmp_path / "figures" / "README.md").read_text(encoding="utf-8")

@@ -6,15 +6,16 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-from small_report import POSTS, Page, exact
+from small_report import POSTS, Page
 from synthetic_results import META, write_figure_runs, write_study
 
 import metarl_cli.pages
+from metarl_cli.claims.judge import judge_all
+from metarl_cli.claims.wording import conclusion_text
+from metarl_cli.figures.provenance import run_rows, table_rows
 from metarl_cli.pages.report import LIBRARY, write_report
 from metarl_cli.papers import CLAIMS, FIGURES
-from metarl_cli.reporting.claims import judge_all
-from metarl_cli.reporting.provenance import run_rows, table_rows
-from metarl_cli.reporting.wording import conclusion_text
+from metarl_cli.results import Results
 from metarl_cli.store import table_path
 
 PAGES = Path(metarl_cli.pages.__file__).parent
@@ -115,7 +116,7 @@ def test_every_number_says_where_it_comes_from(results, report):
 
 
 def test_the_same_results_give_the_same_bytes(results, report):
-    write_report(results, results / "again.html", exact)
+    write_report(Results(results), results / "again.html")
     assert (results / "again.html").read_bytes() == report.read_bytes()
 
 
@@ -123,13 +124,13 @@ def test_names_from_files_are_escaped(tmp_path):
     write_figure_runs(tmp_path, "tmaml-table1", "quick", POSTS)
     for path in tmp_path.rglob("meta.json"):
         path.write_text(json.dumps(META | {"git_commit": "<b>"}), encoding="utf-8")
-    write_report(tmp_path, tmp_path / "report.html", exact)
+    write_report(Results(tmp_path), tmp_path / "report.html")
     assert "&lt;b&gt;" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<b>" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_without_any_result_the_page_says_how_to_get_them(tmp_path):
-    write_report(tmp_path / "nowhere", tmp_path / "report.html", exact)
+    write_report(Results(tmp_path / "nowhere"), tmp_path / "report.html")
     text = Page(tmp_path / "report.html").text
     assert "metarl reproduce promp-fig2 runs it." in text and "There are no results yet." in text
 
@@ -140,7 +141,7 @@ def test_a_figure_says_on_the_page_what_was_run_and_what_to_conclude(results, re
     assert f"{ran}n = 2, 0.0067 core-hours." in text
     assert all(
         conclusion_text(judgement).replace("`", "") in text
-        for judgement in judge_all(results, exact)
+        for judgement in judge_all(Results(results))
         if judgement.claim.figure in ("tmaml-table1", "sgmrl-table2")
     )
 
@@ -157,11 +158,12 @@ def test_the_command_says_what_it_found(metarl, tmp_path):
 def test_damaged_results_are_named(metarl, tmp_path):
     path = write_study(tmp_path, "sgmrl-table1", "quick", [{"x": 1}])
     completed = metarl("report", "--results", tmp_path, "--out", tmp_path / "report.html")
-    assert completed.code == 2 and "sgmrl-table1 has no column" in completed.err
+    assert completed.code == 3 and "sgmrl-table1.csv has no column" in completed.err
+    assert "Not drawn: " in (tmp_path / "report.html").read_text(encoding="utf-8")
     path.unlink()
     write_figure_runs(tmp_path, "tmaml-table1", "quick", {"lvc-ppo": {1: (1.0,)}})
     next(tmp_path.rglob("meta.json")).write_text("{", encoding="utf-8")
-    assert "meta.json is not valid JSON" in metarl("report", "--results", tmp_path).err
+    assert "meta.json: Invalid JSON" in metarl("report", "--results", tmp_path).err
 
 
 # Provenance
@@ -172,7 +174,7 @@ def test_runs_that_were_made_differently_are_told_apart(results, tmp_path):
     first = sorted(tmp_path.rglob("lvc-ppo/AntFwdBack/*/meta.json"))[0]
     first.write_text(json.dumps(META | {"git_commit": "fff-dirty"}), encoding="utf-8")
     sorted(tmp_path.rglob("dice-ppo/AntFwdBack/*/meta.json"))[0].unlink()
-    rows = {(row["curve"], row["environment"]): row for row in run_rows(tmp_path)}
+    rows = {(row["curve"], row["environment"]): row for row in run_rows(Results(tmp_path))}
     assert rows["lvc-ppo", "AntFwdBack"]["commit"] == "abcdef123456, fff-dirty"
     assert rows["dice-ppo", "AntFwdBack"]["commit"] == "abcdef123456, not recorded"
     assert rows["lvc-ppo", "HumanoidRandDir"] == {

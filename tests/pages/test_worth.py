@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from metarl_cli.claims.judge import Finding, Judgement, Verdict
+from metarl_cli.claims.measures import Effect
 from metarl_cli.pages.worth import MEANINGS, Worth, worth
 from metarl_cli.papers import CLAIMS
 from metarl_cli.papers.claim import Range
-from metarl_cli.reporting.claims import Finding, Judgement, Verdict
-from metarl_cli.reporting.measures import Effect
 
 EFFECT = Effect("a − b", 1.0, 0.5, 1.5, 0.5, (1, 2, 3))
 

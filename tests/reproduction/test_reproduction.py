@@ -22,7 +22,6 @@ from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, Figure, planned_runs
 from metarl_cli.papers.settings import run_config
 from metarl_cli.profiles import PROFILES
-from metarl_cli.reporting.frames import read_table
 from metarl_cli.reproduction import plan, tables
 from metarl_cli.reproduction import run as reproduce
 from metarl_cli.reproduction.aside import set_aside
@@ -101,7 +100,7 @@ def test_what_is_missing_is_run_once_drawn_and_compared(tiny):
     drawn = LOCAL / "smoke" / "figures"
     assert {path.name for path in drawn.iterdir()} == {"tiny.png", "tiny.pdf"}
     assert [row["what"] for row in outcome.rows] == ["Navigation promp", "Navigation slow"]
-    rows = read_table(table_path(LOCAL, "smoke", "tiny").with_name("comparison.csv"))
+    rows = pd.read_csv(table_path(LOCAL, "smoke", "tiny").with_name("comparison.csv"))
     assert set(rows["verdict"]) == {"not published"}
     assert str(drawn) in outcome.messages[0]
     before = files_below(LOCAL)
@@ -151,7 +150,7 @@ def test_the_comparison_follows_the_published_file(tiny):
     reproduced()
     Path(LOCAL).rename(PUBLISHED)
     path = table_path(PUBLISHED, "smoke", "tiny")
-    table = read_table(path)
+    table = pd.read_csv(path)
     table.assign(mean=table["mean"] + 1, low=table["mean"] + 0.5, high=table["mean"] + 1.5).to_csv(path, index=False)
     assert [row["verdict"] for row in reproduced().rows] == ["outside", "outside"]
 
@@ -409,7 +408,7 @@ def test_a_table_is_current_until_its_settings_or_its_runs_change(study, tmp_pat
     assert not tables.is_current(TINY, "smoke", tmp_path)
     tables.write(TINY, "smoke", tmp_path)
     assert tables.is_current(TINY, "smoke", tmp_path)
-    assert read_table(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
+    assert pd.read_csv(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
     made = json.loads((tmp_path / "smoke" / "tiny" / "tiny.meta.json").read_text())
     assert made["metarl"] == __version__ and set(made["packages"]) == {"torch", "gymnasium", "mujoco", "numpy"}
     assert made["cpu_seconds"] >= 0.0
@@ -430,7 +429,7 @@ def test_a_study_that_dies_leaves_no_table_that_looks_current(study, tmp_path):
         patch.setattr(tables, "STUDIES", {"tiny": broken})
         tables.write(TINY, "smoke", tmp_path)
     assert not tables.is_current(TINY, "smoke", tmp_path)
-    assert read_table(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
+    assert pd.read_csv(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
 
 
 # What a user made
@@ -642,7 +641,7 @@ def test_a_table_from_its_first_run_to_its_drawing(metarl, tmp_path):
     asked = ("reproduce", "sgmrl-table1", "--profile", "smoke", "--results", tmp_path, "--jobs", 2, "--quiet")
     code, out, err = metarl(*asked)
     assert (code, "Navigation sgmrl steps 1" in out) == (0, True), err
-    table = read_table(table_path(tmp_path, "smoke", "sgmrl-table1"))
+    table = pd.read_csv(table_path(tmp_path, "smoke", "sgmrl-table1"))
     assert set(table["curve"]) == {"sgmrl", "vpg-maml", "vpg-emaml"}
     assert table.groupby("curve")["steps"].apply(list).tolist() == [[0, 1]] * 3
     assert set(table["tasks"]) == {4}

@@ -13,7 +13,7 @@ from metarl_cli.envs import rendering
 from metarl_cli.envs.points import PROBLEMS as POINTS
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.envs.vector import make_vec
-from metarl_cli.reporting.plots.filmstrip import Film, Walk, animated_films, animated_walks, filmstrip, save
+from metarl_cli.figures.plots.filmstrip import Film, Walk, animated_films, animated_walks, filmstrip, save
 from metarl_cli.runs.evaluate import evaluate, load_run
 from metarl_cli.runs.launch import RunRequest, launch
 from metarl_cli.studies import render as study

@@ -14,7 +14,6 @@ from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import planned_runs
 from metarl_cli.params import flatten
 from metarl_cli.profiles import PROFILES
-from metarl_cli.reporting.frames import write_table
 from metarl_cli.store import runs_directory
 from metarl_cli.studies.variance import COLUMNS, FIGURE_ESTIMATORS, SIZES, figures, home, settings_for, study
 from metarl_cli.studies.variance import run as variance_run
@@ -28,6 +27,7 @@ from metarl_cli.studies.variance.estimators import (
 )
 from metarl_cli.studies.variance.run import measure
 from metarl_cli.studies.variance.statistics import noise_limits, spread, squared_bias
+from metarl_cli.tables import write_table
 from metarl_cli.training.build import build
 from metarl_cli.training.objectives import Objective
 from metarl_cli.training.returns import discounted_returns

@@ -17,9 +17,9 @@ import torch
 
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import UserError
-from metarl_cli.reporting.frames import read_table, require, write_table
 from metarl_cli.runs import checkpoints
 from metarl_cli.runs import directory as runs
+from metarl_cli.schema import Count, Name, Number, Table
 from metarl_cli.store import write_whole
 from metarl_cli.studies.variance.estimators import (
     REFERENCE,
@@ -32,6 +32,7 @@ from metarl_cli.studies.variance.estimators import (
     shares_carrier,
 )
 from metarl_cli.studies.variance.statistics import Spread, spread, squared_bias
+from metarl_cli.tables import read_table, write_table
 from metarl_cli.training.trainer import TrainState
 
 __all__ = ["STATISTICS", "VarianceSettings", "has_other_settings", "measure"]
@@ -42,6 +43,15 @@ STATISTICS = (*Spread._fields, "squared_bias", "squared_bias_error", *InnerLoop.
 ROW = ("iteration", "env_steps", "estimator", "rounds", "return/pre", "return/post", *STATISTICS)
 LATER = frozenset({"signal_to_noise", *InnerLoop._fields})
 """Columns that came later: a table of before has no numbers there."""
+
+MEASUREMENTS = Table(
+    columns={
+        **{"iteration": Count, "env_steps": Count, "estimator": Name, "rounds": Count},
+        **{name: Number | None for name in ROW[4:] if name not in LATER},
+    },
+    keys=("iteration", "estimator"),
+    rest=Number | None,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +187,4 @@ def _read(directory: Path) -> pd.DataFrame:
     path = directory / TABLE
     if not path.exists():
         return pd.DataFrame(columns=list(ROW))
-    table = read_table(path)
-    require(table, [name for name in ROW if name not in LATER], str(path))
-    return table.reindex(columns=list(ROW))
+    return read_table(path, MEASUREMENTS).reindex(columns=list(ROW))

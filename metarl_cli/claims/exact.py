@@ -1,0 +1,67 @@
+"""The numbers behind exact checks, remembered: to compute them takes longer than all other claims together.
+
+They depend on nothing but the code, so that what was computed by the same sources and the same torch is read again,
+from `metarl/exact.json` in the user's cache directory; anything else that lies there is computed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import metarl_cli
+from metarl_cli.errors import unknown_name
+from metarl_cli.store import write_whole
+
+__all__ = ["exact_number"]
+
+LIBRARIES = ("torch", "numpy")
+
+
+def exact_number(check: str) -> float:
+    """The number behind a key of `exact.theorems.CHECKS`.
+
+    Raises:
+        UserError: if there is no such check.
+    """
+    numbers = _numbers()
+    if check not in numbers:
+        raise unknown_name("exact check", check, numbers)
+    return numbers[check]
+
+
+@cache
+def _numbers() -> dict[str, float]:
+    path, key = _cache(), _key()
+    try:
+        remembered = json.loads(path.read_bytes())
+        if remembered["key"] == key:
+            return {name: float(number) for name, number in remembered["numbers"].items()}
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        pass  # none, or not one of ours
+    from metarl_cli.exact.theorems import CHECKS
+
+    numbers = {name: number() for name, number in CHECKS.items()}
+    with suppress(OSError):  # a home that cannot be written costs the next command its seconds, and nothing else
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps({"key": key, "numbers": numbers}))
+    return numbers
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(home) / "metarl" / "exact.json"
+
+
+def _key() -> str:
+    """Of the whole package's sources, because what an enumeration uses is spread over it; and of the libraries."""
+    package = Path(metarl_cli.__file__).parent
+    digest = hashlib.sha256(" ".join(version(name) for name in LIBRARIES).encode())
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,268 @@
+"""Verdicts: each claim of the papers against the results in a directory. No verdict is written by hand.
+
+A comparison pairs two curves or estimators by seed, because one seed gives both the same tasks and initial weights; its
+effect is the mean over seeds with a 95 % Student t interval. It `holds` where the whole interval lies in the range that
+the claim wants. It `fails` where the interval lies wholly outside even at the level 5 % / m, of m comparisons in the
+claim (Bonferroni): a claim is the conjunction of its comparisons, so that one of them is enough to refute it, and among
+many one would be found by chance. Else it is `undecided`, as with fewer than two seeds.
+
+A claim has two verdicts. The one at its scope says what the results show at the size that they have, which the `Scope`
+names. The one as printed is the same where that size can decide what the paper claims of its own, and `undecided` where
+the results were made at a smaller profile, or trained for fewer iterations.
+
+Of several profiles with an interval, those count that decide the claim as printed, then the one with most training,
+most seeds, the largest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
+
+import pandas as pd
+
+from metarl_cli.claims.exact import exact_number
+from metarl_cli.claims.measures import Effect, Table, effects
+from metarl_cli.errors import UserError
+from metarl_cli.papers import CLAIMS, FIGURES
+from metarl_cli.papers.claim import Claim, Comparison, ExactCheck, Range
+from metarl_cli.profiles import PROFILES
+from metarl_cli.results import Results
+
+__all__ = [
+    "DECIDED",
+    "Finding",
+    "Judgement",
+    "Scope",
+    "Tables",
+    "Verdict",
+    "judge",
+    "judge_all",
+    "load_tables",
+    "verdict_of",
+]
+
+Tables: TypeAlias = Mapping[tuple[str, str], Table]
+"""The tables that claims read, by profile and name: `runs`, or a figure."""
+
+RUNS, EXACT = "runs", "exact"
+
+ENOUGH = 2
+"""Seeds for an interval."""
+
+LEVEL = 0.05
+"""At which a claim is refuted, all its comparisons together."""
+
+
+class Verdict(StrEnum):
+    """What the results say of a claim."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    UNDECIDED = "undecided"
+    NOT_RUN = "not yet run"
+
+
+DECIDED = frozenset({Verdict.HOLDS, Verdict.FAILS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one comparison gave.
+
+    Attributes:
+        effect: the number, its interval and its seeds.
+        wanted: where the claim wants it.
+        scoped: the verdict on this comparison alone, at the size of the results.
+        profile: of the results; `exact` for a number without sampling error; empty where there is none.
+        decisive: whether they are large enough to decide the claim as printed.
+    """
+
+    effect: Effect
+    wanted: Range
+    scoped: Verdict
+    profile: str
+    decisive: bool = True
+
+    @property
+    def verdict(self) -> Verdict:
+        """As printed."""
+        return self.scoped if self.decisive else Verdict.UNDECIDED
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The size of the results behind a verdict: the least and the most of all comparisons that have any.
+
+    Attributes:
+        env_steps: that a run was trained for; zeros where nothing was trained.
+        seeds: how many.
+    """
+
+    env_steps: tuple[int, int]
+    seeds: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A claim and what was found of it."""
+
+    claim: Claim
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """On the claim as printed."""
+        return _conjunction([finding.verdict for finding in self.findings])
+
+    @property
+    def scoped(self) -> Verdict:
+        """At the size of the results, which `scope` names."""
+        return _conjunction([finding.scoped for finding in self.findings])
+
+    @property
+    def decisive(self) -> bool:
+        """Whether all results there are can decide the claim as printed."""
+        return all(finding.decisive for finding in self.findings)
+
+    @property
+    def scope(self) -> Scope | None:
+        """None where no sampling, or nothing at all, is behind the verdict."""
+        sampled = [finding.effect for finding in self.findings if finding.effect.seeds]
+        if not sampled:
+            return None
+        env_steps, seeds = [effect.env_steps for effect in sampled], [len(effect.seeds) for effect in sampled]
+        return Scope((min(env_steps), max(env_steps)), (min(seeds), max(seeds)))
+
+    @property
+    def counts(self) -> Mapping[Verdict, int]:
+        """How many comparisons hold, fail, are undecided and not yet run, at the size of the results."""
+        counted = Counter(finding.scoped for finding in self.findings)
+        return {verdict: counted[verdict] for verdict in Verdict if counted[verdict]}
+
+    @property
+    def weakest(self) -> Finding:
+        """The finding on which the verdicts hang: of the worst kind, and of these the farthest on the wrong side."""
+        return min(self.findings, key=lambda found: (_RANK[found.verdict], _RANK[found.scoped], _margin(found)))
+
+
+def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    """It fails if one part does, is what all are if they agree, and is undecided between."""
+    if Verdict.FAILS in verdicts:
+        return Verdict.FAILS
+    return verdicts[0] if len(set(verdicts)) == 1 else Verdict.UNDECIDED
+
+
+_RANK: Mapping[Verdict, int] = MappingProxyType(
+    {Verdict.FAILS: 0, Verdict.UNDECIDED: 1, Verdict.HOLDS: 2, Verdict.NOT_RUN: 3}
+)
+
+
+def judge_all(results: Results) -> list[Judgement]:
+    """Every claim of the papers; what is damaged of the results is left out, and stands in `results.damage`."""
+    tables = load_tables(results)
+    return [judge(claim, tables) for claim in CLAIMS.values()]
+
+
+def judge(claim: Claim, tables: Tables) -> Judgement:
+    """One claim."""
+    numbers = [number for part in claim.comparisons for number in _numbers(part, claim, tables)]
+    compared = sum(bool(number.profile) for number in numbers)
+    return Judgement(claim, tuple(_finding(number, compared) for number in numbers))
+
+
+def load_tables(results: Results) -> Tables:
+    """All there is of what the claims read: runs with the seconds of an iteration, studies with their training."""
+    figures = sorted({claim.figure for claim in CLAIMS.values() if claim.reads == "study"})
+    tables = {}
+    for profile in PROFILES:
+        runs = results.runs(profile)
+        if not runs.empty:
+            seconds = runs["time/sampling"] + runs["time/update"]
+            tables[profile, RUNS] = Table(runs.assign(**{"time/iteration": seconds}))
+        for figure in figures:
+            with suppress(UserError):  # a damaged one, which `results` remembers
+                table = results.table(FIGURES[figure], profile)
+                if table is not None:
+                    tables[profile, figure] = Table(_with_training(table, runs))
+    return tables
+
+
+def _with_training(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The table of a study that tests trained runs, with the environment steps that each was trained for."""
+    run = ["curve", "environment", "seed"]
+    if runs.empty or "env_steps" in table or not set(run) <= set(table):
+        return table
+    return table.merge(runs.groupby(run, as_index=False)["env_steps"].max(), how="left", on=run)
+
+
+def verdict_of(effect: Effect, wanted: Range, compared: int = 1) -> Verdict:
+    """What an effect says of a range, if it is one of so many that were compared; one without interval says nothing."""
+    if wanted.low <= effect.low and effect.high <= wanted.high:
+        return Verdict.HOLDS
+    return Verdict.FAILS if effect.p_value * compared < LEVEL else Verdict.UNDECIDED
+
+
+class _Number(NamedTuple):
+    """An effect, where it is wanted, the profile that it is of, or none, and whether that size decides the claim."""
+
+    effect: Effect
+    wanted: Range
+    profile: str = ""
+    decisive: bool = True
+
+
+def _numbers(part: Comparison | ExactCheck, claim: Claim, tables: Tables) -> list[_Number]:
+    if isinstance(part, ExactCheck):
+        return [_computed(part, exact_number(part.check))]
+    name = RUNS if claim.reads == "runs" else claim.figure
+    found = [_measured(part, claim, tables[profile, name], profile) for profile, table in tables if table == name]
+    return max(found, key=_weight, default=[_Number(Effect(part.label), part.wanted)])
+
+
+def _computed(check: ExactCheck, number: float) -> _Number:
+    p_value = float(check.wanted.low <= number <= check.wanted.high)
+    return _Number(Effect(check.label, number, number, number, p_value), check.wanted, EXACT)
+
+
+def _measured(comparison: Comparison, claim: Claim, table: Table, profile: str) -> list[_Number]:
+    """What one profile has: a number, or one for each value of a sweep."""
+    large_enough = PROFILES.index(profile) >= PROFILES.index(claim.decided_at)
+    return [
+        _Number(effect, comparison.wanted, profile, large_enough and effect.iterations >= claim.iterations)
+        if effect.seeds
+        else _Number(effect, comparison.wanted)
+        for effect in effects(comparison, table)
+    ]
+
+
+def _weight(numbers: Sequence[_Number]) -> tuple[int, bool, int, int, int]:
+    """How much the results of a profile count beside those of another."""
+    seeds = max((len(number.effect.seeds) for number in numbers), default=0)
+    decisive = bool(seeds) and all(number.decisive for number in numbers)
+    steps = max((number.effect.env_steps for number in numbers), default=0)
+    place = max((PROFILES.index(number.profile) for number in numbers if number.profile), default=-1)
+    return min(seeds, ENOUGH), decisive, steps, seeds, place
+
+
+def _finding(number: _Number, compared: int) -> Finding:
+    return Finding(
+        effect=number.effect,
+        wanted=number.wanted,
+        scoped=verdict_of(number.effect, number.wanted, compared) if number.profile else Verdict.NOT_RUN,
+        profile=number.profile,
+        decisive=number.decisive,
+    )
+
+
+def _margin(finding: Finding) -> float:
+    """Distance into the wanted range, negative outside, in half-widths of the interval where it has a width."""
+    effect, wanted = finding.effect, finding.wanted
+    inside = min(effect.mean - wanted.low, wanted.high - effect.mean)
+    half = (effect.high - effect.low) / 2
+    return inside / half if half > 0 else inside

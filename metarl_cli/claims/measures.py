@@ -1,0 +1,159 @@
+"""The numbers that a comparison is about: from a tidy table to one number per seed, and to an effect with its interval.
+
+Two measures are paired by seed and, where there is training, by iteration: what only one of them has is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metarl_cli.claims.statistics import mean_interval, range_p_value
+from metarl_cli.papers.claim import Comparison, Where
+
+__all__ = ["Effect", "Table", "effects"]
+
+Array: TypeAlias = NDArray[Any]
+Key: TypeAlias = tuple[int, int]
+"""Seed and iteration; the iteration is −1 where nothing was trained."""
+
+
+class Effect(NamedTuple):
+    """The number of a comparison, averaged over seeds.
+
+    Attributes:
+        label: the comparison, and where on its sweep.
+        mean, low, high: with a 95 % Student t interval, in logarithms for a ratio; NaN where there is none.
+        p_value: of a mean in the range that the comparison wants, see `statistics.range_p_value`.
+        seeds: the seeds that went in.
+        iterations: that all of these seeds have: of training, or checkpoints of a study; 0 where there are none.
+        env_steps: of each run until the last of these iterations, of the run with fewest; 0 where nothing was trained.
+    """
+
+    label: str
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    p_value: float = 1.0
+    seeds: tuple[int, ...] = ()
+    iterations: int = 0
+    env_steps: int = 0
+
+
+_SUMMARIES: Mapping[str, Callable[[Array], Any]] = MappingProxyType(
+    {
+        "mean": np.mean,
+        "median": np.median,
+        "final": lambda values: np.mean(values[-math.ceil(len(values) / 10) :]),
+    }
+)
+
+
+class Table:
+    """A tidy table that is asked for the rows of hundreds of measures: it is grouped once by each set of columns."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.columns: Mapping[str, Array] = {str(name): frame[name].to_numpy() for name in frame}
+        self._groups: dict[tuple[str, ...], dict[tuple[Any, ...], Array]] = {}
+
+    def rows(self, where: Where) -> Array:
+        """The places of the rows that match."""
+        names, values = tuple(name for name, _ in where), tuple(value for _, value in where)
+        if names not in self._groups:
+            self._groups[names] = self._grouped(names)
+        return self._groups[names].get(values, np.array([], dtype=np.int64))
+
+    def _grouped(self, names: Sequence[str]) -> dict[tuple[Any, ...], Array]:
+        places = defaultdict(list)
+        columns = [[None if pd.isna(cell) else cell for cell in self.columns[name].tolist()] for name in names]
+        for place, values in enumerate(zip(*columns, strict=True)):
+            places[values].append(place)
+        return {values: np.array(found) for values, found in places.items()}
+
+
+def effects(comparison: Comparison, table: Table) -> Iterator[Effect]:
+    """The effect of a comparison, or one per value of its sweep; the table has a column `seed`."""
+    measures = [measure for measure in (comparison.measure, comparison.against) if measure]
+    rows = [table.rows(measure.where) for measure in measures]
+    if not comparison.sweep:
+        yield _effect(comparison, comparison.label, table, rows)
+        return
+    swept = table.columns[comparison.sweep]
+    values = sorted(set(swept[rows[0]].tolist()))
+    for value in {"each": values, "first": values[:1], "last": values[-1:]}[comparison.at]:
+        label = f"{comparison.label}, {comparison.sweep} = {value:g}"
+        yield _effect(comparison, label, table, [found[swept[found] == value] for found in rows])
+
+
+def _effect(comparison: Comparison, label: str, table: Table, rows: Sequence[Array]) -> Effect:
+    """Of the rows of one or two measures."""
+    iterations = table.columns.get("iteration")
+    trained = iterations is not None and not any(pd.isna(iterations[found]).any() for found in rows)
+    columns = (comparison.measure.column, (comparison.against or comparison.measure).column)
+    numbers = [_numbers(table, found, column, trained) for found, column in zip(rows, columns, strict=False)]
+    seeds, shared = _shared(numbers)
+    if not shared:
+        return Effect(label)
+    summary = _SUMMARIES[comparison.summary if trained else "mean"]
+    first, *second = (
+        np.array([summary(np.array([of[seed, iteration] for iteration in shared])) for seed in seeds]) for of in numbers
+    )
+    wanted = comparison.wanted
+    if comparison.statistic == "ratio":
+        logarithms = _logarithms(first) - _logarithms(second[0])
+        mean, low, high = np.exp(mean_interval(logarithms))
+        p_value = range_p_value(logarithms, _logarithm(wanted.low), _logarithm(wanted.high))
+    else:
+        values = first - second[0] if comparison.statistic == "difference" else first
+        mean, low, high = mean_interval(values)
+        p_value = range_p_value(values, wanted.low, wanted.high)
+    env_steps = _env_steps(table, rows, seeds, shared[-1] if trained else math.inf)
+    return Effect(label, float(mean), float(low), float(high), p_value, seeds, len(shared) if trained else 0, env_steps)
+
+
+def _numbers(table: Table, rows: Array, column: str, trained: bool) -> dict[Key, float]:
+    """One number for each seed and iteration, a mean where several rows have them."""
+    seeds = table.columns["seed"][rows].tolist()
+    iterations = table.columns["iteration"][rows].tolist() if trained else [-1] * len(rows)
+    found = defaultdict(list)
+    for seed, iteration, number in zip(seeds, iterations, table.columns[column][rows].tolist(), strict=True):
+        found[int(seed), int(iteration)].append(number)
+    return {key: numbers[0] if len(numbers) == 1 else float(np.mean(numbers)) for key, numbers in found.items()}
+
+
+def _shared(numbers: Sequence[Mapping[Key, float]]) -> tuple[tuple[int, ...], list[int]]:
+    """The seeds that all measures have, and the iterations that all these seeds have in all of them."""
+    keys = set.intersection(*(set(of) for of in numbers))
+    seeds = tuple(sorted({seed for seed, _ in keys}))
+    of_seeds = ({iteration for own, iteration in keys if own == seed} for seed in seeds)
+    return seeds, sorted(set.intersection(*of_seeds)) if seeds else []
+
+
+def _env_steps(table: Table, rows: Sequence[Array], seeds: tuple[int, ...], last: float) -> int:
+    """Of the run that was trained least, where the table says so, until the last of the iterations."""
+    if "env_steps" not in table.columns:
+        return 0
+    least = []
+    for found in rows:
+        if last < math.inf:
+            found = found[table.columns["iteration"][found] <= last]
+        steps, owners = table.columns["env_steps"][found], table.columns["seed"][found]
+        least += [steps[owners == seed].max(initial=0) for seed in seeds]
+    return int(np.nan_to_num(min(least)))
+
+
+def _logarithms(values: Array) -> Array:
+    """NaN where there is none."""
+    return np.log(values, where=values > 0.0, out=np.full_like(values, np.nan))
+
+
+def _logarithm(limit: float) -> float:
+    """Of a limit of a ratio; what is not positive limits nothing."""
+    return math.log(limit) if limit > 0.0 else -math.inf

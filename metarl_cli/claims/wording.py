@@ -1,0 +1,192 @@
+"""Judgements in words and as rows: what `metarl list claims` and the report say alike."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from metarl_cli.claims.judge import DECIDED, Finding, Judgement, Verdict
+from metarl_cli.claims.measures import Effect
+from metarl_cli.papers.claim import Claim, Comparison, Range
+
+__all__ = [
+    "claim_row",
+    "conclusion_text",
+    "counts_text",
+    "evidence_text",
+    "extent",
+    "finding_evidence",
+    "interval_text",
+    "number",
+    "range_text",
+    "scope_text",
+    "statistic_text",
+    "steps_text",
+    "tally",
+    "verdict_text",
+]
+
+
+def number(value: float) -> str:
+    """Four significant digits, two of very small numbers; an en dash for a number that does not exist."""
+    if not math.isfinite(value):
+        return "–"
+    digits = ".2g" if abs(value) < 1e-3 else ".0f" if abs(value) >= 1e4 else ".4g"
+    return f"{value:{digits}}".replace("-", "−")
+
+
+def interval_text(effect: Effect) -> str:
+    """The number and its interval, or what there is of them."""
+    limits = f" [{number(effect.low)}, {number(effect.high)}]" if effect.seeds and math.isfinite(effect.low) else ""
+    return f"{number(effect.mean)}{limits}"
+
+
+def range_text(wanted: Range) -> str:
+    """≥ a, ≤ b, or a to b."""
+    if math.isinf(wanted.high):
+        return f"≥ {number(wanted.low)}"
+    return f"≤ {number(wanted.high)}" if math.isinf(wanted.low) else f"{number(wanted.low)} to {number(wanted.high)}"
+
+
+def counts_text(judgement: Judgement) -> str:
+    """For instance "holds on 2, undecided on 4", at the size of the results; one comparison needs no count."""
+    if len(judgement.findings) == 1:
+        return str(judgement.scoped)
+    return ", ".join(f"{verdict} on {count}" for verdict, count in judgement.counts.items())
+
+
+def tally(judgements: Sequence[Judgement]) -> str:
+    """How many claims there are of each verdict, as printed and at the size of what was run."""
+    total, scoped = len(judgements), [judgement.scoped for judgement in judgements]
+    decided = sum(verdict in DECIDED for verdict in scoped)
+    return (
+        f"{total} claims as printed: {_numbers_of([judgement.verdict for judgement in judgements])}. "
+        f"At the size that their scope names {decided} of {total} are decided: {_numbers_of(scoped)}"
+    )
+
+
+def _numbers_of(verdicts: Sequence[Verdict]) -> str:
+    counted = Counter(verdicts)
+    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
+
+
+def verdict_text(judgement: Judgement) -> str:
+    """The verdict with its scope; both verdicts where that scope cannot decide the claim as printed."""
+    scope = scope_text(judgement)
+    if judgement.decisive:
+        return f"{judgement.verdict} at {scope}" if scope else str(judgement.verdict)
+    return f"as printed: {judgement.verdict} · at {scope}: {judgement.scoped}"
+
+
+def scope_text(judgement: Judgement) -> str:
+    """For instance "2.0M steps, n = 3": environment steps of a run, and seeds; nothing where nothing was sampled."""
+    scope = judgement.scope
+    if scope is None:
+        return ""
+    steps = f"{extent(scope.env_steps, steps_text)} steps, " if any(scope.env_steps) else ""
+    return f"{steps}n = {extent(scope.seeds, str)}"
+
+
+def steps_text(env_steps: int) -> str:
+    """Millions of environment steps."""
+    millions = env_steps / 1e6
+    return f"{millions:.{0 if millions >= 10 else 1 if millions >= 0.1 else 2}f}M"
+
+
+def extent(values: Iterable[int], text: Callable[[int], str]) -> str:
+    """From the least to the most, or the one text of both."""
+    numbers = list(values)
+    return " to ".join(dict.fromkeys(map(text, (min(numbers), max(numbers)))))
+
+
+def conclusion_text(judgement: Judgement) -> str:
+    """What a reader should conclude: whether the results bear the claim out, at which size, and on what that hangs."""
+    claim, weakest = judgement.claim, judgement.weakest
+    if judgement.scoped == Verdict.NOT_RUN:
+        return f"Not yet run: {claim.statement}"
+    found = f" ({counts_text(judgement)})" if len(judgement.findings) > 1 else ""
+    reserve = "" if judgement.decisive else " The paper's own size is larger: as printed that decides nothing."
+    return (
+        f"{_LEADS[judgement.scoped]} at {scope_text(judgement)}{found}: {claim.statement}{reserve} It hangs on "
+        f"{weakest.effect.label}: {interval_text(weakest.effect)}, wanted {range_text(weakest.wanted)}."
+    )
+
+
+_LEADS: Mapping[Verdict, str] = MappingProxyType(
+    {Verdict.HOLDS: "Borne out", Verdict.FAILS: "Contradicted", Verdict.UNDECIDED: "Left open"}
+)
+
+
+def finding_evidence(finding: Finding) -> str:
+    """Profile, number of seeds, and of iterations that were looked at, behind one number; and if it is too small."""
+    effect = finding.effect
+    if not effect.seeds:
+        return finding.profile or "no data"
+    length = f" over {effect.iterations} iterations" if effect.iterations else ""
+    short = "" if finding.decisive else ", too small to decide as printed"
+    return f"{finding.profile}, n = {len(effect.seeds)}{length}{short}"
+
+
+def evidence_text(judgement: Judgement) -> str:
+    """The evidence behind all comparisons, each kind once."""
+    kinds = dict.fromkeys(finding_evidence(finding) for finding in judgement.findings)
+    return "; ".join(kind for kind in kinds if kind != "no data" or len(kinds) == 1)
+
+
+def statistic_text(claim: Claim) -> str:
+    """What is measured, in the tables' own column names."""
+    return "; ".join(dict.fromkeys(_statistic(part) for part in claim.comparisons if isinstance(part, Comparison)))
+
+
+def claim_row(judgement: Judgement) -> dict[str, object]:
+    """Everything about a claim, with numbers as numbers.
+
+    `verdict` is on the claim as printed, `scoped` at the size of the results, `scope`. Effect, interval, profile and n
+    are those of the comparison on which the verdicts hang; `findings` has them all.
+    """
+    claim, weakest = judgement.claim, judgement.weakest
+    return {
+        "claim": claim.name,
+        "verdict": str(judgement.verdict),
+        "scoped": str(judgement.scoped),
+        "scope": scope_text(judgement),
+        "verdicts": verdict_text(judgement),
+        "found": counts_text(judgement),
+        **finding_row(weakest),
+        "evidence": evidence_text(judgement),
+        "statistic": statistic_text(claim) or "exact",
+        "figure": claim.figure,
+        "source": claim.source,
+        "statement": claim.statement,
+        "findings": [
+            {"verdict": str(finding.verdict), "scoped": str(finding.scoped), **finding_row(finding)}
+            for finding in judgement.findings
+        ],
+    }
+
+
+def finding_row(finding: Finding) -> dict[str, object]:
+    """The number, its interval, where the claim wants it, and the evidence; None where there is none."""
+    effect = finding.effect
+    return {
+        "of": effect.label,
+        "effect": _rounded(effect.mean),
+        "low": _rounded(effect.low),
+        "high": _rounded(effect.high),
+        "wanted": range_text(finding.wanted),
+        "profile": finding.profile,
+        "n": len(effect.seeds),
+        "iterations": effect.iterations,
+        "env_steps": effect.env_steps,
+    }
+
+
+def _statistic(comparison: Comparison) -> str:
+    summary = {"mean": "mean", "median": "median", "final": "last tenth"}[comparison.summary]
+    return f"{comparison.statistic} of {comparison.measure.column}, {summary} per seed"
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.5g}") if math.isfinite(value) else None

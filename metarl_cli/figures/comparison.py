@@ -1,0 +1,167 @@
+"""A figure that was run here beside the published one: value by value, with a verdict that is computed.
+
+Learning curves are compared at the last iteration that both have, the tables of studies in every cell. A verdict needs
+the same profile: at another size the numbers stand beside each other and nothing is said of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from metarl_cli.claims.statistics import mean_interval
+from metarl_cli.claims.wording import number
+from metarl_cli.errors import UserError
+from metarl_cli.figures.views import VIEWS, Cells
+from metarl_cli.papers.figure import Figure
+from metarl_cli.profiles import PROFILES
+from metarl_cli.results import Results
+
+__all__ = ["VERDICTS", "compare", "detail", "summarise"]
+
+VERDICTS = ("equal", "within", "outside", "no interval", "other size", "not published")
+"""`equal`: to the digits of the files; `within` or `outside` the published 95 % interval; `no interval`: one seed."""
+
+RELATIVE_ROUNDING = 1e-8
+"""Tables are written with ten significant digits."""
+
+
+CURVE_KEYS = ("environment", "curve")
+CURVE_QUANTITY = "return/post"
+CURVE_COLUMNS = frozenset({*CURVE_KEYS, "quantity", "iteration", "mean", "low", "high", "seeds"})
+VALUES = ("what", "iteration", "mean", "low", "high", "seeds")
+
+
+def compare(figure: Figure, results: Results, *, profile: str, published: Results) -> pd.DataFrame:
+    """Every number of a figure beside the published one.
+
+    Args:
+        figure: which; its table must be there.
+        results: where it was run.
+        profile: of the run; the published one has the same if there is one, else the one that has most of the numbers,
+            the larger one of equals.
+        published: where published results are.
+
+    Returns:
+        One row per number, `what` it is and the `iteration` of a learning curve; ours and the published one with
+        `low`, `high` and the number of `seeds`; the `published_profile`, and the `verdict`, one of `VERDICTS`.
+
+    Raises:
+        UserError: if our table is missing, or one of them is damaged.
+    """
+    table = results.table(figure, profile)
+    if table is None:
+        raise UserError(f"There is no {results.table_path(figure, profile)}.")
+    ours = _values(figure, table)
+    source, theirs = _published(figure, published, profile, set(ours["what"]))
+    rows = _side_by_side(ours, theirs).assign(figure=figure.name, published_profile=source)
+    return rows.assign(verdict=_verdicts(rows, same_size=source == profile))
+
+
+def detail(comparison: pd.DataFrame) -> list[dict[str, object]]:
+    """Every number in words, ours with its interval beside the published one with its own, and of which profile."""
+    return [
+        {
+            "what": row["what"],
+            "at": "" if row["iteration"] < 0 else f"iteration {row['iteration']}",
+            "ours": _in_words(row["mean"], row["low"], row["high"]),
+            f"published ({row['published_profile'] or 'nothing'})": _in_words(
+                row["published_mean"], row["published_low"], row["published_high"]
+            ),
+            "verdict": row["verdict"],
+        }
+        for _, row in comparison.iterrows()
+    ]
+
+
+def summarise(comparison: pd.DataFrame) -> list[dict[str, object]]:
+    """One row per figure: the published profile, and how many numbers got which verdict."""
+    rows = []
+    for figure, group in comparison.groupby("figure", sort=False):
+        counts = group["verdict"].value_counts()
+        verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+        published = group["published_profile"].iloc[0] or "nothing"
+        rows.append({"figure": figure, "published": published, "numbers": len(group), "verdicts": verdicts})
+    return rows
+
+
+def _in_words(mean: float, low: float, high: float) -> str:
+    return number(mean) if np.isnan(low) else f"{number(mean)} [{number(low)}, {number(high)}]"
+
+
+def _published(figure: Figure, published: Results, profile: str, wanted: set[str]) -> tuple[str, pd.DataFrame]:
+    """The profile with which ours is compared, and its values; empty where nothing is published."""
+    tables = {name: published.table(figure, name) for name in reversed(PROFILES)}
+    found = {name: _values(figure, table) for name, table in tables.items() if table is not None}
+    found[""] = _values(figure, pd.DataFrame())
+    source = profile if profile in found else max(found, key=lambda name: len(wanted & set(found[name]["what"])))
+    return source, found[source]
+
+
+def _values(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
+    parts = [_curve_values(frame), _cell_values(frame, VIEWS[figure.plot].cells)]
+    return pd.concat(
+        [part for part in parts if not part.empty] or [pd.DataFrame(columns=list(VALUES))], ignore_index=True
+    )
+
+
+def _curve_values(frame: pd.DataFrame) -> pd.DataFrame:
+    if not set(frame.columns) >= CURVE_COLUMNS:
+        return pd.DataFrame()
+    rows = frame[frame["quantity"] == CURVE_QUANTITY]
+    seeds = [len(str(seeds).split()) for seeds in rows["seeds"]]
+    return rows.assign(what=_names(rows, CURVE_KEYS), seeds=seeds).reindex(columns=list(VALUES))
+
+
+def _cell_values(frame: pd.DataFrame, cells: Cells | None) -> pd.DataFrame:
+    """Mean and interval over seeds of every cell."""
+    if cells is None or cells.value not in frame:
+        return pd.DataFrame()
+    rows = frame[frame[cells.value].notna()]
+    if cells.only:
+        rows = rows[rows[cells.only[0]] == cells.only[1]]
+    rows = rows.assign(what=_names(rows, cells.keys))
+    values = []
+    for what, group in rows.groupby("what", sort=False):
+        interval = mean_interval(group[cells.value].to_numpy())
+        values.append((what, -1, *map(float, interval), len(group)))
+    return pd.DataFrame(values, columns=list(VALUES))
+
+
+def _names(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """The values of the keys in words; a number says what it is."""
+    return [
+        " ".join(_word(key, value) for key, value in zip(keys, row, strict=True)) for row in rows[list(keys)].to_numpy()
+    ]
+
+
+def _word(key: str, value: object) -> str:
+    return value if isinstance(value, str) else f"{key} {value:g}"
+
+
+def _side_by_side(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """Ours at the last iteration that both have; where nothing is published, at our last one."""
+    joined = ours.merge(
+        theirs.add_prefix("published_"),
+        how="left",
+        left_on=["what", "iteration"],
+        right_on=["published_what", "published_iteration"],
+    )
+    order = joined.assign(shared=joined["published_mean"].notna()).sort_values(["shared", "iteration"], kind="stable")
+    last = order.groupby("what", sort=False).tail(1).sort_index()
+    return last.drop(columns=["published_what", "published_iteration"])
+
+
+def _verdicts(rows: pd.DataFrame, *, same_size: bool) -> list[str]:
+    published, low, high = (rows[f"published_{name}"].astype(float) for name in ("mean", "low", "high"))
+    equal = np.isclose(rows["mean"].astype(float), published, rtol=RELATIVE_ROUNDING, atol=0.0)
+    cases = {
+        "not published": published.isna(),
+        "other size": ~published.isna() & (not same_size),
+        "equal": equal,
+        "no interval": low.isna(),
+        "within": rows["mean"].between(low, high),
+    }
+    return [str(verdict) for verdict in np.select(list(cases.values()), list(cases), default="outside")]

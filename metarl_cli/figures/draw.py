@@ -1,0 +1,146 @@
+"""`metarl plot`: read what a figure needs, draw it, write PNG, PDF and the table of what is drawn. Never trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.figures.curves import curves
+from metarl_cli.figures.plots import save
+from metarl_cli.figures.tables import write_texts
+from metarl_cli.figures.views import VIEWS
+from metarl_cli.papers import ADAPTATION, REPORTED, Figure
+from metarl_cli.profiles import PROFILES
+from metarl_cli.results import Results, load_runs
+from metarl_cli.tables import write_table
+
+__all__ = ["Content", "NoResultsError", "content_of", "draw", "plot"]
+
+
+class NoResultsError(UserError):
+    """A figure of which nothing was run yet; any other `UserError` is about results that are damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a figure shows.
+
+    Attributes:
+        frame: what is drawn.
+        tables: from which it is taken, by path. A figure of runs has one per profile that it shows.
+    """
+
+    frame: pd.DataFrame
+    tables: Mapping[Path, pd.DataFrame]
+
+
+def plot(figure: Figure, results: Results, *, out: Path, profile: str | None = None) -> list[Path]:
+    """Draw one figure from results.
+
+    Args:
+        figure: which.
+        results: where; for `adaptation`, any directory with runs in it.
+        out: where PNG and PDF go.
+        profile: of the results; None for what shows most: of a study the largest, of runs, panel by panel, the one with
+            most curves, the larger one of equals.
+
+    Returns:
+        The files that were written: PNG, PDF, for a figure of runs the tables that it was drawn from, and for a table
+        of a paper its numbers beside ours as CSV and Markdown.
+
+    Raises:
+        NoResultsError: if there are no results of that figure.
+        UserError: if they are damaged.
+    """
+    return draw(figure, content_of(figure, results, profile), out=out)
+
+
+def draw(figure: Figure, content: Content, *, out: Path) -> list[Path]:
+    """Draw and write what `content_of` gave; returns as `plot`."""
+    files = list(save(VIEWS[figure.plot].draw(figure, content.frame), out / figure.name))
+    if figure.source == "runs":
+        for path, table in content.tables.items():
+            write_table(table, path)
+        files += content.tables
+    return [*files, *(write_texts(figure, content.frame, out) if figure.name in REPORTED else ())]
+
+
+def content_of(figure: Figure, results: Results, profile: str | None = None) -> Content:
+    """What a figure draws. Arguments and errors as for `plot`."""
+    if profile is not None and profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    if figure == ADAPTATION:
+        frame = _curves(load_runs(results.directory), results)
+        return Content(frame, {results.directory / f"{figure.name}.csv": frame})
+    return (_study_content if figure.source == "study" else _runs_content)(figure, results, profile)
+
+
+def _runs_content(figure: Figure, results: Results, profile: str | None) -> Content:
+    names = [profile] if profile else list(PROFILES)
+    runs = {name: _shown(figure, results.runs(name)) for name in names}
+    if damaged := [reason for name in names for reason in results.damaged_runs(figure, name)]:
+        raise UserError(" ".join(damaged))
+    tables = {name: _curves(frame, results) for name, frame in runs.items() if len(frame)}
+    if not tables:
+        raise _no_runs(results)
+    chosen = {environment: _fullest(tables, environment) for environment in figure.environments}
+    panels = [tables[name][tables[name]["environment"] == environment] for environment, name in chosen.items()]
+    used = {results.table_path(figure, name): tables[name] for name in tables if name in chosen.values()}
+    return Content(pd.concat(panels, ignore_index=True), used)
+
+
+def _study_content(figure: Figure, results: Results, profile: str | None) -> Content:
+    name, table = _study_table(figure, results, profile)
+    lacks_training = "study" in table and bool(figure.curves) and "training" not in set(table["study"])
+    frame = _with_training(table, figure, results) if lacks_training and profile is None else table
+    return Content(frame, {results.table_path(figure, name): table})
+
+
+def _with_training(table: pd.DataFrame, figure: Figure, results: Results) -> pd.DataFrame:
+    """A study that was made before its figure's runs, beside the curves of another profile; their panel names it."""
+    try:
+        runs = _runs_content(figure, results, None)
+    except NoResultsError:
+        return table
+    return pd.concat([table, runs.frame.assign(study="training")], ignore_index=True)
+
+
+def _study_table(figure: Figure, results: Results, profile: str | None) -> tuple[str, pd.DataFrame]:
+    """Of the profile that was asked for, or the largest that there is."""
+    names = [profile] if profile else list(reversed(PROFILES))
+    for name in names:
+        table = results.table(figure, name)
+        if table is not None:
+            return name, table
+    raise NoResultsError(
+        f"There is no {results.table_path(figure, names[0])}. `metarl reproduce {figure.name}` makes it, "
+        "--results DIR reads another place."
+    )
+
+
+def _fullest(tables: Mapping[str, pd.DataFrame], environment: str) -> str:
+    """The profile with most curves of a panel, and of equals the last, which is the largest."""
+
+    def curves_shown(name: str) -> int:
+        return int(tables[name].loc[tables[name]["environment"] == environment, "curve"].nunique())
+
+    return max(reversed(list(tables)), key=curves_shown)
+
+
+def _shown(figure: Figure, runs: pd.DataFrame) -> pd.DataFrame:
+    labels = [curve.label for curve in figure.curves]
+    return runs[runs["curve"].isin(labels) & runs["environment"].isin(figure.environments)]
+
+
+def _curves(runs: pd.DataFrame, results: Results) -> pd.DataFrame:
+    if runs.empty:
+        raise _no_runs(results)
+    return curves(runs, ("return/pre", "return/post"))
+
+
+def _no_runs(results: Results) -> NoResultsError:
+    return NoResultsError(f"There are no runs of it below {results.directory}. `metarl reproduce` makes them.")

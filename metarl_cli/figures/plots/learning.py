@@ -1,0 +1,142 @@
+"""Learning curves: one panel per task distribution, one line per algorithm, a band over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from metarl_cli.figures.plots.style import STAGE_LABELS, caption, colour, curve_label, mark_missing, new_figure
+
+__all__ = ["adaptation", "band", "evidence", "explanation", "learning_curves", "training_panel"]
+
+LEGEND_INCHES = 1.7
+"""Of an entry of the legend."""
+
+FEWEST = 3
+"""Seeds with which the interval is drawn: that of two is 12.7 times as wide as their standard error."""
+
+
+COLUMNS: Mapping[int, int] = MappingProxyType({4: 2, 5: 3, 6: 3})
+"""Of panels, by their number, where a single row would be too wide; at most five."""
+
+
+def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], labels: Sequence[str]) -> Figure:
+    """Post-update return against environment steps, a panel for each environment, also where nothing was run yet.
+
+    Args:
+        curves: as `figures.curves.curves` gives them, each environment at one profile.
+        environments: the panels, in order.
+        labels: the lines, in the order of the legend.
+    """
+    drawn = curves[(curves["quantity"] == "return/post") & curves["curve"].isin(labels)]
+    figure, panels = _panels(len(environments))
+    for panel, environment in zip(panels, environments, strict=False):
+        curve_panel(panel, environment, drawn[drawn["environment"] == environment], by="curve", names=_curves(labels))
+    _finish(figure, panels, drawn)
+    return figure
+
+
+def adaptation(curves: pd.DataFrame) -> Figure:
+    """Return before and after adaptation: the distance between the lines is what adaptation gains."""
+    drawn = curves.assign(stage=curves["quantity"].str.removeprefix("return/"))
+    groups = [group for _, group in drawn.groupby(["curve", "environment", "profile"], sort=True)]
+    figure, panels = _panels(len(groups))
+    for panel, lines in zip(panels, groups, strict=False):
+        title = f"{curve_label(lines['curve'].iloc[0])} on {lines['environment'].iloc[0]}"
+        curve_panel(panel, title, lines, by="stage", names=STAGE_LABELS)
+    _finish(figure, panels, drawn)
+    return figure
+
+
+def training_panel(frame: pd.DataFrame, labels: Sequence[str]) -> Callable[[Axes], None] | None:
+    """Draws panel (d) of TayPO's Fig. 1 from the rows `study = training` of its table; None if there are none."""
+    rows = frame[frame["study"] == "training"]
+    if rows.empty:
+        return None
+    drawn = rows[rows["quantity"] == "return/post"]
+
+    def draw(panel: Axes) -> None:
+        curve_panel(panel, f"(d) {drawn['environment'].iloc[0]}", drawn, by="curve", names=_curves(labels))
+        panel.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+    return draw
+
+
+def _curves(labels: Sequence[str]) -> dict[str, str]:
+    return {name: curve_label(name) for name in labels}
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    columns = COLUMNS.get(count, min(count, 5))
+    figure, panels = new_figure(math.ceil(count / columns), columns, size=(3.4, 2.7) if count > 1 else (5.2, 3.4))
+    for panel in panels[count:]:
+        panel.set_visible(False)
+    return figure, panels
+
+
+def curve_panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, names: Mapping[str, str]) -> None:
+    """One line with its band for each name that the column `by` holds, under its label; says so if there is none."""
+    panel.set_title(f"{title} ({evidence(curves)})" if len(curves) else title, fontsize=9)
+    if curves.empty:
+        mark_missing(panel)
+        return
+    for name, label in names.items():
+        line = curves[curves[by] == name].sort_values("env_steps")
+        if line.empty:
+            continue
+        low, high = band(line)
+        panel.plot(line["env_steps"], line["mean"], color=colour(name), linewidth=1.4, label=label)
+        panel.fill_between(line["env_steps"], line[low], line[high], color=colour(name), alpha=0.15, linewidth=0)
+    panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+    panel.xaxis.set_major_locator(MaxNLocator(5))
+    panel.set_xlabel("environment steps", fontsize=8)
+    panel.set_ylabel("undiscounted return", fontsize=8)
+
+
+def band(line: pd.DataFrame) -> tuple[str, str]:
+    """The columns of a line's band: its interval, or the range of seeds that are too few for one."""
+    return ("low", "high") if min(_counts(line)) >= FEWEST else ("least", "greatest")
+
+
+def evidence(curves: pd.DataFrame) -> str:
+    """Profile and number of seeds, for instance "quick, n = 2" or "paper, n = 1 to 3"."""
+    counts = _counts(curves)
+    n = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    return f"{', '.join(sorted(curves['profile'].unique()))}, n = {n}"
+
+
+def _counts(curves: pd.DataFrame) -> set[int]:
+    return {len(str(seeds).split()) for seeds in curves["seeds"].unique()}
+
+
+def _finish(figure: Figure, panels: Iterable[Axes], drawn: pd.DataFrame) -> None:
+    if drawn.empty:
+        caption(figure, "No runs yet.")
+        return
+    lines = {str(line.get_label()): line for panel in panels for line in panel.lines}
+    figure.legend(
+        list(lines.values()),
+        list(lines),
+        loc="outside upper center",
+        ncols=min(len(lines), int(figure.get_figwidth() / LEGEND_INCHES)),
+        fontsize=8,
+        frameon=False,
+    )
+    caption(figure, explanation(drawn))
+
+
+def explanation(drawn: pd.DataFrame) -> str:
+    """What a stranger must know to read the curves: profiles, seeds, line and band."""
+    seeds = sorted({int(seed) for seeds in drawn["seeds"].unique() for seed in str(seeds).split()})
+    profiles, counts = ", ".join(sorted(drawn["profile"].unique())), _counts(drawn)
+    several = "95 % Student t interval of the mean" if max(counts) >= FEWEST else ""
+    two = f"range of the seeds{', where there are two' if several else ''}" if FEWEST - 1 in counts else ""
+    bands = "; ".join(filter(None, (several, two)))
+    line = f"Line: mean over seeds{f'; band: {bands}' if bands else ''}."
+    return f"Profile: {profiles}. Seeds: {', '.join(map(str, seeds))}. {line}"

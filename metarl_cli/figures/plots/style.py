@@ -1,0 +1,138 @@
+"""The look of every figure: one size grid, one colour per name, one caption line that says what is shown.
+
+Colours are Okabe and Ito's, distinct for colour-blind readers; a name has the same colour in every figure. Labels are
+of curves, of estimators or of stages: a `dice` among runs is not the `dice` among estimators.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.papers import FIGURES
+
+__all__ = [
+    "COLOURS",
+    "CURVE_LABELS",
+    "ESTIMATOR_LABELS",
+    "STAGE_LABELS",
+    "caption",
+    "colour",
+    "curve_label",
+    "estimator_label",
+    "mark_missing",
+    "new_figure",
+]
+
+_BLACK, _ORANGE, _SKY, _GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+_YELLOW, _BLUE, _VERMILION, _PURPLE, _GREY = "#D0C000", "#0072B2", "#D55E00", "#CC79A7", "#777777"
+
+COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "pre": _GREY,
+        "post": _BLUE,
+        "promp": _BLUE,
+        "promp-taypo2": _SKY,
+        "trpo-maml": _VERMILION,
+        "trpo-emaml": _ORANGE,
+        "lvc-vpg": _GREEN,
+        "vpg-emaml": _PURPLE,
+        "trpo-dice": _BLACK,
+        "trpo-fmaml": _GREY,
+        "lvc-trpo": _GREEN,
+        "vpg-maml": _VERMILION,
+        "dice-vpg": _BLACK,
+        "dice-vpg-released": _ORANGE,
+        "dice-released": _ORANGE,
+        "tmaml-per-task": _SKY,
+        "sgmrl": _BLUE,
+        "reinforce": _VERMILION,
+        "lvc": _GREEN,
+        "dice": _BLACK,
+        "loaded_dice": _SKY,
+        "doubly_robust": _ORANGE,
+        "truncated_dr": _PURPLE,
+        "taypo2": _BLUE,
+        "tmaml": _BLUE,
+        "tmaml_printed": _YELLOW,
+        "tmaml_released": _PURPLE,
+    }
+)
+
+CURVE_LABELS: Mapping[str, str] = MappingProxyType(
+    {name: algorithm.title for name, algorithm in ALGORITHMS.items()}
+    | {curve.label: curve.title for figure in FIGURES.values() for curve in figure.curves}
+)
+"""Of runs: the titles of algorithms, and of the papers' curves."""
+
+ESTIMATOR_LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "reinforce": "MAML",
+        "lvc": "LVC (TayPO-1)",
+        "dice": "DiCE (step-wise IS)",
+        "loaded_dice": "Loaded DiCE",
+        "doubly_robust": "doubly robust",
+        "truncated_dr": "truncated DR",
+        "taypo2": "TayPO-2",
+        "tmaml": "TMAML (corrected)",
+        "tmaml_per_action": "TMAML (corrected), per action dimension",
+        "tmaml_printed": "TMAML (as printed)",
+        "tmaml_released": "TMAML (as released)",
+    }
+)
+"""The titles of `ESTIMATORS`, which a picture need not load PyTorch for."""
+
+STAGE_LABELS: Mapping[str, str] = MappingProxyType({"post": "after adaptation", "pre": "before adaptation"})
+
+
+rcParams["text.parse_math"] = False  # what a user calls a run is text, also where it has a dollar
+
+CAPTION_POINTS, CHARACTERS_PER_INCH = 7, 19
+"""The size of captions, and how many characters of it fit into an inch."""
+
+
+def colour(name: str) -> str:
+    """The colour of an algorithm or estimator, grey for a name that has none."""
+    return COLOURS.get(name, _GREY)
+
+
+def curve_label(name: str) -> str:
+    """The name of a curve as the papers write it; a user's own label is its own name."""
+    return CURVE_LABELS.get(name, name)
+
+
+def estimator_label(name: str) -> str:
+    """The name of an estimator as the papers write it."""
+    return ESTIMATOR_LABELS.get(name, name)
+
+
+def new_figure(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """A figure of `rows × columns` panels, each of `size` inches, and its panels row by row."""
+    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(visible=True, color="#e6e6e6", linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.tick_params(labelsize=8)
+    return figure, panels
+
+
+def caption(figure: Figure, text: str) -> None:
+    """Small lines under the figure: profile, seeds, band, whatever a stranger must know to read it; wrapped to fit."""
+    columns = int(CHARACTERS_PER_INCH * figure.get_figwidth())
+    lines = [line for paragraph in text.splitlines() for line in textwrap.wrap(paragraph, columns)]
+    figure.supxlabel("\n".join(lines), fontsize=CAPTION_POINTS, color="#444444")
+
+
+def mark_missing(panel: Axes, text: str = "no data yet") -> None:
+    """Say in an empty panel that it has no data, rather than leave it blank or fail."""
+    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center", color="#888888", fontsize=9)
+    panel.set_xticks([])
+    panel.set_yticks([])

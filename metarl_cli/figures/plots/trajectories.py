@@ -1,0 +1,110 @@
+"""Paths in the plane before and after adaptation, a panel for each algorithm, its numbers below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+
+from metarl_cli.claims.statistics import mean_interval
+from metarl_cli.figures.plots.style import caption, colour, curve_label, mark_missing, new_figure
+
+__all__ = ["trajectories"]
+
+NUMBERS: Mapping[str, str] = MappingProxyType(
+    {
+        "return": "return {pre} → {post}",
+        "end_distance": "distance to the goal in the end {pre} → {post}",
+        "reaches_goal": "paths that reach the goal disc {pre} → {post}",
+        "ends_at_goal": "paths that end in the goal disc {pre} → {post}",
+        "ends_in_region": "paths that end where the task pays {pre} → {post}",
+        "corners": "regions that a path enters before {pre}",
+        "corners_of_batch": "regions that a task's paths enter before {pre}",
+    }
+)
+"""What stands below a panel, in this order, of the numbers that the table has."""
+
+SHARES = frozenset({"reaches_goal", "ends_at_goal", "ends_in_region"})
+
+TASK_COLOURS = tuple(colour(name) for name in ("post", "trpo-maml", "lvc-vpg", "trpo-emaml"))
+"""Of the drawn tasks, in order: distinct colours, no algorithm's."""
+
+
+def trajectories(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
+    """Paths of one seed, with numbers over all seeds, tasks and trajectories.
+
+    Args:
+        table: as `studies.trajectories` writes it.
+        labels: the panels, in order, also those that nothing was run for.
+    """
+    known = [name for name in NUMBERS if table[name].notna().any()]
+    figure, panels = new_figure(1, len(labels), size=(3.3, 3.5 + 0.16 * len(known)))
+    for panel, name in zip(panels, labels, strict=True):
+        panel.set_title(curve_label(name), fontsize=10)
+        run = table[table["curve"] == name]
+        if run.empty:
+            mark_missing(panel)
+            continue
+        _draw(panel, run)
+        panel.set_xlabel(_numbers(run[run["task"].isna()], known), fontsize=7)
+    if len(table):
+        _frame(panels, table)
+    caption(figure, _caption(table[table["curve"].isin(labels)]))
+    return figure
+
+
+def _draw(panel: Axes, run: pd.DataFrame) -> None:
+    for _, disc in run[run["stage"] == "region"].iterrows():
+        panel.add_patch(Circle((disc["x"], disc["y"]), disc["radius"], color="#dfe8dc", linewidth=0, zorder=0))
+    goals = run[run["stage"] == "goal"].sort_values("task")
+    for own, (_, disc) in zip(TASK_COLOURS, goals.iterrows(), strict=False):
+        panel.add_patch(Circle((disc["x"], disc["y"]), disc["radius"], color=own, alpha=0.35, linewidth=0, zorder=1))
+        of_task = run[run["task"] == disc["task"]]
+        _paths(panel, of_task[of_task["stage"] == "pre"], own=colour("pre"), width=0.7)
+        _paths(panel, of_task[of_task["stage"] == "post"], own=own, width=1.0)
+
+
+def _paths(panel: Axes, points: pd.DataFrame, *, own: str, width: float) -> None:
+    for _, path in points.sort_values("step").groupby("trajectory"):
+        panel.plot(path["x"], path["y"], color=own, linewidth=width, marker=".", markersize=2.2, markeredgewidth=0)
+
+
+def _frame(panels: Sequence[Axes], table: pd.DataFrame) -> None:
+    """The same square for all panels: all regions, or where there are none all paths and goals."""
+    regions = table[table["stage"] == "region"]
+    seen = (regions if len(regions) else table)[["x", "y", "radius"]].fillna({"radius": 0.0})
+    limit = 1.04 * float((seen[["x", "y"]].abs().max(axis=1) + seen["radius"]).max())
+    for panel in panels:
+        panel.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", anchor="N")
+
+
+def _numbers(runs: pd.DataFrame, known: Sequence[str]) -> str:
+    """One line per number: means over seeds before and after, with the 95 % Student t interval if there are several."""
+    before, after = (runs[runs["stage"] == stage] for stage in ("pre", "post"))
+    lines = (NUMBERS[name].format(pre=_mean(before[name]), post=_mean(after[name])) for name in known)
+    return "\n".join(lines)
+
+
+def _mean(values: pd.Series) -> str:
+    percent, unit = (100.0, " %") if values.name in SHARES else (1.0, "")
+    mean, low, _ = (percent * float(limit) for limit in mean_interval(values))
+    digits = 0 if values.name in SHARES else 1
+    spread = f" ± {mean - low:.{digits}f}" if len(values) > 1 else ""
+    return f"{mean:.{digits}f}{spread}{unit}".replace("-", "−")
+
+
+def _caption(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "No runs yet."
+    drawn = table[table["stage"] == "goal"]["seed"].unique()
+    seeds, iterations = sorted(table["seed"].unique()), sorted(table["iterations"].unique())
+    return (
+        f"Profile: {', '.join(sorted(table['profile'].unique()))}; {' or '.join(map(str, iterations))} iterations. "
+        f"Grey: before, colour: after adaptation; one colour per task. Paths: seed {', '.join(map(str, drawn))}.\n"
+        f"Numbers: means over seeds {', '.join(map(str, seeds))}, ± 95 % Student t interval where there are several, "
+        "of all held-out tasks and trajectories."
+    )

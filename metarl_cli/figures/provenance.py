@@ -1,0 +1,85 @@
+"""Where numbers come from: the runs behind a figure, their versions and commits, and the fingerprints of tables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metarl_cli.papers import FIGURES, Figure
+from metarl_cli.profiles import PROFILES
+from metarl_cli.results import Results
+from metarl_cli.schema import Meta
+from metarl_cli.store import runs_directory
+
+__all__ = ["fingerprint", "made_by", "run_rows", "table_rows"]
+
+Row = dict[str, str]
+
+
+def run_rows(results: Results) -> list[Row]:
+    """One row per profile, curve and environment: seeds, iterations, and what made the runs."""
+    runs = pd.DataFrame([run for profile in PROFILES for run in _runs(results, profile)])
+    if runs.empty:
+        return []
+    groups = runs.groupby(["profile", "curve", "environment"], sort=False)
+    return [
+        {**dict(zip(("profile", "curve", "environment"), map(str, keys), strict=True)), **_joined(group)}
+        for keys, group in groups
+    ]
+
+
+def table_rows(results: Results) -> list[Row]:
+    """One row per study table: where it lies, its fingerprint, and what made it."""
+    paths = [(profile, figure, results.table_path(figure, profile)) for profile in PROFILES for figure in _studies()]
+    return [
+        {
+            "profile": profile,
+            "figure": figure.name,
+            "table": path.relative_to(results.directory).as_posix(),
+            "SHA-256": fingerprint(path),
+            **made_by(results.table_meta(figure, profile)),
+        }
+        for profile, figure, path in paths
+        if path.exists()
+    ]
+
+
+def fingerprint(path: Path) -> str:
+    """The first twelve digits of a file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def made_by(meta: Meta) -> Row:
+    """Commit and versions of a `meta.json`; where it does not say, so."""
+    packages = ", ".join(f"{name} {version}" for name, version in meta.packages.items())
+    return {
+        "commit": meta.git_commit or "not recorded",
+        "metarl": meta.metarl,
+        "packages": packages or "not recorded",
+    }
+
+
+def _studies() -> list[Figure]:
+    return [figure for figure in FIGURES.values() if figure.source == "study"]
+
+
+def _runs(results: Results, profile: str) -> Iterable[dict[str, Any]]:
+    runs = results.runs(profile)
+    for directory, rows in runs.groupby("directory", sort=False) if len(runs) else ():
+        run = rows.iloc[0]
+        yield {
+            **{name: run[name] for name in ("profile", "curve", "environment")},
+            "seeds": run["seed"],
+            "iterations": len(rows),
+            **made_by(results.meta(runs_directory(results.directory, profile) / str(directory) / "meta.json")),
+        }
+
+
+def _joined(group: pd.DataFrame) -> Row:
+    """Every column's distinct values, in order."""
+    columns = [name for name in group.columns if name not in ("profile", "curve", "environment")]
+    return {name: ", ".join(map(str, sorted(group[name].unique()))) for name in columns}

@@ -1,1 +1,0 @@
-"""From CSV to figure: statistics, plots, claims."""

@@ -1,0 +1,159 @@
+"""Tables and what stands beside them, read and written: every cell is checked before anything is made of it.
+
+A table is read as text and checked column by column by pydantic, which the settings of runs need anyway: a message
+names file, line, column, what is there and what is allowed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+from metarl_cli.errors import UserError
+from metarl_cli.schema import STUDY, Hint, Meta, Table, Tables
+from metarl_cli.store import write_whole
+
+__all__ = ["read_columns", "read_meta", "read_table", "write_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of a file as text, and the lines in which they stand."""
+
+    path: Path
+    header: tuple[str, ...]
+    lines: Sequence[int]
+    cells: Sequence[Sequence[str]]
+
+    def where(self, chosen: Sequence[int]) -> _Rows:
+        return _Rows(self.path, self.header, [self.lines[n] for n in chosen], [self.cells[n] for n in chosen])
+
+    def column(self, name: str) -> list[str | None]:
+        place = self.header.index(name)
+        return [row[place] or None for row in self.cells]
+
+
+def read_table(path: Path, table: Tables) -> pd.DataFrame:
+    """A table that is what it says; a column that its kind of rows does not have is blank there.
+
+    Raises:
+        UserError: if there is none, or anything in it is not as it must be.
+    """
+    if isinstance(table, Table):
+        return pd.DataFrame(read_columns(path, table))
+    rows = _read(path)
+    kinds = _column(rows, STUDY, Literal[tuple(table)])
+    of_kind = {kind: [n for n, given in enumerate(kinds) if given == kind] for kind in table}
+    parts = [
+        pd.DataFrame(_checked(rows.where(of_kind[kind]), own, own.columns)).assign(study=kind)
+        for kind, own in table.items()
+        if of_kind[kind]
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(rows.header))
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table, whole; the same frame gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"))
+
+
+def read_columns(path: Path, table: Table) -> dict[str, Any]:
+    """The columns of a table, numbers as arrays; as `read_table`."""
+    rows = _read(path)
+    return _checked(rows, table, rows.header)
+
+
+def read_meta(path: Path) -> Meta:
+    """A `meta.json`.
+
+    Raises:
+        UserError: if it is none.
+    """
+    try:
+        meta: Meta = _adapter(Meta).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Meta()
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = f", {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
+        raise UserError(f"{path}{at}: {first['msg']}.") from None
+    return meta
+
+
+def _read(path: Path) -> _Rows:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            numbered = [(reader.line_num, row) for row in reader if row]
+    except FileNotFoundError:
+        raise UserError(f"There is no {path}. A study writes it; --results DIR reads another place.") from None
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is no CSV table: {error}.") from None
+    if not numbered:
+        raise UserError(f"{path} is no CSV table: it is empty.")
+    (_, header), *body = numbered
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise UserError(f"{path}: the column {', '.join(map(repr, twice))} is there more than once.")
+    for line, row in body:
+        if len(row) != len(header):
+            raise UserError(f"{path}, line {line}: {len(row)} cells, and the header names {len(header)} columns.")
+    return _Rows(path, tuple(header), [line for line, _ in body], [row for _, row in body])
+
+
+def _checked(rows: _Rows, table: Table, names: Iterable[str]) -> dict[str, Any]:
+    if missing := sorted(set(table.columns) - set(rows.header)):
+        raise UserError(
+            f"{rows.path} has no column {', '.join(missing)}: another version wrote it, or another study. Run it again."
+        )
+    columns = {name: _column(rows, name, table.columns.get(name, table.rest)) for name in names}
+    _refuse_repetitions(rows, table.keys, columns)
+    if table.counter and list(columns[table.counter]) != list(range(len(rows.lines))):
+        raise UserError(f"{rows.path}, column {table.counter!r}: it must count the rows from 0. Run it again.")
+    return {name: _array(values) for name, values in columns.items()}
+
+
+def _column(rows: _Rows, name: str, hint: Hint) -> list[Any]:
+    if name not in rows.header:
+        raise UserError(f"{rows.path} has no column {name}: another version wrote it, or another study. Run it again.")
+    cells = rows.column(name)
+    try:
+        values: list[Any] = _adapter(list[hint]).validate_python(cells)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        at = int(first["loc"][0])
+        given = repr((cells[at] or "")[:60])
+        raise UserError(f"{rows.path}, line {rows.lines[at]}, column {name!r}: {given}. {first['msg']}.") from None
+    return values
+
+
+def _refuse_repetitions(rows: _Rows, keys: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> None:
+    seen: dict[tuple[Any, ...], int] = {}
+    for line, row in zip(rows.lines, zip(*(columns[key] for key in keys), strict=True), strict=True):
+        if row in seen:
+            raise UserError(f"{rows.path}, line {line}: a row that has the same {', '.join(keys)} as line {seen[row]}.")
+        seen[row] = line
+
+
+def _array(values: Sequence[Any]) -> Any:
+    """Numbers as an array, a blank as NaN; text as it is."""
+    if any(isinstance(value, str) for value in values):
+        return values
+    return np.array(values, dtype=np.float64 if None in values else None)
+
+
+@cache
+def _adapter(hint: Hint) -> TypeAdapter[Any]:
+    return TypeAdapter(hint)

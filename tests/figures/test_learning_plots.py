@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import is_color_like, to_rgb
+from synthetic_results import write_run
+
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.figures.draw import content_of
+from metarl_cli.figures.effort import effort
+from metarl_cli.figures.plots import save
+from metarl_cli.figures.plots.learning import adaptation, learning_curves
+from metarl_cli.figures.plots.style import COLOURS, CURVE_LABELS, ESTIMATOR_LABELS, colour, curve_label
+from metarl_cli.figures.views import VIEWS
+from metarl_cli.papers import FIGURES
+from metarl_cli.papers.figure import Curve, planned_runs
+from metarl_cli.papers.sizes import seeds
+from metarl_cli.reproduction.plan import plan
+from metarl_cli.results import Results
+from metarl_cli.store import runs_directory, table_path
+from metarl_cli.studies import tabular
+from metarl_cli.tables import write_table
+
+
+def curve(name="promp", environment="Navigation", profile="quick", seeds="1 2 3", quantity="return/post", level=0.0):
+    steps = np.arange(1, 5) * 1000
+    mean = level + np.sqrt(steps)
+    bands = {"low": mean - 1.0, "high": mean + 1.0, "least": mean - 0.5, "greatest": mean + 0.5}
+    frame = pd.DataFrame({"env_steps": steps, "mean": mean, **bands})
+    return frame.assign(curve=name, environment=environment, profile=profile, seeds=seeds, quantity=quantity).sample(
+        frac=1.0, random_state=0
+    )
+
+
+def curves(*parts):
+    return pd.concat(parts, ignore_index=True)
+
+
+def visible(figure):
+    return [panel for panel in figure.axes if panel.get_visible()]
+
+
+def texts(panel):
+    return [text.get_text() for text in panel.texts]
+
+
+def legend(figure):
+    (drawn,) = figure.legends
+    return [text.get_text() for text in drawn.get_texts()]
+
+
+def test_a_panel_for_each_environment_in_order_also_without_data():
+    figure = learning_curves(
+        curve(), environments=("AntRandDir", "Navigation", "Toy1D", "PointWalls"), labels=("promp",)
+    )
+    panels = visible(figure)
+    titles = ["AntRandDir", "Navigation (quick, n = 3)", "Toy1D", "PointWalls"]
+    assert [panel.get_title() for panel in panels] == titles
+    assert [texts(panel) == ["no data yet"] for panel in panels] == [True, False, True, True]
+    assert len(panels[1].lines) == 1
+
+
+def test_lines_are_the_means_over_steps_and_bands_their_intervals():
+    frame = curves(curve(), curve("vpg-maml", level=5.0, seeds="4 5"), curve(quantity="return/pre", level=99.0))
+    figure = learning_curves(frame, environments=("Navigation",), labels=("vpg-maml", "promp"))
+    (panel,) = visible(figure)
+    assert legend(figure) == [curve_label("vpg-maml"), "ProMP"]
+    assert panel.get_title() == "Navigation (quick, n = 2 to 3)"
+    for line, band, level, half in zip(panel.lines, panel.collections, (5.0, 0.0), (0.5, 1.0), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), [1000, 2000, 3000, 4000])
+        np.testing.assert_allclose(line.get_ydata(), level + np.sqrt(line.get_xdata()))
+        corners = band.get_paths()[0].vertices
+        assert corners[:, 1].min() == pytest.approx(level + np.sqrt(1000) - half)
+        assert corners[:, 1].max() == pytest.approx(level + np.sqrt(4000) + half)
+
+
+def test_panels_of_different_sizes_say_so():
+    frame = curves(curve(), curve(environment="Toy1D", profile="overnight", seeds="1 2"))
+    figure = learning_curves(frame, environments=("Navigation", "Toy1D"), labels=("promp",))
+    titles = ["Navigation (quick, n = 3)", "Toy1D (overnight, n = 2)"]
+    assert [panel.get_title() for panel in visible(figure)] == titles
+    assert "Profile: overnight, quick." in figure.get_supxlabel()
+    assert len(visible(adaptation(curves(curve(), curve(profile="smoke", level=3.0))))) == 2
+
+
+def test_adaptation_shows_before_and_after_of_each_run():
+    frame = curves(
+        curve(), curve(quantity="return/pre", level=-5.0), curve("vpg-maml"), curve("vpg-maml", quantity="return/pre")
+    )
+    figure = adaptation(frame)
+    names = ["ProMP", curve_label("vpg-maml")]
+    titles = [f"{name} on Navigation (quick, n = 3)" for name in names]
+    assert [panel.get_title() for panel in visible(figure)] == titles
+    assert legend(figure) == ["after adaptation", "before adaptation"]
+    assert all(len(panel.lines) == 2 for panel in visible(figure))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "bands"),
+    [
+        (("1 2 3",), "; band: 95 % Student t interval of the mean."),
+        (("1 2",), "; band: range of the seeds."),
+        (("1 2", "1 2 3"), "; band: 95 % Student t interval of the mean; range of the seeds, where there are two."),
+        (("1",), "Line: mean over seeds."),
+    ],
+)
+def test_the_caption_says_what_the_bands_are(seeds, bands):
+    frame = curves(*(curve(name, seeds=given) for name, given in zip(("promp", "vpg-maml"), seeds, strict=False)))
+    figure = learning_curves(frame, environments=("Navigation",), labels=("promp", "vpg-maml"))
+    assert figure.get_supxlabel().replace("\n", " ").endswith(bands)
+
+
+@pytest.mark.parametrize(
+    "draw", [adaptation, lambda f: learning_curves(f, environments=("Navigation",), labels=("promp",))]
+)
+def test_the_figure_says_profile_seeds_and_band(draw):
+    text = draw(curves(curve(seeds="2 7 10"), curve(quantity="return/pre", seeds="2 7 10"))).get_supxlabel()
+    assert "Profile: quick." in text
+    assert "Seeds: 2, 7, 10." in text
+    assert "95 % Student t interval" in text
+
+
+def test_a_figure_without_any_run_says_so():
+    empty = curve().iloc[:0]
+    figure = learning_curves(empty, environments=("Navigation", "Toy1D"), labels=("promp",))
+    assert figure.get_supxlabel() == "No runs yet."
+    assert [texts(panel) for panel in visible(figure)] == [["no data yet"]] * 2
+
+
+@pytest.mark.parametrize(
+    "frame", [curve(), curve(seeds="1").assign(low=np.nan, high=np.nan)], ids=["three seeds", "one seed"]
+)
+def test_files_are_written_and_the_same_figure_gives_the_same_bytes(tmp_path, frame):
+    written = []
+    for name in ("a/figure", "b/figure"):
+        figure = learning_curves(frame, environments=("Navigation", "Toy1D"), labels=("promp",))
+        png, pdf = save(figure, tmp_path / name)
+        assert (png.suffix, pdf.suffix) == (".png", ".pdf")
+        written.append((png.read_bytes(), pdf.read_bytes()))
+    assert written[0] == written[1]
+    assert written[0][0].startswith(b"\x89PNG") and written[0][1].startswith(b"%PDF")
+    assert b"CreationDate" not in written[0][1]
+
+
+def test_one_line_of_data_adds_an_algorithm_to_a_figure(tmp_path):
+    figure = FIGURES["promp-fig2"]
+    longer = replace(figure, curves=(*figure.curves, Curve("dice-vpg", "dice-vpg")))
+    new = {f"dice-vpg/{name}/seed{seed}" for name in figure.environments for seed in seeds(name, "quick")}
+    before, after = ({step.job.name for step in plan([f], "quick", tmp_path)} for f in (figure, longer))
+    assert after - before == new
+    for run in planned_runs(longer, "quick"):
+        write_run(runs_directory(tmp_path, "quick") / run.path, run.config, (1.0, 2.0))
+    drawn = VIEWS[longer.plot].draw(longer, content_of(longer, Results(tmp_path)).frame)
+    lines = [[line.get_label() for line in panel.lines] for panel in drawn.axes]
+    assert all(labels[-1] == "DiCE-VPG" and len(labels) == 6 for labels in lines)
+
+
+def test_each_panel_shows_the_profile_with_most_curves_and_of_equals_the_largest(tmp_path):
+    figure, fewer = FIGURES["taypo-fig2"], {"overnight": ("HalfCheetahFwdBack",), "paper": ("AntRandGoal",)}
+    for profile in ("quick", "overnight", "paper"):
+        for run in planned_runs(figure, profile):
+            alone = profile == "paper" and run.config.label != "promp"
+            if run.config.environment.name in fewer.get(profile, figure.environments) and not alone:
+                write_run(runs_directory(tmp_path, profile) / run.path, run.config, (1.0, 2.0))
+    content = content_of(figure, Results(tmp_path))
+    shown = content.frame.groupby("environment")["profile"].unique().map(list).to_dict()
+    assert shown == {name: ["quick"] for name in figure.environments} | {"HalfCheetahFwdBack": ["overnight"]}
+    assert [path.relative_to(tmp_path).parts[0] for path in content.tables] == ["quick", "overnight"]
+    quick, overnight = content.tables.values()
+    assert set(quick["environment"]) == set(figure.environments) and set(overnight["profile"]) == {"overnight"}
+    asked = content_of(figure, Results(tmp_path), profile="quick")
+    assert set(asked.frame["profile"]) == {"quick"}
+
+
+def test_a_study_without_training_of_its_size_shows_that_of_another_which_its_panel_names(tmp_path):
+    figure = FIGURES["taypo-fig1"]
+    table = tabular.run(tabular.settings("smoke")).assign(profile="standard")
+    write_table(table, table_path(tmp_path, "standard", figure.name))
+    assert set(content_of(figure, Results(tmp_path)).frame["study"]) == {"tabular"}
+    for run in planned_runs(figure, "quick"):
+        write_run(runs_directory(tmp_path, "quick") / run.path, run.config, (1.0, 2.0))
+    content = content_of(figure, Results(tmp_path))
+    assert VIEWS[figure.plot].draw(figure, content.frame).axes[3].get_title() == "(d) PointCorner (quick, n = 2)"
+    assert set(content.frame.groupby("study")["profile"].unique().map(tuple).items()) == {
+        ("tabular", ("standard",)),
+        ("training", ("quick",)),
+    }
+    sentences = effort(figure, content, Results(tmp_path))
+    assert [sentence.split(":")[0] for sentence in sentences] == ["`quick`", "`standard`"]
+    assert set(content_of(figure, Results(tmp_path), profile="standard").frame["study"]) == {"tabular"}
+
+
+@pytest.mark.parametrize("figure", [f for f in FIGURES.values() if f.plot == "learning_curves"], ids=lambda f: f.name)
+def test_legend_and_caption_fit_into_the_figure(figure):
+    labels = [c.label for c in figure.curves]
+    mixed = [curve(name, seeds=seeds) for name, seeds in zip(labels, ["1 2", *["1 2 3"] * len(labels)], strict=False)]
+    drawn = learning_curves(curves(*mixed), environments=("Navigation", *figure.environments[1:]), labels=labels)
+    drawn.draw_without_rendering()
+    (legend,) = drawn.legends
+    for part in (legend, drawn._supxlabel):
+        box = part.get_window_extent()
+        assert box.x0 >= 0.0 and box.x1 <= drawn.bbox.x1
+
+
+def test_what_is_given_stays():
+    frame = curve()
+    before = frame.copy(deep=True)
+    adaptation(frame)
+    learning_curves(frame, environments=("Navigation",), labels=("promp",))
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_colours_exist_and_names_without_one_are_grey():
+    assert all(is_color_like(value) for value in COLOURS.values())
+    assert colour("anything else") == "#777777"
+    assert curve_label("anything else") == "anything else"
+
+
+def test_labels_are_the_titles_of_the_registries():
+    """Each kind has its own: `tmaml` and `dice` are among runs and among estimators."""
+    assert {name: ALGORITHMS[name].title for name in ALGORITHMS}.items() <= CURVE_LABELS.items()
+    assert dict(ESTIMATOR_LABELS) == {name: estimator.title for name, estimator in ESTIMATORS.items()}
+    assert (CURVE_LABELS["tmaml"], ESTIMATOR_LABELS["tmaml"]) == ("TMAML", "TMAML (corrected)")
+    assert (CURVE_LABELS["dice"], ESTIMATOR_LABELS["dice"]) == ("DiCE", "DiCE (step-wise IS)")
+
+
+def test_a_curve_has_one_title_in_all_figures_and_no_two_have_the_same():
+    curves = {(curve.label, curve.title) for figure in FIGURES.values() for curve in figure.curves}
+    curves |= {(name, algorithm.title) for name, algorithm in ALGORITHMS.items()}
+    assert len({label for label, _ in curves}) == len({title for _, title in curves}) == len(curves)
+
+
+@pytest.mark.parametrize(
+    "figure", [f for f in FIGURES.values() if f.curves and "table" not in f.plot], ids=lambda f: f.name
+)
+def test_lines_of_one_figure_can_be_told_apart(figure):
+    names = [curve.label for curve in figure.curves]
+    colours = [to_rgb(colour(name)) for name in names]
+    assert all(np.abs(np.subtract(a, b)).max() > 0.1 for a, b in combinations(colours, 2))
+    assert len({curve_label(name) for name in names}) == len(names)
