@@ -226,7 +226,7 @@ def load_config(path: Path) -> RunConfig:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no text, or too deep
         raise UserError(f"{path} is not valid JSON: {error}.") from None
     return config_of(document, str(path))
 
