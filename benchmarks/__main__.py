@@ -23,10 +23,11 @@ from rich.table import Table
 from benchmarks.commands import grid, iterations, start_up
 from benchmarks.measuring import Row
 from benchmarks.rollouts import rollouts
+from benchmarks.threads import threads
 from benchmarks.updates import updates
 from metarl_cli.circumstances import circumstances
 
-PARTS = {part.__name__: part for part in (rollouts, updates, iterations, grid, start_up)}
+PARTS = {part.__name__: part for part in (rollouts, updates, threads, iterations, grid, start_up)}
 RESULTS = Path(__file__).parent / "results"
 
 
