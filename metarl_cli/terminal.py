@@ -20,6 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from metarl_cli.config import RunConfig
+from metarl_cli.encoding import can_show, spelled
 
 __all__ = ["counted", "print_table", "training_display"]
 
@@ -30,14 +31,17 @@ Show = Callable[[Mapping[str, float]], None]
 
 def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     """Print rows of equal keys as a table, or as one JSON document and nothing else."""
+    encoding = sys.stdout.encoding
     if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        text = json.dumps(rows, indent=2, ensure_ascii=False)
+        print(text if can_show(text, encoding) else json.dumps(rows, indent=2))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for position, name in enumerate(rows[0]):
         table.add_column(name, no_wrap=position == 0)
     for row in rows:
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+        cells = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values())
+        table.add_row(*(spelled(cell, encoding) for cell in cells))
     # In a file or a pipe a row is a line, however long; a terminal has a width to keep to, and COLUMNS sets one.
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     Console(width=None if has_width else WIDE).print(table, markup=False)

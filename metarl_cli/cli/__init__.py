@@ -14,6 +14,7 @@ import typer
 from metarl_cli import __version__
 from metarl_cli.cli import results, runs, studies
 from metarl_cli.cli.exits import FAILED, INTERRUPTED, OK, USAGE
+from metarl_cli.encoding import spell_out
 from metarl_cli.errors import RunFailedError, UserError
 
 __all__ = ["app", "main"]
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command; a mistake of the user's is one message and exit code 2, never a traceback."""
+    spell_out(sys.stdout, sys.stderr)
     try:
         app()
     except SystemExit as ended:
