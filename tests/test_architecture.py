@@ -103,15 +103,18 @@ def test_the_mathematics_imports_nothing_of_ours_but_its_vocabulary():
 LAYERS = (
     (
         "metarl_cli",
-        *(f"metarl_cli.{name}" for name in ("errors", "types", "seeding", "algorithms", "profiles", "store")),
+        *(
+            f"metarl_cli.{name}"
+            for name in ("errors", "types", "seeding", "algorithms", "profiles", "store", "encoding")
+        ),
     ),
     (
         *(
             f"metarl_cli.{name}"
-            for name in ("circumstances", "config", "envs", "estimators", "params", "reporting.statistics")
+            for name in ("circumstances", "config", "packing", "envs", "estimators", "params", "reporting.statistics")
         ),
     ),
-    ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal"),
+    ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal", "metarl_cli.live_logs"),
     ("metarl_cli.reporting",),
     ("metarl_cli.studies",),
     ("metarl_cli.listing",),
@@ -324,7 +327,7 @@ def test_constraints_pin_plain_versions_of_everything_that_is_required():
 def test_every_runtime_import_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.match(r"[A-Za-z0-9-]+", entry).group().replace("-", "_") for entry in project["dependencies"]}
-    optional = {"imageio"}
+    optional = {"imageio", "wandb"}
     standard = importlib.import_module("sys").stdlib_module_names
     used = {name.split(".")[0] for tree in TREES.values() for name in imported(tree)} - set(standard) - {"metarl_cli"}
     assert used - optional <= declared

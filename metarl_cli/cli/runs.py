@@ -34,6 +34,9 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="Threads of one run; no number depends on them.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the directory.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again over a run in the directory.")] = False,
+    log: Annotated[
+        str | None, typer.Option(help="A live log besides progress.csv, in RUN_DIR: tensorboard or wandb.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Train an algorithm on a task distribution, at the paper's settings unless told otherwise.
@@ -52,7 +55,7 @@ def train(
     }
     flags = [f"{key}={value}" for key, value in parts.items() if value is not None]
     request = Request(algorithm=algo, environment=env, profile=profile, overrides=(*flags, *(set_ or ())))
-    outcome = launch(request, out=out, threads=threads, resume=resume, overwrite=overwrite, quiet=quiet)
+    outcome = launch(request, out=out, threads=threads, resume=resume, overwrite=overwrite, quiet=quiet, log=log)
     print(outcome.message)
     raise typer.Exit(OK if outcome.finished else INTERRUPTED)
 

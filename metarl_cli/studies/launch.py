@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from metarl_cli.circumstances import PHYSICS, other_physics
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
+from metarl_cli.envs.registry import ENVIRONMENTS, LOCOMOTION
 from metarl_cli.errors import RunFailedError, UserError
+from metarl_cli.live_logs import check_live_log, live_log
 from metarl_cli.papers.settings import run_config
 from metarl_cli.store import LOCAL
 from metarl_cli.studies import checkpoints, progress
@@ -54,6 +58,7 @@ def launch(
     resume: bool,
     overwrite: bool,
     quiet: bool,
+    log: str | None = None,
 ) -> Outcome:
     """Train as requested.
 
@@ -64,6 +69,7 @@ def launch(
         resume: continue the run in the directory.
         overwrite: start again over a run in the directory.
         quiet: show no progress.
+        log: a live log besides, see `live_logs`.
 
     Raises:
         UserError: for settings that do not exist, and for a directory that must not be written.
@@ -71,6 +77,7 @@ def launch(
     """
     if resume and overwrite:
         raise UserError("--resume continues a run and --overwrite starts it again: give one of them.")
+    check_live_log(log)
     wanted = _new_config(request)
     if not resume:
         check_composition(wanted)  # a run that is resumed has its own
@@ -86,22 +93,44 @@ def launch(
         if runs.is_finished(directory):
             progress.read_rows(directory, progress_columns(config), config.iterations)
             return Outcome(directory, True, f"Already finished: {directory}")
-        return _run(directory, config, threads=threads, quiet=quiet)
+        return _run(directory, config, threads=threads, quiet=quiet, log=log)
 
 
-def _run(directory: Path, config: RunConfig, *, threads: int, quiet: bool) -> Outcome:
+def _run(directory: Path, config: RunConfig, *, threads: int, quiet: bool, log: str | None) -> Outcome:
     found = checkpoints.latest(directory)
     done = found.state.iteration if found else 0
+    if not quiet and (notice := _other_physics(directory, config)):
+        print(notice, file=sys.stderr)
     continues = f"metarl train --resume --out {directory}"
     try:
-        with graceful_stop() as should_stop, training_display(config, done=done, quiet=quiet) as show:
-            finished = train(directory, config, threads=threads, on_row=show, should_stop=should_stop)
+        with (
+            graceful_stop() as should_stop,
+            live_log(log, directory, config, done=done) as record,
+            training_display(config, done=done, quiet=quiet) as show,
+        ):
+
+            def on_row(row: Mapping[str, float]) -> None:
+                record(row)
+                show(row)
+
+            finished = train(directory, config, threads=threads, on_row=on_row, should_stop=should_stop)
     except OSError as error:
         reason = f"{error.filename or directory}: {error.strerror}"
         raise RunFailedError(f"{reason}. What was reached stays; to continue: {continues}") from None
     if finished:
         return Outcome(directory, True, f"Finished: {directory}")
     return Outcome(directory, False, f"Stopped. To continue: {continues}")
+
+
+def _other_physics(directory: Path, config: RunConfig) -> str | None:
+    """That these bodies move otherwise than the published ones; said once per run directory and version."""
+    version, spec = other_physics(), ENVIRONMENTS.get(config.environment.name)
+    if version is None or spec is None or spec.module != LOCOMOTION or runs.recorded_physics(directory) == version:
+        return None
+    return (
+        f"MuJoCo {version} moves bodies otherwise than {PHYSICS}.x, which made the published results: compare "
+        "this run with none of them. meta.json records it."
+    )
 
 
 def default_directory(config: RunConfig) -> Path:
