@@ -20,7 +20,7 @@ from metarl_cli.reporting.plots.tables import table_figure
 from metarl_cli.reporting.plots.trajectories import trajectories
 from metarl_cli.reporting.plots.variance import promp_fig3, tmaml_fig2
 from metarl_cli.reporting.tables import beside_the_paper, write_texts
-from metarl_cli.store import runs_directory, table_path
+from metarl_cli.store import INSTALLED, runs_directory, table_path
 
 __all__ = ["PLOTS", "Content", "NoResultsError", "content_of", "draw", "plot"]
 
@@ -89,9 +89,10 @@ def draw(figure: Figure, content: Content, *, out: Path) -> list[Path]:
     """Draw and write what `content_of` gave; returns as `plot`."""
     files = list(save(PLOTS[figure.plot](figure, content.frame), out / figure.name))
     if figure.source == "runs":
-        for path, table in content.tables.items():
+        tables = {path: table for path, table in content.tables.items() if INSTALLED not in path.parents}
+        for path, table in tables.items():  # what an installation brought is only read
             write_table(table, path)
-        files += content.tables
+        files += tables
     return [*files, *(write_texts(figure, content.frame, out) if figure.name in REPORTED else ())]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
+from metarl_cli.packing import META, packed_below
 from metarl_cli.reporting.statistics import mean_interval
 from metarl_cli.store import write_whole
 
@@ -19,7 +20,7 @@ CURVE_COLUMNS = ("curve", "environment", "profile", "seeds", "quantity", "iterat
 
 
 def load_runs(directory: Path) -> pd.DataFrame:
-    """Every `progress.csv` below a directory as one frame, settings joined on.
+    """Every `progress.csv` below a directory, or packed by `packing`, as one frame, settings joined on.
 
     They are curve, environment, profile, seed, tasks and trajectories, and come from each run's `config.json`, never
     from a path; the curve is the run's label, or its algorithm if it has none. No run gives an empty frame.
@@ -27,7 +28,8 @@ def load_runs(directory: Path) -> pd.DataFrame:
     Raises:
         UserError: if two runs have the same four keys, so that one seed would count twice; or a file is damaged.
     """
-    frames, homes = [], dict[tuple[object, ...], Path]()
+    frames = [read_table(path).drop(columns=META) for path in packed_below(directory)]
+    homes = dict[tuple[object, ...], Path]()
     for path in sorted(directory.rglob("progress.csv")):
         if not path.stat().st_size:
             continue  # a run in its first iteration

@@ -12,8 +12,10 @@ import pandas as pd
 
 from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
+from metarl_cli.packing import META, packed_below
 from metarl_cli.papers import FIGURES
 from metarl_cli.profiles import PROFILES
+from metarl_cli.reporting.frames import read_table
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path
 
 __all__ = ["cpu_seconds", "fingerprint", "made_by", "run_rows", "table_rows"]
@@ -86,6 +88,14 @@ def _runs(results: Path, profile: str) -> Iterable[dict[str, Any]]:
             "iterations": max(lines - 1, 0),
             **made_by(_meta(path.with_name("meta.json"))),
         }
+    for path in packed_below(runs_directory(results, profile)):
+        yield from _packed_runs(read_table(path))
+
+
+def _packed_runs(rows: pd.DataFrame) -> Iterable[dict[str, Any]]:
+    for (curve, environment, name, seed, meta), run in rows.groupby(["curve", "environment", "profile", "seed", META]):
+        keys = {"profile": name, "curve": curve, "environment": environment, "seeds": seed, "iterations": len(run)}
+        yield {**keys, **made_by(json.loads(str(meta)))}
 
 
 def _meta(path: Path) -> Mapping[str, Any]:
