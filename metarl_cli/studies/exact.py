@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -31,7 +31,9 @@ from metarl_cli.types import Sample, Surrogate
 __all__ = [
     "COLUMNS",
     "EXAMPLE",
+    "Bias",
     "Problem",
+    "bias",
     "derivatives",
     "exact_rows",
     "left_out",
@@ -53,6 +55,33 @@ class _Moments:
 
     mean: Tensor
     square: Tensor
+
+
+class Bias(NamedTuple):
+    """E[∇J] − ∇V, [S, A], and E[∇²J] − ∇²V, [S, A, S, A], of a surrogate J."""
+
+    gradient: Tensor
+    hessian: Tensor
+
+
+def bias(estimator: str | Surrogate, problem: Problem, *, off_policy: bool = False) -> Bias:
+    """The exact bias of an estimator's derivatives, without a sample.
+
+    Args:
+        estimator: a key of `ESTIMATORS`, or a surrogate, which sees batches of one trajectory.
+        problem: the MDP and the policies, see `parse_problem` and `load_problem`.
+        off_policy: let the problem's behaviour policy μ sample, not π_θ.
+
+    Raises:
+        UserError: if the name is unknown, or the problem has no behaviour policy.
+    """
+    behaviour = _behaviours(problem).get("off" if off_policy else "on")
+    if behaviour is None:
+        raise UserError("The problem has no behaviour_logits, the policy that samples off-policy.")
+    surrogate, batch = _resolve(estimator) if isinstance(estimator, str) else (estimator, 1)
+    truths = (gradient(problem.policy_logits, problem.mdp), hessian(problem.policy_logits, problem.mdp))
+    moments = _moments(surrogate, batch, problem, behaviour)
+    return Bias(*(found.mean.reshape(truth.shape) - truth for found, truth in zip(moments, truths, strict=True)))
 
 
 def exact_rows(problem: Problem, names: Iterable[str]) -> list[Row]:

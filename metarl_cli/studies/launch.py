@@ -101,6 +101,7 @@ def _run(directory: Path, config: RunConfig, *, threads: int, quiet: bool, log: 
     done = found.state.iteration if found else 0
     if not quiet and (notice := _other_physics(directory, config)):
         print(notice, file=sys.stderr)
+    columns = progress_columns(config)
     continues = f"metarl train --resume --out {directory}"
     try:
         with (
@@ -110,7 +111,7 @@ def _run(directory: Path, config: RunConfig, *, threads: int, quiet: bool, log: 
         ):
 
             def on_row(row: Mapping[str, float]) -> None:
-                record(row)
+                record({name: row[name] for name in columns})
                 show(row)
 
             finished = train(directory, config, threads=threads, on_row=on_row, should_stop=should_stop)
