@@ -304,8 +304,8 @@ def test_training_does_not_know_the_names_of_algorithms():
 # Packaging
 
 
-def pinned() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+def pinned(name: str = "constraints.txt") -> dict[str, str]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     entries = [line.split("#")[0].strip() for line in lines]
     return dict(entry.split("==") for entry in entries if entry)
 
@@ -323,6 +323,14 @@ def test_constraints_pin_plain_versions_of_everything_that_is_required():
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines if line)
     names = {re.match(r"[A-Za-z0-9-]+", entry).group().lower() for entry in required()}
     assert names <= set(pinned())
+
+
+def test_the_oldest_versions_are_those_that_are_allowed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    bounds = dict(re.match(r"([a-z-]+)>=([0-9.]+)", entry).groups() for entry in project["dependencies"])
+    oldest = pinned("constraints-oldest.txt")
+    assert set(oldest) == set(bounds)
+    assert all(f"{oldest[name]}.".startswith(f"{bound}.") for name, bound in bounds.items())
 
 
 def test_every_runtime_import_is_declared():
