@@ -59,6 +59,12 @@ def estimators() -> str:
     return table(rows[0], ([f"`{row['name']}`", f"`{row['surrogate']}`", *list(row.values())[2:]] for row in rows))
 
 
+def algorithms() -> str:
+    """The registry."""
+    rows = listing("algorithms")
+    return table(rows[0], ([f"`{row['name']}`", *list(row.values())[1:]] for row in rows))
+
+
 def commands() -> str:
     """What `--help` says, as Typer writes it."""
     group = typer.main.get_command(app)
@@ -84,5 +90,5 @@ def columns() -> str:
 
 
 GENERATED: Mapping[str, Callable[[], str]] = {
-    made.__name__: made for made in (tutorial, claims, estimators, commands, settings, columns)
+    made.__name__: made for made in (tutorial, claims, estimators, algorithms, commands, settings, columns)
 }

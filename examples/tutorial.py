@@ -45,11 +45,10 @@ print(progress[["iteration", "return/pre", "return/post"]].tail(3).to_string(ind
 policy = metarl.load_policy(run)
 (task,) = metarl.make_vec("Navigation", num_envs=1).sample_tasks(1, np.random.default_rng(7))
 before = policy.collect(task, seed=1)
-after = policy.adapt(before).collect(task, seed=1)
+adapted = policy.adapt(before)
+after = adapted.collect(task, seed=1)
 print(f"goal {task.round(2)}: return {before.rewards.sum(-1).mean():.1f}, adapted {after.rewards.sum(-1).mean():.1f}")
-print(
-    f"at the origin it walks {policy.act(np.zeros(2)).round(3)}, adapted {policy.adapt(before).act(np.zeros(2)).round(3)}"
-)
+print(f"at the origin it walks {policy.act(np.zeros(2)).round(3)}, adapted {adapted.act(np.zeros(2)).round(3)}")
 
 # %% The figure: the same as `metarl plot adaptation --results tutorial --out tutorial`.
 from metarl_cli.papers import find_figure  # noqa: E402

@@ -26,14 +26,14 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "kl/pre": "D_KL of the first stage's policy from the one that sampled, after the update.",
         "kl/post": "The same of the last stage's.",
         "kl/coefficient": "Mean coefficient of the adaptive KL penalty, where there is one.",
-        "control_variate/loss": "Mean squared error of the control variate's prediction of returns, where there is one.",
+        "control_variate/loss": "Mean squared error of the control variate as a prediction of returns.",
         "control_variate/explained_variance": "1 − that error / the variance of the returns.",
         "update/rejected": "Updates so far in which the trust region took no step: none was better and near enough.",
         "time/sampling": "Seconds of this row's sampling and adaptation.",
         "time/update": "Seconds of this row's meta-update.",
     }
 )
-"""By name, in the order of the file; k stands for a number. `wall_seconds` and `time/*` alone differ between two runs."""
+"""In the order of the file; k stands for a number. Only `wall_seconds` and `time/*` differ between runs of one seed."""
 
 
 def meaning(column: str) -> str:

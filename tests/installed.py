@@ -62,9 +62,8 @@ def check_verdicts(found: list[dict[str, object]]) -> None:
     """Exit unless each claim has the verdict that it has in the checkout."""
     program = [sys.executable, "-m", "metarl_cli", "list", "claims", "--json"]
     expected = json.loads(subprocess.run(program, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-    print(
-        f"{len(found)} claims, {sum(row == other for row, other in zip(found, expected, strict=True))} as in the checkout"
-    )
+    same = sum(row == other for row, other in zip(found, expected, strict=True))
+    print(f"{len(found)} claims, {same} with the numbers of the checkout")
     if found != expected:
         sys.exit("The verdicts of the wheel are not those of the checkout.")
 

@@ -103,6 +103,7 @@ def test_the_mathematics_imports_nothing_of_ours_but_its_vocabulary():
 LAYERS = (
     (
         "metarl_cli",
+        "metarl_cli.columns",
         *(
             f"metarl_cli.{name}"
             for name in ("errors", "types", "seeding", "algorithms", "profiles", "store", "encoding")
