@@ -5,7 +5,8 @@ KILLS ?= 1000
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install format check test test-fast test-matrix quickstart reproduce-all publish bench torture docs dist clean
+.PHONY: help install format check test test-fast test-matrix quickstart reproduce-all publish bench bench-compare torture docs \
+	dist clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -56,9 +57,11 @@ publish: install  ## Copy your results of PROFILE, without checkpoints, to resul
 		--exclude=./figures --exclude=./variance --exclude=./train -cf - . | tar -C results/published/$(PROFILE) -xf -
 	$(BIN)/metarl plot --all
 
-bench: install  ## Speed, as ratios to the simulator's and to the matrix products' own
-	$(BIN)/python benchmarks/environments.py
-	$(BIN)/python benchmarks/iteration.py
+bench: install  ## Speed and memory, as one table; wants a machine that is otherwise quiet (QUICK=1: a trial, 2 minutes)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+bench-compare: install  ## How two files of make bench compare: A=benchmarks/results/….json B=…
+	$(BIN)/python -m benchmarks --compare $(A) $(B)
 
 torture: install  ## Kill runs KILLS times (1000), at random moments and file operations; each must end the same
 	$(BIN)/python benchmarks/kills.py --count $(KILLS)

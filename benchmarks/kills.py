@@ -23,8 +23,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from metarl_cli.config import load_config
-from metarl_cli.studies import checkpoints
-from metarl_cli.studies.launch import Request, launch
+from metarl_cli.runs import checkpoints
+from metarl_cli.runs.launch import Request, launch
 
 ALGORITHMS = ("promp", "tmaml", "trpo-maml", "dice", "sgmrl", "promp-taypo2")
 ENVIRONMENTS = ("Navigation", "PointMomentum", "HalfCheetahFwdBack", "HopperRandParams", "AntRandGoal")
@@ -68,7 +68,8 @@ def die_at_operation(directory: Path, countdown: int, draw: random.Random) -> No
         about = os.fstat(descriptor)
         if is_due():
             if descriptor_is_file(descriptor) and draw.random() < 0.5:
-                os.truncate(f"/proc/self/fd/{descriptor}", draw.randint(promised.get(about.st_ino, 0), about.st_size))
+                kept = min(promised.get(about.st_ino, 0), about.st_size)  # a number that is free is given to the next
+                os.truncate(f"/proc/self/fd/{descriptor}", draw.randint(kept, about.st_size))
             die()
         promised[about.st_ino] = about.st_size
 

@@ -1,4 +1,4 @@
-"""What the columns of `progress.csv` mean; `studies.train.progress_columns` says which of them a run has."""
+"""What the columns of `progress.csv` mean; `runs.record.progress_columns` says which of them a run has."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from metarl_cli import exact
 from metarl_cli.envs.registry import find_environment, find_variant
 from metarl_cli.estimators import (
     ESTIMATORS,
@@ -47,7 +48,6 @@ from metarl_cli.estimators import (
 )
 from metarl_cli.policy import Episode, Policy, load_policy
 from metarl_cli.reporting.frames import load_runs
-from metarl_cli.studies import exact
 from metarl_cli.training.rollouts import Workers, make_workers
 from metarl_cli.types import Sample
 

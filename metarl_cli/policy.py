@@ -15,8 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import UserError
 from metarl_cli.params import leaves
+from metarl_cli.runs.evaluate import load_run
 from metarl_cli.seeding import derived_seed, torch_generator
-from metarl_cli.studies.evaluate import load_run
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import adapted, stage_at
 from metarl_cli.training.build import build

@@ -72,6 +72,7 @@ class Trajectories:
         mask: 1 until the episode has ended, [M, N, T].
         behaviour: the policy that acted at each step, mean [M, N, T, A] and log_std [M, 1, 1, A].
         behaviour_logp: log μ(aₜ|sₜ), [M, N, T].
+        success: 1 where the task was accomplished at some step, [M, N]; None if the environment does not say.
     """
 
     observations: Tensor
@@ -80,6 +81,7 @@ class Trajectories:
     mask: Tensor
     behaviour: Gaussian
     behaviour_logp: Tensor
+    success: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

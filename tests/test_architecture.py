@@ -103,22 +103,37 @@ def test_the_mathematics_imports_nothing_of_ours_but_its_vocabulary():
 LAYERS = (
     (
         "metarl_cli",
-        "metarl_cli.columns",
         *(
             f"metarl_cli.{name}"
-            for name in ("errors", "types", "seeding", "algorithms", "profiles", "store", "encoding")
+            for name in (
+                "columns",
+                "encoding",
+                "errors",
+                "types",
+                "seeding",
+                "algorithms",
+                "profiles",
+                "stopping",
+                "store",
+            )
         ),
     ),
+    ("metarl_cli.references",),
     (
         *(
             f"metarl_cli.{name}"
             for name in ("circumstances", "config", "packing", "envs", "estimators", "params", "reporting.statistics")
         ),
     ),
+    ("metarl_cli.exact",),
     ("metarl_cli.training", "metarl_cli.papers", "metarl_cli.terminal", "metarl_cli.live_logs"),
     ("metarl_cli.reporting",),
+    ("metarl_cli.pages",),
+    ("metarl_cli.grid",),
+    ("metarl_cli.runs",),
     ("metarl_cli.studies",),
     ("metarl_cli.policy",),
+    ("metarl_cli.reproduction",),
     ("metarl_cli.listing", "metarl_cli.library"),
     ("metarl_cli.cli",),
 )
@@ -337,7 +352,7 @@ def test_the_oldest_versions_are_those_that_are_allowed():
 def test_every_runtime_import_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.match(r"[A-Za-z0-9-]+", entry).group().replace("-", "_") for entry in project["dependencies"]}
-    optional = {"imageio", "wandb"}
+    optional = {"imageio", "wandb", "metaworld"}
     standard = importlib.import_module("sys").stdlib_module_names
     used = {name.split(".")[0] for tree in TREES.values() for name in imported(tree)} - set(standard) - {"metarl_cli"}
     assert used - optional <= declared

@@ -150,7 +150,7 @@ runpy.run_module("metarl_cli", run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("module", ["metarl_cli.cli", "typer", "metarl_cli.studies.launch", "numpy", "torch"])
+@pytest.mark.parametrize("module", ["metarl_cli.cli", "typer", "metarl_cli.runs.launch", "numpy", "torch"])
 def test_ctrl_c_while_the_command_is_being_loaded(tmp_path, module):
     program = INTERRUPTED.format(module=module, out=str(tmp_path / "run"))
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
@@ -204,7 +204,7 @@ def test_help_names_every_command_and_the_exit_codes(metarl):
     text = metarl("--help").out
     for command in ("train", "evaluate", "correlate", "plot", "list"):
         assert re.search(rf"^. {command} ", text, re.MULTILINE)
-    assert "Exit codes: 0 ok, 1 run failed, 2 usage" in text
+    assert "Exit codes: 0 ok, 1 run or check failed, 2 usage" in text
     assert metarl("-h").out == text
     assert metarl().code == 2  # no command was given
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.columns import COLUMNS, meaning
 from metarl_cli.papers.settings import run_config
-from metarl_cli.studies.train import progress_columns
+from metarl_cli.runs.record import progress_columns
 
 
 def every_column():

@@ -74,7 +74,7 @@ def test_the_bias_off_policy_needs_a_policy_that_samples():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A directory with a trained run."""
-    from metarl_cli.studies.launch import Request, launch
+    from metarl_cli.runs.launch import Request, launch
 
     out = tmp_path_factory.mktemp("library") / "run"
     request = Request(algorithm="promp", environment="Navigation", profile="smoke", overrides=("sampling.horizon=12",))

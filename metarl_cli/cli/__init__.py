@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from metarl_cli import __version__
-from metarl_cli.cli import results, runs, studies
+from metarl_cli.cli import checks, results, runs, studies
 from metarl_cli.cli.exits import FAILED, INTERRUPTED, OK, USAGE
 from metarl_cli.encoding import spell_out
 from metarl_cli.errors import RunFailedError, UserError
@@ -25,8 +25,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A laboratory for gradient-based meta-reinforcement learning.",
-    epilog="Exit codes: 0 ok, 1 run failed, 2 usage, 3 finished in part, 4 a verdict against the published one, "
-    "130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 run or check failed, 2 usage, 3 finished in part, 4 a verdict against the published "
+    "one, 130 interrupted.",
 )
 
 
@@ -110,3 +110,7 @@ correlate = typer.Typer(no_args_is_help=True, help="Compare estimates with the t
 app.add_typer(correlate, name="correlate")
 for name, command in CORRELATE.items():
     correlate.command(name)(command)
+
+check = typer.Typer(no_args_is_help=True, help="Try what is your own before it is used.")
+app.add_typer(check, name="check")
+check.command("env")(checks.env)

@@ -38,9 +38,9 @@ def plot(
 
     Example: metarl plot fig2
     """
+    from metarl_cli.pages.gallery import write_gallery
     from metarl_cli.papers import find_figure
     from metarl_cli.reporting.draw import plot as draw
-    from metarl_cli.reporting.gallery import write_gallery
     from metarl_cli.studies.exact_claims import exact_number
 
     if (figure is None) != everything:
@@ -71,8 +71,8 @@ def reproduce(
 
     Example: metarl reproduce promp-fig4 --profile quick
     """
-    from metarl_cli.studies.reproduce import Request, planned
-    from metarl_cli.studies.reproduce import reproduce as run
+    from metarl_cli.reproduction.run import Request, planned
+    from metarl_cli.reproduction.run import reproduce as run
     from metarl_cli.terminal import print_table
 
     if (figure is None) != everything:
@@ -97,7 +97,7 @@ def report(
 
     Example: metarl report --results results/local
     """
-    from metarl_cli.reporting.html import write_report
+    from metarl_cli.pages.report import write_report
     from metarl_cli.reporting.wording import tally
     from metarl_cli.studies.exact_claims import exact_number
 

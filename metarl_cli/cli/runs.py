@@ -16,7 +16,8 @@ __all__ = ["evaluate", "render", "train"]
 def train(
     algo: Annotated[str | None, typer.Option(help="Algorithm; see `metarl list algorithms`. Default: promp.")] = None,
     env: Annotated[
-        str | None, typer.Option(help="Task distribution; see `metarl list envs`. Default: HalfCheetahFwdBack.")
+        str | None,
+        typer.Option(help="One of `metarl list envs`, or your MODULE:NAME. Default: HalfCheetahFwdBack."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random stream. Default: 1.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Meta-iterations. Default: the profile's.")] = None,
@@ -43,7 +44,7 @@ def train(
 
     Example: metarl train --algo promp --env HalfCheetahFwdBack --iterations 150 --threads 2
     """
-    from metarl_cli.studies.launch import Request, launch
+    from metarl_cli.runs.launch import Request, launch
 
     parts = {
         "seed": seed,
@@ -75,7 +76,7 @@ def evaluate(
 
     Example: metarl evaluate results/local/quickstart/promp --steps 3
     """
-    from metarl_cli.studies.evaluate import evaluate as measure
+    from metarl_cli.runs.evaluate import evaluate as measure
     from metarl_cli.terminal import print_table
 
     table = measure(run, steps=steps, tasks=tasks, trajectories=trajectories, seed=seed, threads=threads)

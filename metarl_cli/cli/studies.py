@@ -23,7 +23,7 @@ __all__ = ["exact", "tabular", "toy1d", "variance"]
 
 
 def variance(
-    env: Annotated[str, typer.Option(help="Task distribution; see `metarl list envs`.")] = "HalfCheetahFwdBack",
+    env: Annotated[str, typer.Option(help="One of `metarl list envs`, or your MODULE:NAME.")] = "HalfCheetahFwdBack",
     estimators: Annotated[
         str | None, typer.Option(help="Meta-gradient estimators, as in lvc,dice. Default: those of the figures.")
     ] = None,
@@ -81,19 +81,20 @@ def exact(
     Example: metarl correlate exact --example > mdp.json && metarl correlate exact --mdp mdp.json
     """
     from metarl_cli.estimators import ESTIMATORS
-    from metarl_cli.studies import exact as study
+    from metarl_cli.exact.estimates import exact_rows, left_out
+    from metarl_cli.exact.problem import EXAMPLE, load_problem
     from metarl_cli.terminal import print_table
 
     if example:
-        print(json.dumps(dict(study.EXAMPLE), indent=2))
+        print(json.dumps(dict(EXAMPLE), indent=2))
         return
     if mdp is None:
         raise UserError("Which MDP? Give --mdp FILE.json; --example prints such a file.")
     names = [*(estimators.split(",") if estimators else () if estimator else list(ESTIMATORS)), *(estimator or ())]
-    problem = study.load_problem(mdp)
-    for name, reason in study.left_out(problem, names).items():
+    problem = load_problem(mdp)
+    for name, reason in left_out(problem, names).items():
         print(f"{name} is left out: {reason}.", file=sys.stderr)
-    print_table(study.exact_rows(problem, names), as_json=as_json)
+    print_table(exact_rows(problem, names), as_json=as_json)
 
 
 def tabular(
@@ -130,7 +131,7 @@ def toy1d(
 def _write_study(
     figure: str, profile: str, out: Path | None, study: Callable[[Callable[[int, int], None]], DataFrame]
 ) -> None:
-    from metarl_cli.studies.tables import write_study_table
+    from metarl_cli.reproduction.tables import write_study_table
     from metarl_cli.terminal import counted
 
     path = out or table_path(LOCAL, profile, figure)

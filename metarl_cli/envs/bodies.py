@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -61,6 +62,22 @@ def _clipped_forces(fields: Fields) -> FloatArray:
     return np.clip(_flat(fields["cfrc_ext"]), -1.0, 1.0)
 
 
+def _observe_half_cheetah(fields: Fields) -> tuple[FloatArray, ...]:
+    return fields["qpos"][:, 1:], fields["qvel"]
+
+
+def _observe_ant(fields: Fields) -> tuple[FloatArray, ...]:
+    return fields["qpos"][:, 2:], fields["qvel"], _clipped_forces(fields)
+
+
+def _observe_ant_and_position(fields: Fields) -> tuple[FloatArray, ...]:
+    return fields["qpos"], fields["qvel"], _clipped_forces(fields)
+
+
+def _observe_swimmer(fields: Fields) -> tuple[FloatArray, ...]:
+    return fields["qpos"][:, 2:], fields["qvel"]
+
+
 def _observe_planar(fields: Fields) -> tuple[FloatArray, ...]:
     return fields["qpos"][:, 1:], np.clip(fields["qvel"], -10.0, 10.0)
 
@@ -111,7 +128,7 @@ HALF_CHEETAH = Body(
     model_file="half_cheetah.xml",
     timestep=0.01,
     frame_skip=5,
-    observe=lambda fields: (fields["qpos"][:, 1:], fields["qvel"]),
+    observe=_observe_half_cheetah,
     position=_root_x,
     noise=_uniform_and_normal,
 )
@@ -121,11 +138,11 @@ ANT = Body(
     frame_skip=5,
     outputs=("xpos",),
     contact_forces=True,
-    observe=lambda fields: (fields["qpos"][:, 2:], fields["qvel"], _clipped_forces(fields)),
+    observe=_observe_ant,
     position=_torso_xy,
     noise=_uniform_and_normal,
 )
-ANT_WITH_POSITION = replace(ANT, observe=lambda fields: (fields["qpos"], fields["qvel"], _clipped_forces(fields)))
+ANT_WITH_POSITION = replace(ANT, observe=_observe_ant_and_position)
 HUMANOID = Body(
     model_file="humanoid.xml",
     timestep=0.003,
@@ -134,7 +151,7 @@ HUMANOID = Body(
     contact_forces=True,
     observe=_observe_humanoid,
     position=_centre_of_mass_xy,
-    noise=lambda rng, qpos, qvel: _uniform(rng, qpos, qvel, 0.01),
+    noise=partial(_uniform, scale=0.01),
 )
 WALKER = Body(
     model_file="walker2d.xml",
@@ -142,7 +159,7 @@ WALKER = Body(
     frame_skip=8,
     observe=_observe_planar,
     position=_root_x,
-    noise=lambda rng, qpos, qvel: _uniform(rng, qpos, qvel, 0.005),
+    noise=partial(_uniform, scale=0.005),
 )
 WALKER_SLOW = replace(WALKER, timestep=0.004, frame_skip=4)
 HOPPER = replace(WALKER_SLOW, model_file="hopper.xml")
@@ -150,7 +167,7 @@ SWIMMER = Body(
     model_file="swimmer.xml",
     timestep=0.01,
     frame_skip=4,
-    observe=lambda fields: (fields["qpos"][:, 2:], fields["qvel"]),
+    observe=_observe_swimmer,
     position=_root_x,
-    noise=lambda rng, qpos, qvel: _uniform(rng, qpos, qvel, 0.1),
+    noise=partial(_uniform, scale=0.1),
 )

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from metarl_cli.errors import unknown_name
+from metarl_cli.errors import UserError, unknown_name
 
 __all__ = ["ENVIRONMENTS", "EnvironmentSpec", "find_environment", "find_variant"]
 
 LOCOMOTION = "metarl_cli.envs.locomotion"
 POINTS = "metarl_cli.envs.points"
+
+OWN_HINT = "Yours is package.module:Name or path/file.py:Name."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +229,7 @@ def find_environment(name: str) -> EnvironmentSpec:
         UserError: If there is none; the message has the nearest match.
     """
     if name not in ENVIRONMENTS:
-        raise unknown_name("environment", name, ENVIRONMENTS)
+        raise UserError(f"{unknown_name('environment', name, ENVIRONMENTS)} {OWN_HINT}")
     return ENVIRONMENTS[name]
 
 

@@ -68,11 +68,15 @@ class Problem(Protocol):
 class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
     """A Gymnasium vector environment whose sub-environments each have a task.
 
-    Sub-environments are never reset by themselves (`AutoresetMode.DISABLED`): one that has terminated stands still,
-    costs nothing, gets reward 0 and stays terminated until `reset`. Tasks stay as set by `set_tasks`; as long as it was
-    never called, every reset draws a new task for each sub-environment that it resets. All random numbers come from the
-    one stream `np_random`, in the order of the resets: the same seed and the same calls give the same trajectories, and
-    the noise of a reset with a mask depends on the resets before it.
+    Sub-environments are not reset by themselves (`AutoresetMode.DISABLED`): one that has terminated stands still, costs
+    nothing, gets reward 0 and stays terminated until `reset`. With `AutoresetMode.NEXT_STEP`, which Gymnasium's own
+    wrappers take too, the step after an end or the time limit is a reset, with reward 0. Tasks stay as set by
+    `set_tasks`; as long as it was never called, every reset draws a new task for each sub-environment that it resets.
+    All random numbers come from the one stream `np_random`, in the order of the resets: the same seed and the same
+    calls give the same trajectories, and the noise of a reset with a mask depends on the resets before it.
+
+    A pickle, or a copy, has the tasks and the stream of the original, but not the episodes under way, which an engine
+    does not hand out whole: it begins with a reset.
 
     Attributes:
         divergences: How many simulations have diverged since construction. One that does is terminated at that step,
@@ -83,14 +87,28 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
         num_envs: Number of sub-environments.
         max_episode_steps: Steps after which an episode is truncated; None for never.
         threads: Threads of the simulation.
+        autoreset_mode: `DISABLED` or `NEXT_STEP`, or its text.
+
+    Raises:
+        ValueError: If the mode is another one.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED, "render_modes": []}  # noqa: RUF012 (Gymnasium's)
 
     def __init__(
-        self, problem: Problem, *, num_envs: int, max_episode_steps: int | None = None, threads: int = 1
+        self,
+        problem: Problem,
+        *,
+        num_envs: int,
+        max_episode_steps: int | None = None,
+        threads: int = 1,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
     ) -> None:
-        self._problem = problem
+        if (mode := AutoresetMode(autoreset_mode)) is AutoresetMode.SAME_STEP:
+            raise ValueError("autoreset_mode: expected DISABLED or NEXT_STEP, got SAME_STEP.")
+        self.metadata = {**self.metadata, "autoreset_mode": mode}
+        self._resets_itself = mode is AutoresetMode.NEXT_STEP
+        self._problem, self._threads = problem, threads
         self._simulator = problem.simulator(num_envs, threads)
         self.num_envs = num_envs
         self.single_observation_space = self._simulator.observation_space
@@ -102,14 +120,24 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
         self._task_shape = problem.sample(1, np.random.default_rng(0)).shape[1:]
         self._tasks = np.zeros((num_envs, *self._task_shape))
         self._tasks_are_set = False
-        self._started = False
-        self._steps = np.zeros(num_envs, np.int64)
-        self._terminated = np.zeros(num_envs, np.bool_)
-        self._diverged = np.zeros(num_envs, np.bool_)
         self.divergences = 0
+        self._forget_episodes()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_simulator"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._simulator = self._problem.simulator(self.num_envs, self._threads)
+        self._assign(self._tasks)
+        self._forget_episodes()
 
     def sample_tasks(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n independent tasks, [n, ...]."""
+        return self._problem.sample(n, rng)
+
+    def sample_test_tasks(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw n independent tasks: none are kept for testing, and those that training draws are not drawn again."""
         return self._problem.sample(n, rng)
 
     def set_tasks(self, tasks: FloatArray) -> None:
@@ -164,7 +192,12 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
         """
         if not self._started:
             raise ResetNeeded("step before the first reset.")
-        live = ~self._terminated
+        new_episode = self._terminated | (self._steps >= self._horizon)
+        if not self._resets_itself:
+            new_episode[:] = False
+        elif new_episode.any():
+            self.reset(options={"reset_mask": new_episode})
+        live = ~self._terminated & ~new_episode
         outcome = self._simulator.advance(live, self._clipped(actions))
         new = live & outcome.diverged
         self._diverged |= new
@@ -184,6 +217,12 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
     def positions(self) -> FloatArray:
         """Coordinates of points, `qpos` of bodies: what a picture needs and an observation may hide, [num_envs, Q]."""
         return self._simulator.positions()
+
+    def _forget_episodes(self) -> None:
+        self._started = False
+        self._steps = np.zeros(self.num_envs, np.int64)
+        self._terminated = np.zeros(self.num_envs, np.bool_)
+        self._diverged = np.zeros(self.num_envs, np.bool_)
 
     def _clipped(self, actions: FloatArray) -> FloatArray:
         if np.shape(actions) != self.action_space.shape:
@@ -219,6 +258,7 @@ def make_vec(
     max_episode_steps: int | None = None,
     variant: str | None = None,
     threads: int = 1,
+    autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
 ) -> TaskVectorEnv:
     """The vector environment of that name; what `gymnasium.make_vec` calls.
 
@@ -228,12 +268,17 @@ def make_vec(
         max_episode_steps: Steps after which an episode is truncated; None for never.
         variant: One of the environment's variants; None for its first.
         threads: Threads of the simulation.
+        autoreset_mode: What happens after an end, see `TaskVectorEnv`.
 
     Raises:
         UserError: If there is no such environment or variant.
     """
     return TaskVectorEnv(
-        find_problem(name, variant), num_envs=num_envs, max_episode_steps=max_episode_steps, threads=threads
+        find_problem(name, variant),
+        num_envs=num_envs,
+        max_episode_steps=max_episode_steps,
+        threads=threads,
+        autoreset_mode=autoreset_mode,
     )
 
 

@@ -99,7 +99,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactCheck:
-    """A number without Monte-Carlo error that a claim needs in a range: `check` is a key of `studies.exact_claims`."""
+    """A number without Monte-Carlo error that a claim needs in a range: `check` is a key of `exact.theorems`."""
 
     label: str
     check: str

@@ -14,9 +14,11 @@ from types import MappingProxyType
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import EnvironmentConfig, InnerConfig, OuterConfig, PolicyConfig, RunConfig, SamplingConfig
-from metarl_cli.envs.registry import ENVIRONMENTS
+from metarl_cli.envs.own import horizon_of
+from metarl_cli.envs.registry import find_environment
 from metarl_cli.errors import unknown_name
 from metarl_cli.papers.sizes import size
+from metarl_cli.references import is_reference
 
 __all__ = ["TRAINING", "EnvironmentSettings", "run_config"]
 
@@ -60,6 +62,9 @@ TRAINING: Mapping[str, EnvironmentSettings] = MappingProxyType(
     }
 )
 
+OWN = EnvironmentSettings()
+"""Of an environment of the user's own."""
+
 
 def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
     """The settings of an algorithm on an environment, at the size of a profile.
@@ -69,9 +74,8 @@ def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
     """
     if algorithm not in ALGORITHMS:
         raise unknown_name("algorithm", algorithm, ALGORITHMS)
-    if environment not in TRAINING:
-        raise unknown_name("environment", environment, TRAINING)
-    named, settings, scale = ALGORITHMS[algorithm], TRAINING[environment], size(environment, profile)
+    settings = OWN if is_reference(environment) else TRAINING[find_environment(environment).name]
+    named, scale = ALGORITHMS[algorithm], size(environment, profile)
     base = RunConfig(algorithm=algorithm, profile=profile, iterations=scale.iterations)
     return replace(
         base,
@@ -79,7 +83,7 @@ def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
         sampling=SamplingConfig(
             tasks=scale.tasks,
             trajectories=scale.trajectories,
-            horizon=scale.horizon or ENVIRONMENTS[environment].horizon,
+            horizon=scale.horizon or horizon_of(environment),
         ),
         policy=PolicyConfig(hidden=settings.hidden),
         inner=InnerConfig(

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from metarl_cli.errors import unknown_name
 from metarl_cli.profiles import PROFILES
+from metarl_cli.references import is_reference
 
 __all__ = ["SIZES", "Size", "seeds", "size"]
 
@@ -90,6 +91,9 @@ SIZES: Mapping[str, Mapping[str, Size]] = MappingProxyType(
 )
 """By environment and profile. No figure trains on PointWalls and Toy1D; they have the sizes of locomotion."""
 
+OWN: Mapping[str, Size] = MappingProxyType({**_locomotion(300), "smoke": _SMOKE_POINTS})
+"""Of an environment of the user's own, which may have no episode as short as a smoke run's of locomotion."""
+
 
 def size(environment: str, profile: str) -> Size:
     """How large the runs on an environment are.
@@ -99,7 +103,7 @@ def size(environment: str, profile: str) -> Size:
     """
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
-    return SIZES[environment][profile]
+    return OWN[profile] if is_reference(environment) else SIZES[environment][profile]
 
 
 def seeds(environment: str, profile: str) -> tuple[int, ...]:

@@ -23,7 +23,8 @@ def load_runs(directory: Path) -> pd.DataFrame:
     """Every `progress.csv` below a directory, or packed by `packing`, as one frame, settings joined on.
 
     They are curve, environment, profile, seed, tasks and trajectories, and come from each run's `config.json`, never
-    from a path; the curve is the run's label, or its algorithm if it has none. No run gives an empty frame.
+    from a path; the curve is the run's label, or its algorithm if it has none. `directory` is where the run lies below
+    the one that is read. No run gives an empty frame.
 
     Raises:
         UserError: if two runs have the same four keys, so that one seed would count twice; or a file is damaged.
@@ -47,6 +48,7 @@ def load_runs(directory: Path) -> pd.DataFrame:
                 environment=config.environment.name,
                 profile=config.profile,
                 seed=config.seed,
+                directory=path.parent.relative_to(directory).as_posix(),
                 tasks=config.sampling.tasks,
                 trajectories=config.sampling.trajectories,
             )

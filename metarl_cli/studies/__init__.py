@@ -1,1 +1,1 @@
-"""What is done with the trainer and the estimators: runs, evaluation, and the comparisons with exact answers."""
+"""Experiments with the trainer and the estimators that are no training run, and what papers make of trained runs."""

@@ -13,8 +13,8 @@ from types import MappingProxyType
 import pandas as pd
 
 from metarl_cli.papers.figure import Figure, PlannedRun, planned_runs
+from metarl_cli.runs.evaluate import evaluate
 from metarl_cli.store import runs_directory
-from metarl_cli.studies.evaluate import evaluate
 
 __all__ = ["COLUMNS", "settings", "study"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from types import MappingProxyType
 from typing import cast
 
@@ -16,10 +17,13 @@ import numpy as np
 import torch
 
 from metarl_cli.config import RunConfig
+from metarl_cli.envs.episodes import OwnWorkers
 from metarl_cli.envs.registry import find_environment
 from metarl_cli.envs.rendering import PositionRecorder, Shoot, camera, is_body
+from metarl_cli.envs.replay import ActionRecorder, Played, pictures
 from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.references import is_reference
 from metarl_cli.reporting.plots.filmstrip import (
     Drawing,
     Film,
@@ -30,8 +34,8 @@ from metarl_cli.reporting.plots.filmstrip import (
     save,
 )
 from metarl_cli.reporting.plots.style import label
+from metarl_cli.runs.evaluate import HELD_OUT, load_run
 from metarl_cli.seeding import numpy_generator
-from metarl_cli.studies.evaluate import HELD_OUT, load_run
 from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import Array, Workers
 from metarl_cli.training.trainer import TrainState
@@ -88,6 +92,9 @@ def render(directory: Path, *, tasks: int, seed: int, threads: int, format: str,
     if path.suffix != f".{format}":
         raise UserError(f"--out {path}: the name of a {format} file ends in .{format}; --format is one of png, gif.")
     config, state = load_run(directory)
+    if is_reference(config.environment.name):
+        save(_draw_own(config, state, _about(config, state), format, tasks=tasks, seed=seed, threads=threads), path)
+        return path
     episodes = record(config, state, tasks=tasks, seed=seed, threads=threads)
     draw = _draw_body if is_body(config.environment.name, config.environment.variant or None) else _draw_point
     save(draw(config, episodes, _about(config, state), format), path)
@@ -112,6 +119,43 @@ def record(config: RunConfig, state: TrainState, *, tasks: int, seed: int, threa
     before = _episodes(drawn, "pre", rounds[0].trajectories, recorder.episodes[0])
     after = _episodes(drawn, "post", rounds[-1].trajectories, recorder.episodes[-1])
     return [one for pair in zip(before, after, strict=True) for one in pair]
+
+
+def _draw_own(
+    config: RunConfig, state: TrainState, about: str, format: str, *, tasks: int, seed: int, threads: int
+) -> Drawing:
+    """Films of an environment of the user's own: the trajectories of median return, played again and drawn."""
+    torch.set_num_threads(1)  # as in training: one order of every sum
+    trainer, _ = build(replace(config, seed=seed, sampling=replace(config.sampling, tasks=tasks)), threads=threads)
+    recorder = ActionRecorder(cast(OwnWorkers, trainer.workers))
+    drawn = recorder.sample_test_tasks(tasks, numpy_generator(seed, "tasks", *HELD_OUT))
+    rounds = replace(trainer, workers=recorder).sample(state, drawn, *HELD_OUT)
+    both = (
+        ("pre", rounds[0].trajectories, recorder.episodes[0]),
+        ("post", rounds[-1].trajectories, recorder.episodes[-1]),
+    )
+    films = [_own_film(config, m, drawn[m], *one, format=format) for m in range(tasks) for one in both]
+    text = f"{about} Shown: the trajectory of median return."
+    return animated_films(films, text) if format == "gif" else filmstrip(films, text)
+
+
+def _own_film(
+    config: RunConfig, m: int, task: object, stage: str, trajectories: Trajectories, played: Played, *, format: str
+) -> Film:
+    returns = trajectories.rewards[m].double().sum(-1).numpy()
+    median = int(np.argsort(returns)[len(returns) // 2])
+    index, length = m * len(returns) + median, int(trajectories.mask[m, median].sum())
+    steps = film_steps(length, config.sampling.horizon if format == "gif" else length, FRAMES[format])
+    name, variant = config.environment.name, config.environment.variant
+    actions = [every[index] for every in played.actions]
+    images = pictures(name, variant, task=task, seed=played.seed + index, actions=actions, steps=steps)
+    return Film(
+        task=shorten(str(task), 40, placeholder="…"),
+        stage=stage,
+        total=float(returns[median]),
+        images=images,
+        notes=[f"step {t}" for t in steps],
+    )
 
 
 def distinct_first(tasks: Array) -> Array:

@@ -7,9 +7,11 @@ sizes N (the first N trajectories) see the same data. The truth is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,13 +19,17 @@ import torch
 from numpy.typing import NDArray
 
 from metarl_cli.errors import UserError, unknown_name
-from metarl_cli.estimators.oracles import TabularMDP, gradient, hessian, state_values
+from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.exact.derivatives import logp_derivatives, mean_derivatives, policy_derivatives
+from metarl_cli.exact.enumeration import action_logp, tabular_sample
+from metarl_cli.exact.oracles import TabularMDP, gradient, hessian, state_values
 from metarl_cli.seeding import numpy_generator
 from metarl_cli.studies.accuracy import accuracy
-from metarl_cli.studies.tabular_derivatives import COEFFICIENTS, Array, OffPolicyBatch, derivatives
+from metarl_cli.types import Sample
 
 __all__ = [
     "COLUMNS",
+    "MEASURED",
     "PROFILES",
     "STATES",
     "Problem",
@@ -34,7 +40,15 @@ __all__ = [
     "tabular_rows",
 ]
 
-Row = dict[str, str | int | float]
+Array: TypeAlias = NDArray[np.float64]
+Row: TypeAlias = dict[str, str | int | float]
+Point: TypeAlias = tuple[str, float, int]
+"""A sweep, its ε and its N."""
+
+MEASURED = ("dice", "doubly_robust", "truncated_dr", "lvc", "taypo2")
+"""The keys of `ESTIMATORS` whose accuracy the figure shows."""
+
+_OF_CRITIC = frozenset({"advantages", "control_variate"})
 
 COLUMNS = (
     "study",
@@ -101,7 +115,7 @@ class TabularSettings:
         return STATES[self.variant]
 
     @property
-    def points(self) -> tuple[tuple[str, float, int], ...]:
+    def points(self) -> tuple[Point, ...]:
         """Every (sweep, ε, N) of the study."""
         by_epsilon = (("epsilon", epsilon, self.epsilon_samples) for epsilon in self.epsilons)
         by_samples = (("samples", self.samples_epsilon, samples) for samples in self.samples)
@@ -159,41 +173,67 @@ def tabular_rows(settings: TabularSettings, progress: Callable[[int, int], None]
     """One row per seed, point of the two sweeps, estimator and order of the derivative."""
     for seed in range(settings.seeds):
         problem = draw_problem(settings, seed)
-        for sweep, epsilon, samples in settings.points:
-            fixed: Row = {"study": "tabular", "profile": settings.profile, "variant": settings.variant, "seed": seed}
-            for scores in accuracy_rows(problem, settings, epsilon, samples):
-                yield {**fixed, "sweep": sweep, "epsilon": epsilon, "samples": samples, **scores}
+        scores: dict[Point, list[Row]] = {}
+        for epsilon in dict.fromkeys(epsilon for _, epsilon, _ in settings.points):
+            scores |= accuracy_rows(problem, epsilon, [point for point in settings.points if point[1] == epsilon])
+        fixed: Row = {"study": "tabular", "profile": settings.profile, "variant": settings.variant, "seed": seed}
+        for point in settings.points:
+            place: Row = dict(zip(("sweep", "epsilon", "samples"), point, strict=True))
+            yield from ({**fixed, **place, **row} for row in scores[point])
         if progress is not None:
             progress(seed + 1, settings.seeds)
 
 
-def accuracy_rows(problem: Problem, settings: TabularSettings, epsilon: float, samples: int) -> Iterator[Row]:
-    """Accuracy of every estimator in both orders, at one ε and from the first `samples` trajectories."""
-    policy = mixed_policy(problem.targets, settings.actions, epsilon)
-    logits = torch.from_numpy(np.log(policy))
-    truths = (gradient(logits, problem.mdp), hessian(logits, problem.mdp))
-    batch = off_policy_batch(problem, policy, samples)
-    for name, coefficients in COEFFICIENTS.items():
-        estimates = derivatives(coefficients(batch), batch.cells, policy)
-        for order, (estimate, truth) in enumerate(zip(estimates, truths, strict=True), start=1):
-            yield {"estimator": name, "order": order, **accuracy(estimate, truth)}
+def accuracy_rows(problem: Problem, epsilon: float, points: Sequence[Point]) -> dict[Point, list[Row]]:
+    """Accuracy of every estimator in both orders at the points of one ε, each with the first trajectories of the same.
+
+    The derivatives of a trajectory do not depend on how many there are, so those of the largest N serve all points.
+    """
+    logits = torch.from_numpy(np.log(mixed_policy(problem.targets, problem.mdp.actions, epsilon)))
+    truths = (gradient(logits, problem.mdp).flatten(), hessian(logits, problem.mdp).flatten())
+    policy, most = policy_derivatives(logits), max(samples for _, _, samples in points)
+    states, actions = (torch.from_numpy(of)[:most] for of in (problem.states[:, :-1], problem.actions))
+    logp = action_logp(logits, states, actions)[:, None]
+    scores: dict[Point, list[Row]] = {point: [] for point in points}
+    for name in MEASURED:
+        sample = off_policy_sample(problem, most, with_critic=bool(ESTIMATORS[name].needs & _OF_CRITIC))
+        parts = (states * problem.mdp.actions + actions, *logp_derivatives(ESTIMATORS[name].surrogate, logp, sample))
+        for point in points:
+            estimates = mean_derivatives(policy, *(part[: point[2]] for part in parts))
+            for order, (estimate, truth) in enumerate(zip(estimates, truths, strict=True), start=1):
+                scores[point].append({"estimator": name, "order": order, **accuracy(estimate.flatten(), truth)})
+    return scores
 
 
 def mixed_policy(targets: NDArray[np.int64], actions: int, epsilon: float) -> Array:
     """π = (1 − ε) μ + ε π_d with the uniform μ, [S, A]."""
-    return (1.0 - epsilon) / actions + epsilon * np.eye(actions)[targets]
+    mixed: Array = (1.0 - epsilon) / actions + epsilon * np.eye(actions)[targets]
+    return mixed
 
 
-def off_policy_batch(problem: Problem, policy: Array, samples: int) -> OffPolicyBatch:
-    """The first trajectories of the problem, seen from a target policy."""
-    states, actions = problem.states[:samples], problem.actions[:samples]
-    visited = states[:, :-1]
-    return OffPolicyBatch(
-        cells=visited * policy.shape[1] + actions,
-        ratios=policy[visited, actions] * policy.shape[1],
-        rewards=problem.mdp.rewards.numpy()[visited, actions],
-        values=problem.critic[states],
-        discount=problem.mdp.discount,
+def off_policy_sample(problem: Problem, samples: int, *, with_critic: bool) -> Sample:
+    """The first trajectories of the problem as batches of one, [N, 1, T].
+
+    A critic is the baseline of every state, and stands for what follows the last step: its Ṽ(s_T) is part of the last
+    reward.
+    """
+    states, actions = (
+        torch.from_numpy(problem.states[:samples, None]),
+        torch.from_numpy(problem.actions[:samples, None]),
+    )
+    critic = torch.from_numpy(problem.critic)
+    behaviour_logp = torch.full(actions.shape, -math.log(problem.mdp.actions), dtype=critic.dtype)
+    baseline = critic if with_critic else None
+    sample = tabular_sample(problem.mdp, states[..., :-1], actions, behaviour_logp, baseline)
+    if not with_critic:
+        return sample
+    discount, end = problem.mdp.discount, critic[states[..., -1:]]
+    steps_to_end = torch.arange(actions.shape[-1], 0, -1, dtype=critic.dtype)
+    last = sample.rewards[..., -1:] + discount * end
+    return replace(
+        sample,
+        rewards=torch.cat([sample.rewards[..., :-1], last], dim=-1),
+        advantages=sample.advantages + discount**steps_to_end * end,
     )
 
 

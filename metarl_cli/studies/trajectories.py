@@ -22,9 +22,9 @@ from metarl_cli.config import RunConfig
 from metarl_cli.envs.distributions import CORNERS
 from metarl_cli.errors import UserError
 from metarl_cli.papers.figure import Figure, planned_runs
+from metarl_cli.runs.checkpoints import CHECKPOINT
+from metarl_cli.runs.evaluate import load_run
 from metarl_cli.store import runs_directory
-from metarl_cli.studies.checkpoints import CHECKPOINT
-from metarl_cli.studies.evaluate import load_run
 from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import Array
 from metarl_cli.training.trainer import TrainState

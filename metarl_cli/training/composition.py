@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from metarl_cli.config import InnerConfig, RunConfig, SamplingConfig
-from metarl_cli.envs.registry import find_environment, find_variant
+from metarl_cli.envs.own import check_environment
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.training.exploration import EXPLORATIONS
@@ -27,7 +27,7 @@ def check_composition(config: RunConfig) -> None:
     for kind, name, known in _names(config):
         if name not in known:
             raise unknown_name(kind, name, known)
-    find_variant(find_environment(config.environment.name), config.environment.variant or None)
+    check_environment(config.environment.name, config.environment.variant)
     for wrong, reason in _rules(config):
         if wrong:
             raise UserError(reason)

@@ -70,14 +70,14 @@ class _Layer(NamedTuple):
         weight_name, bias_name: of its parameters.
         weight: [out, in].
         inputs: h, what it is given, [B, in].
-        slope: 1 − h², the derivative of the tanh that made h; None where it is given the observations.
+        first: whether h are the observations, and not the tanh of what another layer gives.
     """
 
     weight_name: str
     bias_name: str
     weight: Tensor
     inputs: Tensor
-    slope: Tensor | None
+    first: bool
 
 
 class _InnerStep(NamedTuple):
@@ -110,11 +110,11 @@ class _InnerStep(NamedTuple):
         for layer, signal, bend, tangent in backwards:
             image[layer.bias_name] = turned.sum(0)
             image[layer.weight_name] = turned.T @ layer.inputs
-            if tangent is None or bend is None or layer.slope is None:
-                break
+            if tangent is None or bend is None:
+                break  # the first layer: nobody moves the observations
             image[layer.weight_name].addmm_(signal.T, tangent)
-            turned = (turned @ layer.weight).addmm_(signal, vector[layer.weight_name]).mul_(layer.slope)
-            turned.addcmul_(bend, tangent)
+            of_inputs = (turned @ layer.weight).addmm_(signal, vector[layer.weight_name])
+            turned = _through_tanh(of_inputs, layer.inputs).addcmul_(bend, tangent)
         return {name: image[name] for name in vector}
 
 
@@ -129,7 +129,7 @@ def _inner_step(theta: Params, round_: Round, inner: Inner) -> _InnerStep:
     gradient, signals = _pulled(layers, signal.reshape(output.shape))
     gradient["log_std"] = of_log_std
     bends = [
-        None if layer.slope is None else (signal @ layer.weight).mul_(layer.inputs).mul_(-2.0)
+        None if layer.first else (signal @ layer.weight).mul_(layer.inputs).mul_(-2.0)
         for layer, signal in zip(layers, signals, strict=True)
     ]
     return _InnerStep(gradient, layers, signals, bends, (mean, log_std), pull)
@@ -141,8 +141,7 @@ def _layers(params: Params, round_: Round) -> tuple[list[_Layer], Tensor]:
     for weight_name in (name for name in params if name.endswith(".weight")):
         bias_name = weight_name.replace(".weight", ".bias")
         inputs = torch.tanh(output) if layers else output
-        slope = 1.0 - inputs**2 if layers else None
-        layers.append(_Layer(weight_name, bias_name, params[weight_name], inputs, slope))
+        layers.append(_Layer(weight_name, bias_name, params[weight_name], inputs, first=not layers))
         output = torch.addmm(params[bias_name], inputs, params[weight_name].T)
     return layers, output
 
@@ -151,7 +150,7 @@ def _pushed(layers: Sequence[_Layer], vector: Params) -> tuple[list[Tensor | Non
     """The tangents along a direction in the parameters: of what each layer is given, and of what the last gives."""
     tangents, output = list[Tensor | None](), torch.empty(0)
     for layer in layers:
-        tangent = None if layer.slope is None else output.mul_(layer.slope)
+        tangent = None if layer.first else _through_tanh(output, layer.inputs)
         output = torch.addmm(vector[layer.bias_name], layer.inputs, vector[layer.weight_name].T)
         if tangent is not None:
             output.addmm_(tangent, layer.weight.T)
@@ -166,6 +165,12 @@ def _pulled(layers: Sequence[_Layer], signal: Tensor) -> tuple[Params, list[Tens
         gradient[layer.bias_name] = signal.sum(0)
         gradient[layer.weight_name] = signal.T @ layer.inputs
         signals.insert(0, signal)
-        if layer.slope is not None:
-            signal = (signal @ layer.weight).mul_(layer.slope)
+        if not layer.first:
+            signal = _through_tanh(signal @ layer.weight, layer.inputs)
     return gradient, signals
+
+
+def _through_tanh(derivative: Tensor, h: Tensor) -> Tensor:
+    """The derivative times 1 − h², forwards or backwards, without keeping 1 − h²."""
+    through: Tensor = torch.ops.aten.tanh_backward(derivative, h)
+    return through

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
 
 import gymnasium
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import metarl_cli.envs  # noqa: F401  registers the environments with Gymnasium
+from metarl_cli.envs.episodes import SUCCESS
+from metarl_cli.envs.own import make_own
 from metarl_cli.errors import RunFailedError
+from metarl_cli.references import is_reference
 from metarl_cli.training import policies
 from metarl_cli.types import Gaussian, Params, Trajectories
 
@@ -35,6 +39,9 @@ class Workers(Protocol):
     def sample_tasks(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n tasks, [n, …]."""
 
+    def sample_test_tasks(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n tasks that are kept for testing, or n of all if none are."""
+
     def set_tasks(self, tasks: Array) -> None:
         """Give each sub-environment its task, [num_envs, …]."""
 
@@ -46,7 +53,12 @@ class Workers(Protocol):
 
 
 def make_workers(env: str, *, num_envs: int, env_options: Mapping[str, Any]) -> Workers:
-    """The vector environment `metarl/<env>-v0` with one sub-environment per trajectory that is sampled at once."""
+    """The vector environment `metarl/<env>-v0` with one sub-environment per trajectory that is sampled at once.
+
+    Of the user's own environments, which a reference names, the number of threads and the horizon are their own.
+    """
+    if is_reference(env):
+        return cast(Workers, make_own(env, num_envs=num_envs, variant=env_options.get("variant", "")))
     return cast(Workers, gymnasium.make_vec(f"metarl/{env}-v0", num_envs=num_envs, **env_options))
 
 
@@ -102,6 +114,7 @@ def collect(
     std = params["log_std"].exp().unsqueeze(1)
 
     observations, means, actions, rewards, mask = [], [], [], [], []
+    successes = list[NDArray[np.bool_]]()
     workers.set_tasks(np.repeat(tasks, shape[1], axis=0))
     state, _ = workers.reset(seed=seed)
     alive = np.ones(workers.num_envs, dtype=bool)
@@ -115,7 +128,7 @@ def collect(
                 culprit = "the policy's actions" if seen else "the environment's observations"
                 raise RunFailedError(f"{culprit} are not finite.")
             scaled = scale_actions(action.flatten(0, 1), workers.single_action_space, action_scale)
-            state, reward, terminated, _, _ = workers.step(scaled)
+            state, reward, terminated, _, info = workers.step(scaled)
             observations.append(observation)
             means.append(mean)
             actions.append(action)
@@ -123,8 +136,16 @@ def collect(
             if not bool((np.abs(rewards[-1]) <= FLOAT32_LIMIT).all()):  # false for NaN
                 raise RunFailedError(f"the environment's reward at step {t} is not finite.")
             mask.append(alive)
+            if SUCCESS in info:
+                successes.append(alive & (np.asarray(info[SUCCESS]) > 0))
             alive = alive & ~terminated
-    return _stack(params, observations, means, actions, np.stack(rewards, axis=1), np.stack(mask, axis=1))
+    trajectories = _stack(params, observations, means, actions, np.stack(rewards, axis=1), np.stack(mask, axis=1))
+    return replace(trajectories, success=_ever(successes, shape)) if successes else trajectories
+
+
+def _ever(successes: Sequence[NDArray[np.bool_]], shape: tuple[int, int]) -> Tensor:
+    """Whether a trajectory met success at any of its steps, [M, N]."""
+    return torch.from_numpy(np.any(successes, axis=0).astype(np.float32)).reshape(shape)
 
 
 def _stack(

@@ -15,6 +15,7 @@ whole, its mean with its noise, since it is the length of the step that was take
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor
 from metarl_cli.training import policies
 from metarl_cli.types import Params, Round, Step
 
-__all__ = ["matched", "measured"]
+__all__ = ["matched", "mean_step", "measured"]
 
 
 def measured(params: Params, adapted: Params, round_: Round) -> Step:
@@ -40,6 +41,13 @@ def measured(params: Params, adapted: Params, round_: Round) -> Step:
     mask = round_.sample.mask.flatten(1)
     kl = policies.kl_divergence(policies.distribution(params, observations.flatten(1, 2)), after)
     return Step(norm=torch.stack(squares).sum(0).sqrt(), kl=(kl * mask).sum(-1) / mask.sum(-1))
+
+
+def mean_step(rounds: Sequence[Round]) -> tuple[float, float]:
+    """‖θ′ − θ‖ and D_KL(π_θ ‖ π_θ′), means over tasks and adaptation steps."""
+    steps = [round_.step for round_ in rounds if round_.step is not None]
+    norm, kl = (torch.stack([getattr(step, name) for step in steps]).mean().item() for name in ("norm", "kl"))
+    return norm, kl
 
 
 def matched(round_: Round, own: Tensor, reference: Tensor) -> Round:

@@ -12,8 +12,8 @@ from random_batches import LEAD, N, T, assert_same, jets, make_batch
 from tabular_cases import HORIZON, assert_close, expected, first_and_second, make_case, score_and_curvature, weighted
 
 from metarl_cli.estimators import ESTIMATORS, loaded_dice, lvc, per_step, per_subset, taypo, taypo2
-from metarl_cli.estimators.enumeration import action_logp
 from metarl_cli.estimators.taypo import taypo2_orders, taypo_orders
+from metarl_cli.exact.enumeration import action_logp
 
 PAIRS = HORIZON * (HORIZON - 1) / 2
 

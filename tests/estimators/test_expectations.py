@@ -22,8 +22,8 @@ from tabular_cases import (
 )
 
 from metarl_cli.estimators import ESTIMATORS, doubly_robust, loaded_dice, taypo, taypo2, tmaml, truncated_dr
-from metarl_cli.estimators.enumeration import action_logp
-from metarl_cli.estimators.oracles import action_values, gradient, hessian
+from metarl_cli.exact.enumeration import action_logp
+from metarl_cli.exact.oracles import action_values, gradient, hessian
 
 CASES = range(len(SIZES))
 NAMES = [name for name, estimator in ESTIMATORS.items() if not estimator.per_action]

@@ -26,9 +26,9 @@ from metarl_cli.reporting.wording import (
     tally,
     verdict_text,
 )
+from metarl_cli.reproduction.run import contradictions
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 from metarl_cli.studies.exact_claims import CHECKS, exact_number
-from metarl_cli.studies.reproduce import contradictions
 from metarl_cli.studies.variance.run import STATISTICS
 
 ABOVE = Range(low=0.0)
@@ -118,7 +118,7 @@ def test_claims_on_studies_read_what_the_studies_write(name):
     values = {
         "curve": {curve.label for curve in figure.curves} | set(variance.FIGURE_ESTIMATORS.get(figure.name, ())),
         "quantity": {*STATISTICS, "inner_hessian", "meta_gradient"},
-        "estimator": set(tabular.COEFFICIENTS) | {method.estimator for method in toy1d.METHODS},
+        "estimator": set(tabular.MEASURED) | {method.estimator for method in toy1d.METHODS},
         "control_variate": {method.control_variate for method in toy1d.METHODS},
         "environment": set(figure.environments),
     }

@@ -22,7 +22,6 @@ from metarl_cli.reporting.plots.correlation import (
 from metarl_cli.reporting.plots.style import colour, label
 from metarl_cli.reporting.statistics import mean_interval
 from metarl_cli.studies import tabular, toy1d
-from metarl_cli.studies.tabular_derivatives import COEFFICIENTS
 
 
 def pearson(*keys):
@@ -188,5 +187,5 @@ def test_figures_are_written_and_nothing_is_clipped(draw, frame, tmp_path):
 def test_the_studies_write_the_columns_that_the_figures_need():
     assert set(tabular.COLUMNS) >= TAYPO_FIG1_COLUMNS
     assert set(toy1d.COLUMNS) >= TMAML_FIG4_COLUMNS
-    assert set(TABULAR_ESTIMATORS) == set(COEFFICIENTS)
+    assert set(TABULAR_ESTIMATORS) == set(tabular.MEASURED)
     assert set(toy1d.METHODS) == set(PAPER_METHODS + OTHER_METHODS)

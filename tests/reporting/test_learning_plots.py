@@ -21,9 +21,9 @@ from metarl_cli.reporting.frames import load_runs, write_table
 from metarl_cli.reporting.plots import save
 from metarl_cli.reporting.plots.learning import REQUIRED, adaptation, learning_curves
 from metarl_cli.reporting.plots.style import COLOURS, LABELS, colour, label
+from metarl_cli.reproduction.plan import plan
 from metarl_cli.store import runs_directory, table_path
 from metarl_cli.studies import tabular
-from metarl_cli.studies.plan import plan
 
 
 def curve(name="promp", environment="Navigation", profile="quick", seeds="1 2 3", quantity="return/post", level=0.0):

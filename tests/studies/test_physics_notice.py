@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metarl_cli import circumstances
-from metarl_cli.studies import launch
+from metarl_cli.runs import launch
 
 BODIES = ("train", "--env", "HalfCheetahFwdBack", "--profile", "smoke", "--set", "sampling.horizon=5")
 

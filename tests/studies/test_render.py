@@ -14,9 +14,9 @@ from metarl_cli.envs.points import PROBLEMS as POINTS
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.envs.vector import make_vec
 from metarl_cli.reporting.plots.filmstrip import Film, Walk, animated_films, animated_walks, filmstrip, save
+from metarl_cli.runs.evaluate import evaluate, load_run
+from metarl_cli.runs.launch import Request, launch
 from metarl_cli.studies import render as study
-from metarl_cli.studies.evaluate import evaluate, load_run
-from metarl_cli.studies.launch import Request, launch
 
 DRAWN = [("png", b"\x89PNG"), ("gif", b"GIF89a")]
 

@@ -8,65 +8,53 @@ import torch
 
 from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
-from metarl_cli.estimators.oracles import TabularMDP
+from metarl_cli.exact.derivatives import logp_derivatives, mean_derivatives, policy_derivatives
+from metarl_cli.exact.oracles import TabularMDP
 from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.studies.tabular import (
     COLUMNS,
+    MEASURED,
     PROFILES,
     TabularSettings,
     draw_problem,
     mixed_policy,
-    off_policy_batch,
+    off_policy_sample,
     run,
 )
-from metarl_cli.studies.tabular_derivatives import COEFFICIENTS, derivatives
-from metarl_cli.types import Sample
 
 SMALL = TabularSettings(variant="paper", seeds=2, epsilons=(0.0, 0.5), epsilon_samples=40, samples=(10, 40))
 
 
-def sample_of(batch, *, bootstrap):
-    """The batch as the surrogates of `estimators/` take it: a bootstrap is part of the last reward."""
-    rewards, values = torch.tensor(batch.rewards), torch.tensor(batch.values)
-    with_bootstrap = rewards.clone()
-    with_bootstrap[:, -1] += batch.discount * values[:, -1]
-    steps = batch.discount ** torch.arange(rewards.shape[1], dtype=torch.float64)
-    returns = (with_bootstrap * steps).flip(1).cumsum(1).flip(1) / steps
-    return Sample(
-        behaviour_logp=torch.full_like(rewards, -np.log(5.0)),
-        rewards=with_bootstrap if bootstrap else rewards,
-        advantages=returns - values[:, :-1],
-        control_variate=values[:, :-1],
-        mask=torch.ones_like(rewards),
-        discount=batch.discount,
-    )
-
-
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize("name", COEFFICIENTS)
-def test_closed_forms_equal_autograd_of_the_surrogates(name, epsilon):
+@pytest.mark.parametrize("name", MEASURED)
+def test_sums_per_cell_equal_autograd_of_the_surrogates_in_the_logits(name, epsilon):
     problem = draw_problem(replace(SMALL, horizon=6), seed=3)
     policy = mixed_policy(problem.targets, 5, epsilon)
-    batch = off_policy_batch(problem, policy, 25)
-    sample = sample_of(batch, bootstrap=name != "dice")
+    sample = off_policy_sample(problem, 25, with_critic=name != "dice")
+    cells = torch.tensor(problem.states[:25, :-1] * 5 + problem.actions[:25])[:, None]
+    logits = torch.tensor(np.log(policy))
 
     def surrogate(logits):
-        logp = torch.log_softmax(logits.reshape(policy.shape), -1).flatten()[torch.tensor(batch.cells)]
-        return ESTIMATORS[name].surrogate(logp, sample)
+        logp = torch.log_softmax(logits.reshape(policy.shape), -1).flatten()[cells]
+        return ESTIMATORS[name].surrogate(logp, sample).mean()
 
-    logits = torch.tensor(np.log(policy)).flatten()
-    gradient, hessian = derivatives(COEFFICIENTS[name](batch), batch.cells, policy)
-    np.testing.assert_allclose(gradient, torch.func.grad(surrogate)(logits), atol=1e-10, rtol=1e-10)
-    np.testing.assert_allclose(hessian, torch.func.jacrev(torch.func.grad(surrogate))(logits), atol=1e-10, rtol=1e-10)
+    logp = torch.log_softmax(logits, -1).flatten()[cells]
+    parts = logp_derivatives(ESTIMATORS[name].surrogate, logp, sample)
+    first, second = mean_derivatives(policy_derivatives(logits), cells.flatten(1), *parts)
+    flat = logits.flatten()
+    torch.testing.assert_close(first, torch.func.grad(surrogate)(flat), atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(second, torch.func.jacrev(torch.func.grad(surrogate))(flat), atol=1e-10, rtol=1e-10)
 
 
-def test_on_policy_doubly_robust_truncated_dr_and_taypo2_are_one_estimate():
-    problem = draw_problem(SMALL, seed=0)
-    policy = mixed_policy(problem.targets, 5, 0.0)
-    batch = off_policy_batch(problem, policy, 40)
-    expected = COEFFICIENTS["doubly_robust"](batch)
-    np.testing.assert_allclose(COEFFICIENTS["taypo2"](batch), expected, atol=1e-13)
-    np.testing.assert_allclose(COEFFICIENTS["truncated_dr"](batch), expected, atol=1e-13)
+def test_the_critic_ends_the_return_and_the_estimator_without_one_does_not_see_it():
+    problem = draw_problem(replace(SMALL, horizon=6), seed=3)
+    plain, ended = (off_policy_sample(problem, 25, with_critic=critic) for critic in (False, True))
+    end = torch.tensor(problem.critic[problem.states[:25, -1]])[:, None]
+    torch.testing.assert_close(ended.rewards[..., -1] - plain.rewards[..., -1], 0.8 * end)
+    assert torch.equal(ended.rewards[..., :-1], plain.rewards[..., :-1])
+    start = plain.advantages[..., 0] + 0.8**6 * end - problem.critic[0]
+    torch.testing.assert_close(ended.advantages[..., 0], start)
+    assert not plain.control_variate.any() and ended.control_variate.all()
 
 
 def test_unbiased_estimates_converge_to_the_truth_and_biased_ones_do_not():
@@ -82,7 +70,7 @@ def test_the_frame_has_one_row_per_point_estimator_and_order():
     done = []
     frame = run(SMALL, progress=lambda *state: done.append(state))
     assert tuple(frame.columns) == COLUMNS
-    assert len(frame) == SMALL.seeds * len(SMALL.points) * len(COEFFICIENTS) * 2
+    assert len(frame) == SMALL.seeds * len(SMALL.points) * len(MEASURED) * 2
     assert not frame.duplicated(["seed", "sweep", "epsilon", "samples", "estimator", "order"]).any()
     assert not frame.isna().any(axis=None)
     assert done == [(1, 2), (2, 2)]
@@ -95,7 +83,7 @@ def test_the_same_settings_give_the_same_frame():
 def test_both_sweeps_see_the_same_data():
     shared = run(SMALL).query("epsilon == 0.5 and samples == 40").drop(columns="sweep")
     first, second = (rows.reset_index(drop=True) for _, rows in shared.groupby(shared.duplicated()))
-    assert len(first) == SMALL.seeds * len(COEFFICIENTS) * 2
+    assert len(first) == SMALL.seeds * len(MEASURED) * 2
     assert first.equals(second)
 
 
@@ -163,7 +151,7 @@ def test_variants_differ_in_the_number_of_states():
 
 
 def test_every_estimator_of_the_study_is_in_the_registry():
-    assert set(COEFFICIENTS) <= set(ESTIMATORS)
+    assert set(MEASURED) <= set(ESTIMATORS)
 
 
 def test_the_paper_profile_has_the_papers_sizes():

@@ -11,9 +11,10 @@ from metarl_cli.envs.distributions import CORNERS
 from metarl_cli.errors import UserError
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import planned_runs
+from metarl_cli.runs import checkpoints
+from metarl_cli.runs import directory as runs
 from metarl_cli.store import runs_directory
-from metarl_cli.studies import checkpoints, trajectories
-from metarl_cli.studies import directory as runs
+from metarl_cli.studies import trajectories
 from metarl_cli.studies.trajectories import (
     COLUMNS,
     SCENES,

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
+from metarl_cli.config import with_overrides
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import planned_runs
+from metarl_cli.params import flatten
 from metarl_cli.profiles import PROFILES
 from metarl_cli.reporting.frames import write_table
 from metarl_cli.store import runs_directory
@@ -137,7 +139,8 @@ SHARING = [name for name in MEASURED if shares_carrier(name)]
 
 def test_who_shares_the_carriers_batches():
     damped = [name for name in MEASURED if name.startswith("loaded_dice-")]
-    assert ["reinforce", "lvc", "taypo2", "taypo2-steps", "loaded_dice", *damped] == SHARING
+    terms = [name for name in MEASURED if name.endswith("-term")]
+    assert ["reinforce", "lvc", "taypo2", "taypo2-steps", "loaded_dice", *damped, *terms] == SHARING
     assert REFERENCE in SHARING
 
 
@@ -480,10 +483,11 @@ def test_the_command_measures_and_prints(metarl, tmp_path):
         "return",
         "rstd",
         "deviation",
-        "cosine",
+        "signal/noise",
         "variance",
         "bias²",
         "±",
+        "‖θ′−θ‖",
         "R²",
     ]
     assert [line.split()[:2] for line in lines] == [["0", "lvc"], ["0", "dice"], ["1", "lvc"], ["1", "dice"]]
@@ -518,3 +522,27 @@ def test_signal_to_noise_is_that_of_one_batch():
     signal, noise = np.full(400, 0.05), rng.standard_normal((2000, 400))
     assert spread(signal + noise).signal_to_noise == pytest.approx(0.05, rel=0.05)
     assert spread(0.0 * signal + noise[:10]).signal_to_noise < 0.1
+
+
+def test_an_exploration_term_is_what_it_adds_to_the_gradient_without_it():
+    bench, state = bench_of("reinforce", "emaml_sum-term")
+    config = asked(estimators=["reinforce"], environment="Navigation").config
+    whole, _ = build(with_overrides(config, ["inner.estimator=reinforce", "outer.exploration=emaml_sum"]))
+    batch = bench.carrier.sample(state, bench.carrier.draw_tasks(0), 0, 0, 0)
+    both = [
+        flatten(trainer.meta_gradient(state.theta, trainer.task_data(state, batch)))
+        for trainer in (*bench.trainers.values(), whole)
+    ]
+    assert both[1].norm() > 1e-3
+    torch.testing.assert_close(both[0] + both[1], both[2], rtol=1e-4, atol=1e-6)
+
+
+def test_the_inner_loop_is_reported_as_it_was_taken():
+    bench, state = bench_of("lvc", "dice-released")
+    inner = resample(bench, state, 3).inner
+    batches = [draw_batches(bench, state, number) for number in range(3)]
+    for name in inner:
+        steps = [batch[MEASURED[name].adaptation][0].step for batch in batches]
+        assert inner[name].step_norm == pytest.approx(np.mean([step.norm.mean().item() for step in steps]), rel=1e-5)
+        assert inner[name].inner_kl == pytest.approx(np.mean([step.kl.mean().item() for step in steps]), rel=1e-5)
+    assert inner["dice-released"].step_norm > inner["lvc"].step_norm

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from metarl_cli.estimators import per_step, reinforce
-from metarl_cli.estimators.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
-from metarl_cli.estimators.meta_oracles import InnerLoop, sgmrl_gradient
-from metarl_cli.estimators.oracles import TabularMDP, maml_gradient, random_mdp
+from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
+from metarl_cli.exact.meta_oracles import InnerLoop, sgmrl_gradient
+from metarl_cli.exact.oracles import TabularMDP, maml_gradient, random_mdp
 from metarl_cli.training.adaptation import Inner, Stage, inner_step
 from metarl_cli.training.exploration import EXPLORATIONS, Exploration
 from metarl_cli.training.objectives import vpg

@@ -14,7 +14,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from metarl_cli.reporting.frames import require
 from metarl_cli.reporting.plots.style import caption, colour, label, mark_missing, new_figure
 
-__all__ = ["REQUIRED", "adaptation", "learning_curves", "training_panel"]
+__all__ = ["REQUIRED", "adaptation", "band", "evidence", "explanation", "learning_curves", "training_panel"]
 
 REQUIRED = frozenset(
     {
@@ -101,7 +101,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 def curve_panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, order: Sequence[str]) -> None:
     """One line with its band for each name in the order, told apart by the column `by`; says so if there is none."""
-    panel.set_title(f"{title} ({_evidence(curves)})" if len(curves) else title, fontsize=9)
+    panel.set_title(f"{title} ({evidence(curves)})" if len(curves) else title, fontsize=9)
     if curves.empty:
         mark_missing(panel)
         return
@@ -109,7 +109,7 @@ def curve_panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, order
         line = curves[curves[by] == name].sort_values("env_steps")
         if line.empty:
             continue
-        low, high = ("low", "high") if min(_counts(line)) >= FEWEST else ("least", "greatest")
+        low, high = band(line)
         panel.plot(line["env_steps"], line["mean"], color=colour(name), linewidth=1.4, label=label(name))
         panel.fill_between(line["env_steps"], line[low], line[high], color=colour(name), alpha=0.15, linewidth=0)
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -118,7 +118,12 @@ def curve_panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, order
     panel.set_ylabel("undiscounted return", fontsize=8)
 
 
-def _evidence(curves: pd.DataFrame) -> str:
+def band(line: pd.DataFrame) -> tuple[str, str]:
+    """The columns of a line's band: its interval, or the range of seeds that are too few for one."""
+    return ("low", "high") if min(_counts(line)) >= FEWEST else ("least", "greatest")
+
+
+def evidence(curves: pd.DataFrame) -> str:
     """Profile and number of seeds, for instance "quick, n = 2" or "paper, n = 1 to 3"."""
     counts = _counts(curves)
     n = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
@@ -142,13 +147,15 @@ def _finish(figure: Figure, panels: Iterable[Axes], drawn: pd.DataFrame) -> None
         fontsize=8,
         frameon=False,
     )
+    caption(figure, explanation(drawn))
+
+
+def explanation(drawn: pd.DataFrame) -> str:
+    """What a stranger must know to read the curves: profiles, seeds, line and band."""
     seeds = sorted({int(seed) for seeds in drawn["seeds"].unique() for seed in str(seeds).split()})
-    profiles = ", ".join(sorted(drawn["profile"].unique()))
-    caption(figure, f"Profile: {profiles}. Seeds: {', '.join(map(str, seeds))}. {_bands(_counts(drawn))}")
-
-
-def _bands(counts: set[int]) -> str:
+    profiles, counts = ", ".join(sorted(drawn["profile"].unique())), _counts(drawn)
     several = "95 % Student t interval of the mean" if max(counts) >= FEWEST else ""
     two = f"range of the seeds{', where there are two' if several else ''}" if FEWEST - 1 in counts else ""
     bands = "; ".join(filter(None, (several, two)))
-    return f"Line: mean over seeds{f'; band: {bands}' if bands else ''}."
+    line = f"Line: mean over seeds{f'; band: {bands}' if bands else ''}."
+    return f"Profile: {profiles}. Seeds: {', '.join(map(str, seeds))}. {line}"

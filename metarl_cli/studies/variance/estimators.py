@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import torch
 
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import RunFailedError
@@ -27,7 +28,10 @@ from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.params import flatten
 from metarl_cli.studies.variance.statistics import Array
 from metarl_cli.training.build import build
+from metarl_cli.training.exploration import EXPLORATIONS
+from metarl_cli.training.objectives import Objective
 from metarl_cli.training.processing import CONTROL_VARIATES, prediction_quality
+from metarl_cli.training.step_lengths import mean_step
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Round
 
@@ -35,6 +39,7 @@ __all__ = [
     "MEASURED",
     "REFERENCE",
     "Bench",
+    "InnerLoop",
     "Measured",
     "Resampled",
     "build_bench",
@@ -51,7 +56,10 @@ STREAM = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A meta-gradient estimator: inner surrogate with what it sees and its own settings, and outer objective."""
+    """A meta-gradient estimator: inner surrogate with what it sees and its own settings, and outer objective.
+
+    `exploration` names a term whose gradient is measured alone, without that of an outer objective.
+    """
 
     inner: str
     outer: str = "vpg"
@@ -59,6 +67,7 @@ class Measured:
     control_variate: str = "none"
     average: str = "orders"
     dependence: float = 1.0
+    exploration: str = "none"
 
     @property
     def adaptation(self) -> tuple[str, ...]:
@@ -77,7 +86,8 @@ class Measured:
             average=self.average,
             dependence=self.dependence,
         )
-        return replace(carrier, inner=inner, outer=replace(carrier.outer, objective=self.outer))
+        outer = replace(carrier.outer, objective=self.outer, exploration=self.exploration)
+        return replace(carrier, inner=inner, outer=outer)
 
 
 MEASURED: Mapping[str, Measured] = MappingProxyType(
@@ -97,11 +107,13 @@ MEASURED: Mapping[str, Measured] = MappingProxyType(
         "tmaml-per-task": Measured(inner="tmaml", control_variate="per-task"),
         "tmaml_printed": Measured(inner="tmaml_printed", control_variate="meta"),
         "tmaml_released": Measured(inner="tmaml_released", control_variate="meta"),
+        **{f"{name}-term": Measured(inner="reinforce", exploration=name) for name in EXPLORATIONS if name != "none"},
     }
 )
 """`full`: DiCE also as outer objective, as in Fig. 3 of Rothfuss et al. (2019). `released`: the reward scaling of the
 released code, whose inner steps are several times longer; without it they are as long as LVC's, see
-`training.step_lengths`. `steps`: with the exact sum over pairs. A number: λ between LVC (0) and Loaded DiCE (1)."""
+`training.step_lengths`. `steps`: with the exact sum over pairs. A number: λ between LVC (0) and Loaded DiCE (1).
+`term`: what an exploration term adds to the meta-gradient of `reinforce`."""
 
 CARRIER = "lvc"
 """The inner estimator of the training that is watched: LVC-VPG."""
@@ -118,16 +130,27 @@ class Bench:
     trainers: Mapping[str, Trainer]
 
 
+class InnerLoop(NamedTuple):
+    """Of an estimator's adaptation, means over rounds, stages and tasks.
+
+    Attributes:
+        step_norm: ‖θ′ − θ‖.
+        inner_kl: D_KL(π_θ ‖ π_θ′) on what θ sampled.
+        explained_variance: R² of the control variate; NaN where there is none.
+    """
+
+    step_norm: float
+    inner_kl: float
+    explained_variance: float
+
+
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """R rounds: gradients [R, P] of each estimator, the carrier's mean returns before and after adaptation.
-
-    `explained` is the R² of each estimator's control variate, mean over rounds and stages, nan where it has none.
-    """
+    """R rounds: gradients [R, P] and inner loop of each estimator, mean returns of the carrier before and after it."""
 
     gradients: Mapping[str, Array]
     returns: tuple[float, float]
-    explained: Mapping[str, float]
+    inner: Mapping[str, InnerLoop]
 
 
 def shares_carrier(name: str) -> bool:
@@ -149,9 +172,16 @@ def build_bench(config: RunConfig, names: Sequence[str], *, threads: int = 1) ->
     processing = replace(carrier.processing, control_variate=CONTROL_VARIATES[learned])
     carrier = replace(carrier, processing=processing)
     built = {name: build(MEASURED[name].configured(config), threads=threads)[0] for name in names}
-    trainers = {name: replace(trainer, workers=carrier.workers) for name, trainer in built.items()}
+    trainers = {name: replace(_alone(trainer, name), workers=carrier.workers) for name, trainer in built.items()}
     state = carrier.init(fresh.theta)
     return Bench(carrier, MappingProxyType(trainers)), state
+
+
+def _alone(trainer: Trainer, name: str) -> Trainer:
+    if MEASURED[name].exploration == "none":
+        return trainer
+    nothing = Objective(value=lambda stage, round_: torch.zeros(()))
+    return replace(trainer, parts=replace(trainer.parts, objective=nothing))
 
 
 def draw_batches(bench: Bench, state: TrainState, number: int) -> Batches:
@@ -171,7 +201,7 @@ def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
         RunFailedError: if a gradient is not finite.
     """
     gradients: dict[str, list[Array]] = {name: [] for name in bench.trainers}
-    explained: dict[str, list[float]] = {name: [] for name in bench.trainers}
+    inner: dict[str, list[InnerLoop]] = {name: [] for name in bench.trainers}
     returns = []
     for number in range(rounds):
         batches = draw_batches(bench, state, number)
@@ -180,13 +210,13 @@ def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
             batch = batches[MEASURED[name].adaptation]
             data = trainer.task_data(state, batch)
             gradients[name].append(flatten(trainer.meta_gradient(state.theta, data)).double().numpy())
-            explained[name].append(_explained(name, trainer, state, batch))
+            inner[name].append(InnerLoop(*mean_step(batch), _explained(name, trainer, state, batch)))
     _check_finite(gradients, state.iteration)
     before, *_, after = np.mean(returns, axis=0)
     return Resampled(
         gradients={name: np.stack(rows) for name, rows in gradients.items()},
         returns=(float(before), float(after)),
-        explained={name: fmean(values) for name, values in explained.items()},
+        inner={name: InnerLoop(*map(fmean, zip(*loops, strict=True))) for name, loops in inner.items()},
     )
 
 

@@ -19,8 +19,9 @@ import pandas as pd
 
 from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.papers.settings import run_config
+from metarl_cli.references import directory_name
+from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import LOCAL, runs_directory
-from metarl_cli.studies.progress import PROGRESS
 from metarl_cli.studies.variance.estimators import MEASURED
 from metarl_cli.studies.variance.run import STATISTICS, VarianceSettings, has_other_settings, measure
 
@@ -100,7 +101,7 @@ def settings(profile: str) -> object:
 def home(asked: VarianceSettings, results: Path = LOCAL) -> Path:
     """Where a measurement lies among the results."""
     config = asked.config
-    return results / config.profile / "variance" / config.environment.name / f"seed{config.seed}"
+    return results / config.profile / "variance" / directory_name(config.environment.name) / f"seed{config.seed}"
 
 
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:

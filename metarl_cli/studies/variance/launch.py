@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from metarl_cli.errors import UserError
-from metarl_cli.studies.launch import graceful_stop
+from metarl_cli.stopping import graceful_stop
 from metarl_cli.studies.variance.figures import home, settings_for
 from metarl_cli.studies.variance.run import measure
 
@@ -121,10 +121,11 @@ def _brief(row: Mapping[object, object]) -> dict[str, object]:
         "return": row["return/post"],
         "rstd": row["rstd"],
         "deviation": row["relative_deviation"],
-        "cosine": row["cosine"],
+        "signal/noise": row["signal_to_noise"],
         "variance": row["variance"],
         "bias²": row["squared_bias"],
         "±": row["squared_bias_error"],
+        "‖θ′−θ‖": row["step_norm"],
         "R²": row["explained_variance"],
     }
     named = {name: row[name] for name in ("iteration", "estimator")}

@@ -18,13 +18,14 @@ import torch
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.reporting.frames import read_table, require, write_table
+from metarl_cli.runs import checkpoints
+from metarl_cli.runs import directory as runs
 from metarl_cli.store import write_whole
-from metarl_cli.studies import checkpoints
-from metarl_cli.studies import directory as runs
 from metarl_cli.studies.variance.estimators import (
     MEASURED,
     REFERENCE,
     Bench,
+    InnerLoop,
     Resampled,
     build_bench,
     resample,
@@ -37,9 +38,9 @@ __all__ = ["STATISTICS", "VarianceSettings", "has_other_settings", "measure"]
 
 SETTINGS, TABLE = "settings.json", "variance.csv"
 
-STATISTICS = (*Spread._fields, "squared_bias", "squared_bias_error", "explained_variance")
+STATISTICS = (*Spread._fields, "squared_bias", "squared_bias_error", *InnerLoop._fields)
 ROW = ("iteration", "env_steps", "estimator", "rounds", "return/pre", "return/post", *STATISTICS)
-LATER = frozenset({"signal_to_noise", "explained_variance"})
+LATER = frozenset({"signal_to_noise", *InnerLoop._fields})
 """Columns that came later: a table of before has no numbers there."""
 
 
@@ -165,7 +166,7 @@ def _statistics(resampled: Resampled, name: str) -> tuple[float, ...]:
     gradients, bias = resampled.gradients, (float("nan"), float("nan"))
     if REFERENCE in gradients and shares_carrier(name) and name != REFERENCE:
         bias = squared_bias(gradients[name], gradients[REFERENCE])
-    return (*spread(gradients[name]), *bias, resampled.explained[name])
+    return (*spread(gradients[name]), *bias, *resampled.inner[name])
 
 
 def _read(directory: Path) -> pd.DataFrame:

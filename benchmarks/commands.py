@@ -1,0 +1,78 @@
+"""Whole commands, each in a process of its own: iterations, a grid, start-up, memory."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.measuring import Row, metarl, ratios
+
+ALGORITHMS = ("promp", "trpo-maml", "tmaml")
+QUICK = ("--set", "sampling.tasks=4", "--set", "sampling.trajectories=10", "--set", "sampling.horizon=50")
+GRID = ("reproduce", "promp-fig2", "--profile", "smoke", "--quiet")
+
+
+def iterations(*, quick: bool, rounds: int) -> list[Row]:
+    """Seconds per iteration of whole runs on one and two threads, and their peak memory."""
+    rows = list[Row]()
+    for algorithm in ALGORITHMS:
+        runs = [[_run(algorithm, threads, quick=quick) for threads in (1, 2)] for _ in range(rounds)]
+        (one, two), (memory, _) = ([[run[i] for run in column] for column in zip(*runs, strict=True)] for i in (0, 1))
+        rows += [
+            Row(f"iteration, {algorithm}, 1 thread", "s", one),
+            Row(f"iteration, {algorithm}, 2 threads", "s", two),
+            Row(f"iteration, {algorithm}: 1 thread / 2 threads", "×", ratios(one, two)),
+            Row(f"peak memory, {algorithm}", "MiB", memory),
+        ]
+    return rows
+
+
+def _run(algorithm: str, threads: int, *, quick: bool) -> tuple[float, float]:
+    with TemporaryDirectory() as home:
+        size = ("--iterations", "3", *(QUICK if quick else ()))
+        child = metarl(
+            "train", "--algo", algorithm, *size, "--threads", str(threads), "--quiet", "--out", f"{home}/run"
+        )
+        with Path(home, "run", "progress.csv").open(newline="") as file:
+            taken = [float(row["time/sampling"]) + float(row["time/update"]) for row in csv.DictReader(file)]
+    return statistics.median(taken[1:]), child.memory  # the first warms up
+
+
+def grid(*, quick: bool, rounds: int) -> list[Row]:
+    """A grid of runs with one and with two child processes at a time."""
+    taken = [[_grid(jobs) for jobs in (1, 2)] for _ in range(rounds)]
+    one, two = (list(column) for column in zip(*taken, strict=True))
+    return [
+        Row("grid, 1 core", "s", one),
+        Row("grid, 2 cores", "s", two),
+        Row("grid: 1 core / 2 cores", "×", ratios(one, two)),
+    ]
+
+
+def _grid(jobs: int) -> float:
+    with TemporaryDirectory() as home:
+        return metarl(*GRID, "--results", home, "--jobs", str(jobs)).wall
+
+
+def start_up(*, quick: bool, rounds: int) -> list[Row]:
+    """What the commands cost that compute nothing: on the clock, on the CPU, in memory."""
+    rows = list[Row]()
+    with TemporaryDirectory() as home:
+        commands = {
+            "--help": ("--help",),
+            "list claims": ("list", "claims"),
+            "plot fig2": ("plot", "fig2", "--out", home),
+            "report": ("report", "--out", f"{home}/report.html"),
+        }
+        for name, command in commands.items():
+            wall, cpu, memory = (
+                list(column) for column in zip(*(metarl(*command) for _ in range(rounds)), strict=True)
+            )
+            rows += [
+                Row(f"metarl {name}, clock", "s", wall),
+                Row(f"metarl {name}, CPU", "s", cpu),
+                Row(f"metarl {name}, memory", "MiB", memory),
+            ]
+    return rows

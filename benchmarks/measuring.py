@@ -1,0 +1,69 @@
+"""What every part of the benchmark is made of: rows, turns, clocks, child processes."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+__all__ = ["Child", "Row", "cpu_seconds", "in_turn", "metarl", "ratios"]
+
+
+class Row(NamedTuple):
+    """One line of the table: what was measured, in which unit, once per round."""
+
+    name: str
+    unit: str
+    rounds: list[float]
+
+    @property
+    def median(self) -> float:
+        """The middle of the rounds."""
+        return statistics.median(self.rounds)
+
+
+class Child(NamedTuple):
+    """What a command cost: seconds on the clock and on the CPU, and the memory of its largest process, in MiB."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+def cpu_seconds(run: Callable[[], object]) -> float:
+    """What one run takes of this process's CPU, so that other work on the machine hardly counts."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def in_turn(rounds: int, *runs: Callable[[], object]) -> list[list[float]]:
+    """CPU seconds of each run in each round; they take turns, after one that warms up."""
+    taken = [[cpu_seconds(run) for run in runs] for _ in range(rounds + 1)]
+    return [list(column) for column in zip(*taken[1:], strict=True)]
+
+
+def ratios(measured: Sequence[float], against: Sequence[float]) -> list[float]:
+    """The one divided by the other, round by round."""
+    return [a / b for a, b in zip(measured, against, strict=True)]
+
+
+def metarl(*arguments: str) -> Child:
+    """Run a command of metarl in a process of its own.
+
+    Raises:
+        SystemExit: if it fails, with what it printed.
+    """
+    command, start = [sys.executable, "-m", "metarl_cli", *arguments], time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        errors = process.stderr.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - start
+    if process.returncode:
+        raise SystemExit(f"metarl {' '.join(arguments)} ended with exit code {process.returncode}.\n{errors}")
+    return Child(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)

@@ -1,0 +1,160 @@
+"""The user's own environments as the trainer sees environments: tasks of any kind, one episode each, finite numbers."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.vector import SyncVectorEnv
+
+from metarl_cli.envs.vector import BoolArray, FloatArray
+from metarl_cli.errors import UserError
+
+__all__ = ["SUCCESS", "OneEpisode", "OwnWorkers", "attribute", "blaming"]
+
+SUCCESS, ENDED = "success", "ended"
+"""Keys of `info`: what an environment may report at every step, and what `OneEpisode` does."""
+
+
+class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment that stands still once its episode has ended, which is told in `info` alone.
+
+    `SyncVectorEnv` resets one that has ended, or refuses to step the others.
+    """
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin the episode."""
+        self._ended = False
+        self._last, info = self.env.reset(seed=seed, options=options)
+        return self._last, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Go on with the episode, if it has not ended."""
+        if self._ended:
+            return self._last, 0.0, False, False, {ENDED: True}
+        self._last, reward, terminated, truncated, info = self.env.step(action)
+        self._ended = bool(terminated or truncated)
+        return self._last, float(reward), False, False, {**info, ENDED: self._ended}
+
+
+class OwnWorkers:
+    """Environments of the user's, `Workers` for the trainer. Once an episode has ended its rewards are 0.
+
+    Args:
+        reference: Their name in messages.
+        envs: A vector environment with `sample_tasks` and `set_tasks`, or a `SyncVectorEnv` of `OneEpisode`.
+
+    Attributes:
+        divergences: 0: an environment that returns what is not finite ends the run.
+    """
+
+    divergences = 0
+
+    def __init__(self, reference: str, envs: Any) -> None:
+        self._reference, self._envs = reference, envs
+        self._task_home = envs.envs[0] if isinstance(envs, SyncVectorEnv) else envs
+        self.num_envs: int = envs.num_envs
+        self.single_observation_space: Box = envs.single_observation_space
+        self.single_action_space: Box = envs.single_action_space
+
+    def sample_tasks(self, n: int, rng: np.random.Generator) -> Any:
+        """Draw n tasks, [n, …]; an array of objects if the environment draws anything but an array."""
+        return self._sampled("sample_tasks", n, rng)
+
+    def sample_test_tasks(self, n: int, rng: np.random.Generator) -> Any:
+        """Draw n of the tasks that are kept for testing, or fresh ones if none are."""
+        kept = attribute(self._task_home, "sample_test_tasks") is not None
+        return self._sampled("sample_test_tasks" if kept else "sample_tasks", n, rng)
+
+    def set_tasks(self, tasks: Any) -> None:
+        """Give each environment its task, [num_envs, …]."""
+        self._tasks = tasks
+        if isinstance(self._envs, SyncVectorEnv):
+            with blaming(self._reference, "set_task"):
+                for env, task in zip(self._envs.envs, tasks, strict=True):
+                    env.get_wrapper_attr("set_task")(task)
+        else:
+            with blaming(self._reference, "set_tasks"):
+                self._envs.set_tasks(list(tasks) if tasks.dtype == object else tasks)
+
+    def reset(self, *, seed: int) -> tuple[FloatArray, dict[str, Any]]:
+        """Begin an episode in every environment."""
+        with blaming(self._reference, "reset"):
+            observations, info = self._envs.reset(seed=seed)
+        self._steps, self._ended = 0, np.zeros(self.num_envs, np.bool_)
+        return self._checked("observation", observations), info
+
+    def step(self, actions: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+        """One step of every environment whose episode has not ended."""
+        with blaming(self._reference, "step"):
+            given = actions.astype(self.single_action_space.dtype)
+            observations, rewards, terminated, truncated, info = self._envs.step(given)
+        self._steps += 1
+        live, observations = ~self._ended, self._checked("observation", observations)
+        rewards = np.where(live, self._checked("reward", rewards), 0.0)
+        ended = np.asarray(info[ENDED]) if ENDED in info else np.asarray(terminated) | np.asarray(truncated)
+        self._ended = self._ended | ended
+        return observations, rewards, self._ended.copy(), np.zeros_like(live), info
+
+    def _sampled(self, method: str, n: int, rng: np.random.Generator) -> Any:
+        with blaming(self._reference, method):
+            tasks = _as_array(attribute(self._task_home, method)(n, rng))
+        if len(tasks) != n:
+            raise UserError(f"{self._reference}: {method}({n}, rng) drew {len(tasks)} tasks, expected {n}.")
+        return tasks
+
+    def _checked(self, kind: str, values: Any) -> FloatArray:
+        """The values as floats, 0 where an episode has ended before; refused if they are not finite."""
+        shape = (self.num_envs, *(self.single_observation_space.shape if kind == "observation" else ()))
+        array = np.asarray(values)
+        if array.shape != shape or array.dtype.kind not in "fiub":
+            got = f"{array.dtype} {list(array.shape)}"
+            raise UserError(f"{self._reference}: the {kind}s are {got}, expected numbers {list(shape)}.")
+        wrong = ~np.isfinite(array).reshape(self.num_envs, -1).all(axis=1) & ~self._ended
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            raise UserError(
+                f"{self._reference}: the {kind} of step {self._steps} is {array[first]}, with the task "
+                f"{_short(self._tasks[first])}; expected finite numbers."
+            )
+        return np.nan_to_num(array.astype(np.float64))
+
+
+def _as_array(tasks: Any) -> Any:
+    """Tasks that can be indexed and repeated: an array as it is, anything else as an array of objects, [n]."""
+    if isinstance(tasks, np.ndarray):
+        return tasks
+    array = np.empty(len(tasks), object)
+    for i, task in enumerate(tasks):  # NumPy would take a list of pairs apart
+        array[i] = task
+    return array
+
+
+@contextmanager
+def blaming(reference: str, method: str) -> Iterator[None]:
+    """Say which method of the user's environment has failed, and where."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename}, line {last.lineno}"
+        raise UserError(f"{reference}: {method} raised {type(error).__name__}: {error} ({place}).") from error
+
+
+def attribute(env: Any, name: str) -> Any:
+    """An attribute of an environment or of one that it wraps, or None."""
+    if isinstance(env, gymnasium.Env):
+        return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
+    return getattr(env, name, None)
+
+
+def _short(task: Any) -> str:
+    text = " ".join(str(task).split())
+    return text if len(text) <= 80 else f"{text[:77]}…"

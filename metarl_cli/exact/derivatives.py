@@ -1,0 +1,83 @@
+"""Gradient and Hessian of a surrogate in the logits of a tabular softmax policy, by the chain rule through log π.
+
+    ∇J = Σ_i J_i g_i,   ∇²J = Σ_ij J_ij g_i g_jᵀ + Σ_i J_i ∇²l_i,   l_i = log π_θ(a_i|s_i),  g_i = ∇l_i
+
+The derivatives J_i and J_ij in the log-probabilities cost one backward pass per step, for all batches at once, however
+many logits there are.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from metarl_cli.exact.enumeration import action_logp
+from metarl_cli.exact.oracles import gradient_of
+from metarl_cli.types import Sample, Surrogate
+
+__all__ = ["derivatives", "logp_derivatives", "mean_derivatives", "policy_derivatives"]
+
+
+def derivatives(
+    surrogate: Surrogate, logits: Tensor, states: Tensor, actions: Tensor, sample: Sample
+) -> tuple[Tensor, Tensor]:
+    """Gradient and Hessian in θ of each batch's surrogate, D = S·A.
+
+    Args:
+        surrogate: the estimator.
+        logits: θ, [S, A].
+        states: sₜ, [B, N, T].
+        actions: aₜ, [B, N, T].
+        sample: the data, [B, N, T].
+
+    Returns:
+        Gradients [B, D] and Hessians [B, D, D].
+    """
+    scores, curvatures = policy_derivatives(logits)
+    first, second = logp_derivatives(surrogate, action_logp(logits, states, actions), sample)
+    scores = scores[(states * logits.shape[1] + actions).flatten(start_dim=1)]
+    weights = torch.zeros(len(first), len(logits), dtype=first.dtype).scatter_add(1, states.flatten(start_dim=1), first)
+    hessians = scores.mT @ second @ scores
+    every = torch.arange(len(logits))
+    blocks = hessians.view(-1, *logits.shape, *logits.shape)
+    blocks[:, every, :, every, :] += (weights[..., None, None] * curvatures).movedim(1, 0)  # ∇²l couples no two states
+    return torch.einsum("bi,bid->bd", first, scores), hessians
+
+
+def logp_derivatives(surrogate: Surrogate, logp: Tensor, sample: Sample) -> tuple[Tensor, Tensor]:
+    """∂J/∂l, [B, N·T], and ∂²J/∂l², [B, N·T, N·T], of each batch's surrogate, for logp and sample [B, N, T]."""
+    first, pull_back = torch.func.vjp(lambda at: gradient_of(lambda x: surrogate(x, sample), at), logp)[:2]
+    directions = torch.eye(logp[0].numel(), dtype=logp.dtype).reshape(-1, 1, *logp.shape[1:]).expand(-1, *logp.shape)
+    rows = [pull_back(direction)[0].flatten(start_dim=1) for direction in directions]
+    return first.flatten(start_dim=1), torch.stack(rows, dim=1)
+
+
+def mean_derivatives(
+    policy: tuple[Tensor, Tensor], cells: Tensor, first: Tensor, second: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The mean over batches of what `derivatives` gives: J_i and J_ij are added up per cell before the chain rule.
+
+    Args:
+        policy: what `policy_derivatives` gives for θ.
+        cells: sₜ A + aₜ, the logit that step i chose, [B, N·T].
+        first: J_i, [B, N·T].
+        second: J_ij, [B, N·T, N·T].
+
+    Returns:
+        Gradient [D] and Hessian [D, D].
+    """
+    scores, curvatures = policy
+    size = len(scores)
+    pairs = cells[:, :, None] * size + cells[:, None, :]
+    visits = torch.bincount(cells.flatten(), weights=first.flatten(), minlength=size) / len(cells)
+    pair_visits = torch.bincount(pairs.flatten(), weights=second.flatten(), minlength=size**2) / len(cells)
+    weights = visits.reshape(curvatures.shape[:2]).sum(dim=-1)
+    hessian = scores.T @ pair_visits.reshape(size, size) @ scores
+    return visits @ scores, hessian + torch.block_diag(*(weights[:, None, None] * curvatures))
+
+
+def policy_derivatives(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """∇ log π(a|s), [S·A, D], and the block of state s of ∇² log π(a|s), [S, A, A], the same for every a."""
+    first = torch.func.jacrev(lambda theta: theta.log_softmax(dim=-1))
+    second = torch.func.vmap(torch.func.jacrev(lambda row: first(row)[0]))
+    return first(logits).reshape(logits.numel(), -1), second(logits)

@@ -1,0 +1,141 @@
+"""What the terminal shows of a grid: all of it as one bar, a bar for each job that runs, and the time that is left.
+
+In a terminal it is redrawn every second and only what failed stays on the screen; elsewhere it is one line per job
+that is done or has failed. Both go to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from metarl_cli.grid.jobs import STOPPED, Job, JobResult, Listener
+
+__all__ = ["Share", "grid_display"]
+
+STOPPING = "Stopping: what runs ends with its iteration. Ctrl-C again kills it."
+
+PRIOR_SECONDS = 30.0
+"""How long the expected pace weighs as much as the pace that was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A job's part of the whole.
+
+    Attributes:
+        seconds: what the job takes from its start to its end, on one core.
+        fraction: how much of it is done by now.
+    """
+
+    seconds: float
+    fraction: Callable[[], float]
+
+
+@contextmanager
+def grid_display(shares: Mapping[str, Share], *, slots: int, quiet: bool) -> Iterator[Listener]:
+    """A listener for `run_jobs`.
+
+    Args:
+        shares: by the names of the jobs.
+        slots: how many run at a time.
+        quiet: show nothing.
+    """
+    console = Console(stderr=True)
+    board = _Board(shares, slots)
+    if quiet:
+        yield lambda job, result: None
+    elif console.is_terminal:
+        with Live(get_renderable=board.table, console=console, refresh_per_second=1) as live:
+
+            def show(job: Job, result: JobResult | None) -> None:
+                board.note(job, result)
+                if result and result.status == "failed":
+                    live.console.print(f"{job.name} failed: {result.message}", markup=False, highlight=False)
+
+            yield show
+    else:
+
+        def say(job: Job, result: JobResult | None) -> None:
+            stopping = board.stopping
+            board.note(job, result)
+            if board.stopping > stopping:
+                print(STOPPING, file=sys.stderr, flush=True)
+            if result and result.status != "skipped":
+                print(board.line(result), file=sys.stderr, flush=True)
+
+        yield say
+
+
+class _Board:
+    """How far each job is, and the pace of all."""
+
+    def __init__(self, shares: Mapping[str, Share], slots: int) -> None:
+        self._shares, self._slots = shares, slots
+        self._begun = {name: share.fraction() for name, share in shares.items()}  # by an earlier, stopped grid
+        self._over: set[str] = set()
+        self._running: dict[str, float] = {}
+        self._start, self._total = time.monotonic(), sum(share.seconds for share in shares.values())
+        self._initial = self._done()
+        self.stopping = False
+
+    def note(self, job: Job, result: JobResult | None) -> None:
+        self.stopping |= result is not None and result.message == STOPPED
+        if result is None:
+            self._running[job.name] = time.monotonic()
+            return
+        self._running.pop(job.name, None)
+        if result.status == "skipped":
+            self._begun[job.name] = self._shares[job.name].fraction()
+        else:
+            self._over.add(job.name)
+
+    def line(self, result: JobResult) -> str:
+        end = "" if result.status == "done" else f": {result.message}"
+        return f"{self._counted()}  {result.name} {result.status}{end}  {self._left()}"
+
+    def table(self) -> Table:
+        """The whole in the first row, then one row for each running job."""
+        table = Table.grid(padding=(0, 2, 0, 0))
+        share = self._done() / self._total
+        table.add_row(self._counted(), _bar(share), f"{share:.0%}", self._left())
+        for name, start in list(self._running.items()):
+            fraction = self._shares[name].fraction()
+            table.add_row(f"  {name}", _bar(fraction), f"{fraction:.0%}", f"{_clock(time.monotonic() - start)}")
+        if self.stopping:
+            table.add_row(STOPPING)
+        return table
+
+    def _done(self) -> float:
+        return sum(share.seconds * self._fraction(name, share) for name, share in self._shares.items())
+
+    def _fraction(self, name: str, share: Share) -> float:
+        if name in self._over:
+            return 1.0
+        return share.fraction() if name in self._running else self._begun[name]
+
+    def _left(self) -> str:
+        done, seen = self._done(), time.monotonic() - self._start
+        expected = PRIOR_SECONDS * self._slots
+        pace = (done - self._initial + expected) / (seen + PRIOR_SECONDS)
+        return f"{_clock((self._total - done) / pace)} left"
+
+    def _counted(self) -> str:
+        return f"[{len(self._over)}/{len(self._shares)}]"
+
+
+def _bar(fraction: float) -> ProgressBar:
+    return ProgressBar(total=1.0, completed=fraction, width=30)
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,1 @@
+"""What is made to be read: the report, one HTML file, and the gallery, `figures/README.md`."""

@@ -1,0 +1,59 @@
+"""What a page says of a figure: its content, profile and seeds, what was run for it, and what to conclude."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from metarl_cli.papers import Figure
+from metarl_cli.reporting.claims import Judgement
+from metarl_cli.reporting.draw import Content, NoResultsError, content_of
+from metarl_cli.reporting.effort import effort, ranges
+from metarl_cli.reporting.wording import conclusion_text
+from metarl_cli.store import PUBLISHED
+
+__all__ = ["Shown", "conclusions", "plot_command", "shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a figure shows, of which profiles and seeds, and what was run for it, in words."""
+
+    content: Content
+    profile: str
+    seeds: str
+    effort: tuple[str, ...]
+
+
+def shown(figure: Figure, results: Path, profile: str | None, load: Callable[[Path], pd.DataFrame]) -> Shown | None:
+    """What a figure can show of the results, as `draw.content_of` chooses; None where there are none.
+
+    Raises:
+        UserError: if they are damaged.
+    """
+    try:
+        content = content_of(figure, results=results, profile=profile, load=load)
+    except NoResultsError:
+        return None
+    profiles = dict.fromkeys(path.parent.parent.name for path in content.tables)
+    return Shown(content, ", ".join(profiles), _seeds(content.frame), tuple(effort(figure, content, results, load)))
+
+
+def plot_command(figure: Figure, results: Path, profile: str | None) -> str:
+    """The command that draws it again."""
+    place = "" if results == PUBLISHED else f" --results {results.as_posix()}"
+    return f"metarl plot {figure.name}{place}{f' --profile {profile}' if profile else ''}"
+
+
+def conclusions(figure: Figure, judgements: Sequence[Judgement]) -> list[str]:
+    """What a reader should conclude from a figure, claim by claim."""
+    return [conclusion_text(judgement) for judgement in judgements if judgement.claim.figure == figure.name]
+
+
+def _seeds(frame: pd.DataFrame) -> str:
+    """The seeds of a table: a column of them, a column of lists of them, or both."""
+    entries = [frame[column].dropna() for column in ("seed", "seeds") if column in frame]
+    return ranges({int(float(seed)) for column in entries for entry in column.unique() for seed in str(entry).split()})

@@ -1,0 +1,78 @@
+"""When a reproduction is expected to end, on how many cores: what is left to do, scheduled as the grid would."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from metarl_cli.papers import Figure
+from metarl_cli.reproduction.plan import Step, plan
+from metarl_cli.reproduction.tables import STUDIES
+
+__all__ = ["CORES", "ends", "forecast"]
+
+CORES = (2, 16, 64)
+HOUR = 3600.0
+
+
+def forecast(figures: Sequence[Figure], profile: str, results: Path) -> list[dict[str, object]]:
+    """One row per figure and one for all of them: what is left, in core-hours, and after how many hours it ends.
+
+    The runs that figures share are made once, in the first of them: a row counts every run that its figure needs, and
+    its end is that within the whole, so that neither adds up to the last row.
+    """
+    left = _left(plan(figures, profile, results))
+    schedules = {cores: ends(left, cores) for cores in CORES}
+    rows = [_row(figure.name, _needed(plan([figure], profile, results), left), schedules) for figure in figures]
+    return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)}", left, schedules)]
+
+
+def ends(steps: Sequence[Step], cores: int) -> Mapping[str, float]:
+    """The expected second at which each job ends: a free core takes the first job that waits for no other.
+
+    Args:
+        steps: each after all those that it waits for; those that are not among them are done.
+        cores: how many jobs run at a time.
+    """
+    names = {step.job.name for step in steps}
+    waiting, running, ended = list(steps), list[tuple[float, str]](), dict[str, float]()
+    now = 0.0
+    while waiting or running:
+        for step in [step for step in waiting if step.job.after & names <= ended.keys()][: cores - len(running)]:
+            waiting.remove(step)
+            heapq.heappush(running, (now + _seconds(step), step.job.name))
+        now, name = heapq.heappop(running)
+        ended[name] = now
+    return ended
+
+
+def _left(steps: Sequence[Step]) -> list[Step]:
+    return [step for step in steps if step.state != "finished"]
+
+
+def _needed(steps: Sequence[Step], left: Sequence[Step]) -> list[Step]:
+    """What is left of these steps, as it stands in the whole."""
+    names = {step.job.name for step in steps}
+    return [step for step in left if step.job.name in names]
+
+
+def _seconds(step: Step) -> float:
+    return step.share.seconds * (1.0 - step.share.fraction())
+
+
+def _row(what: str, steps: Sequence[Step], schedules: Mapping[int, Mapping[str, float]]) -> dict[str, object]:
+    states = Counter(step.state for step in steps if step.job.name not in STUDIES)
+    last = {cores: max((ended[step.job.name] for step in steps), default=0.0) for cores, ended in schedules.items()}
+    return {
+        "figure": what,
+        "runs": ", ".join(f"{count} {state}" for state, count in states.items()) or "none",
+        "studies": sum(step.job.name in STUDIES for step in steps),
+        "core-hours": _hours(sum(_seconds(step) for step in steps)),
+        **{f"hours on {cores} cores": _hours(seconds) for cores, seconds in last.items()},
+    }
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / HOUR:.2f}" if seconds < HOUR else f"{seconds / HOUR:.1f}"

@@ -1,0 +1,128 @@
+"""The run directory: `config.json`, `meta.json`, `progress.csv`, `checkpoint.pt` and the one before it, `DONE`.
+
+A directory holds a run if it has a `config.json`; the run is complete if and only if there is a `DONE`, which comes
+last and goes first. A lock tells a running directory from an abandoned one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from metarl_cli.circumstances import circumstances
+from metarl_cli.config import RunConfig, save_config
+from metarl_cli.errors import UserError
+from metarl_cli.runs.checkpoints import CHECKPOINT, PREVIOUS
+from metarl_cli.runs.progress import PROGRESS
+from metarl_cli.store import sweep, sync_directory, write_whole
+
+__all__ = ["exclusive", "finish", "is_finished", "prepare_new", "recorded_physics", "unfinish", "write_meta"]
+
+CONFIG, META, DONE = "config.json", "meta.json", "DONE"
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether the run has written its last row."""
+    return (directory / DONE).exists()
+
+
+@contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock; the system releases it when the process ends, however it ends.
+
+    Raises:
+        UserError: if another process holds it, or the directory cannot be written.
+    """
+    lock = FileLock(directory / ".lock", timeout=0)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"{directory} belongs to a run that is still going. Choose another --out, or stop it."
+        ) from None
+    except OSError as error:
+        raise UserError(f"Cannot write to {directory}: {error.strerror}. Choose another --out.") from None
+    try:
+        sweep(directory)
+        yield
+    finally:
+        lock.release()
+
+
+def prepare_new(directory: Path, config: RunConfig, *, overwrite: bool) -> None:
+    """Make the directory ready for a run from the start.
+
+    Raises:
+        UserError: if it already holds a run and `overwrite` was not asked for.
+    """
+    if (directory / CONFIG).exists() and not overwrite:
+        state = "a finished run" if is_finished(directory) else "an unfinished run"
+        advice = "" if is_finished(directory) else "--resume continues it, "
+        raise UserError(f"{directory} already holds {state}: {advice}--overwrite starts again, --out goes elsewhere.")
+    unfinish(directory)
+    # From here until the new settings are there, the directory holds no run: a kill leaves neither half of one.
+    for name in (CONFIG, PROGRESS, CHECKPOINT, PREVIOUS, META):
+        (directory / name).unlink(missing_ok=True)
+    save_config(config, directory / CONFIG)
+
+
+def write_meta(directory: Path, *, threads: int, status: str, diverged: int = 0) -> None:
+    """Write where the numbers come from: versions, machine, command, times; the first start is kept on resume.
+
+    Args:
+        directory: of the run.
+        threads: of this process.
+        status: running, finished, interrupted or failed.
+        diverged: simulations that diverged in this process and were masked from there; those of earlier ones are added.
+    """
+    path = directory / META
+    now = datetime.now(UTC)
+    earlier, start = _previous_meta(path)
+    begun = min(start or now, now)  # a clock that was set back makes no run that ends before it starts
+    meta = {
+        **circumstances(threads),
+        "argv": ["metarl", *sys.argv[1:]],
+        "diverged_simulations": earlier + diverged,
+        "start": begun.isoformat(timespec="seconds"),
+        "end": None if status == "running" else now.isoformat(timespec="seconds"),
+        "status": status,
+    }
+    write_whole(path, json.dumps(meta, indent=2) + "\n")
+
+
+def finish(directory: Path) -> None:
+    """Mark the run as finished: all its rows and its last checkpoint are on the disk."""
+    (directory / DONE).touch()
+    sync_directory(directory)
+
+
+def unfinish(directory: Path) -> None:
+    """Take the mark away, before anything else of the run is touched."""
+    (directory / DONE).unlink(missing_ok=True)
+    sync_directory(directory)
+
+
+def recorded_physics(directory: Path) -> str | None:
+    """The version of MuJoCo with which the run went on last; None where none is recorded."""
+    try:
+        version: str = json.loads((directory / META).read_text(encoding="utf-8"))["packages"]["mujoco"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return version
+
+
+def _previous_meta(path: Path) -> tuple[int, datetime | None]:
+    """Divergences and start of the run so far; what cannot be read is as if it were not there and blocks nothing."""
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        start, diverged = datetime.fromisoformat(meta["start"]), int(meta["diverged_simulations"])
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return 0, None
+    return diverged, start if start.tzinfo else None

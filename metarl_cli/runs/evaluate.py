@@ -1,0 +1,79 @@
+"""Meta-test: adapt a trained policy to held-out tasks with exactly the inner step it was trained with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from metarl_cli.config import RunConfig, load_config
+from metarl_cli.errors import UserError
+from metarl_cli.reporting.statistics import mean_interval
+from metarl_cli.runs import checkpoints
+from metarl_cli.runs import directory as runs
+from metarl_cli.seeding import numpy_generator
+from metarl_cli.training.build import build
+from metarl_cli.training.trainer import TrainState
+
+__all__ = ["evaluate", "load_run"]
+
+HELD_OUT = (0, 0)
+"""The random stream of the evaluation, which no training iteration draws from: theirs have one index."""
+
+
+def load_run(directory: Path) -> tuple[RunConfig, TrainState]:
+    """The settings of a run, and its state after the last completed iteration.
+
+    Raises:
+        UserError: if the directory holds no run, one without a completed iteration, or one that is damaged.
+    """
+    if not (directory / runs.CONFIG).exists():
+        raise UserError(f"{directory} holds no run: there is no {runs.CONFIG}. `metarl train --out` makes one.")
+    config = load_config(directory / runs.CONFIG)
+    _, fresh = build(config)
+    state = checkpoints.load(directory, config, fresh)
+    if state is None:
+        raise UserError(f"{directory} has no {checkpoints.CHECKPOINT}: no iteration of that run was completed here.")
+    return config, state
+
+
+def evaluate(
+    directory: Path, *, steps: int | None, tasks: int, trajectories: int | None, seed: int, threads: int
+) -> pd.DataFrame:
+    """Undiscounted return after each adaptation step on a task set that depends on the evaluation's seed alone.
+
+    Args:
+        directory: of the run.
+        steps: K; None for the run's own.
+        tasks: how many held-out tasks.
+        trajectories: per task and stage; None for the run's own number, with which its step size was chosen.
+        seed: of tasks, noise and actions; the same seed gives every run the same tasks.
+        threads: of the simulation and the adaptation.
+
+    Returns:
+        One row per adaptation step: `step`, `return`, and the limits `low` and `high` of a 95 % Student t interval over
+        the `tasks` tasks; and `success`, the share of trajectories that accomplish their task, where the environment
+        says so. An environment that keeps tasks for testing is tested on those.
+
+    Raises:
+        UserError: if the directory holds no run that could be tested.
+    """
+    config, state = load_run(directory)
+    adapted = replace(
+        config,
+        seed=seed,
+        sampling=replace(config.sampling, tasks=tasks, trajectories=trajectories or config.sampling.trajectories),
+        inner=replace(config.inner, steps=steps or config.inner.steps),
+    )
+    torch.set_num_threads(1)
+    trainer, _ = build(adapted, threads=threads)
+    held_out = trainer.workers.sample_test_tasks(tasks, numpy_generator(seed, "tasks", *HELD_OUT))
+    rounds = trainer.sample(state, held_out, *HELD_OUT)
+    returns = torch.stack([round_.trajectories.rewards.double().sum(-1).mean(-1) for round_ in rounds], dim=1)
+    mean, low, high = mean_interval(returns.numpy())
+    table = {"step": range(len(rounds)), "return": mean, "low": low, "high": high}
+    successes = [round_.trajectories.success for round_ in rounds]
+    shares = {"success": [share.mean().item() for share in successes if share is not None]}
+    return pd.DataFrame(table | {name: values for name, values in shares.items() if values}).assign(tasks=tasks)

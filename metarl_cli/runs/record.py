@@ -1,0 +1,132 @@
+"""What a run records of each iteration: the columns of `progress.csv`, and the row under them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import TypeAlias
+
+import torch
+
+from metarl_cli.config import RunConfig
+from metarl_cli.envs.own import reports_success
+from metarl_cli.errors import RunFailedError
+from metarl_cli.runs import checkpoints
+from metarl_cli.training.build import optimizer_columns
+from metarl_cli.training.processing import prediction_quality
+from metarl_cli.training.step_lengths import mean_step
+from metarl_cli.training.trainer import Trainer, TrainState
+from metarl_cli.types import Round
+
+__all__ = ["Row", "iterate", "progress_columns"]
+
+Row: TypeAlias = dict[str, float]
+
+
+def progress_columns(config: RunConfig) -> list[str]:
+    """The header of `progress.csv`, known before the first row.
+
+    `return/*` are undiscounted and averaged over all tasks and trajectories; `return/step_k` are those after k of
+    several adaptation steps. `inner/step_norm` and `inner/kl` are ‖θ′ − θ‖ and D_KL(π_θ ‖ π_θ′) on what θ sampled,
+    means over tasks and adaptation steps. `env_steps` counts full horizons, as the papers' axes do, `env_steps_actual`
+    the steps before the episodes' ends; both include the row's own sampling. `kl/*` and `loss/after` are taken after
+    the update.
+    `success/*` are the shares of trajectories that accomplish their task, where the environment says so.
+    Control variate, adaptive penalty and optimiser add columns of their own where there is one. Only `wall_seconds`
+    and `time/*` differ between two runs of one seed.
+    """
+    between = [f"return/step_{k}" for k in range(1, config.inner.steps)]
+    variate = ["control_variate/loss", "control_variate/explained_variance"]
+    return [
+        *("iteration", "env_steps", "env_steps_actual", "wall_seconds"),
+        *("return/pre", *between, "return/post", "return/post_std", "policy/std"),
+        *(["success/pre", "success/post"] if _knows_success(config) else []),
+        *("inner/step_norm", "inner/kl"),
+        *("loss/before", "loss/after", "kl/pre", "kl/post"),
+        *(variate if config.inner.control_variate != "none" else []),
+        *(["kl/coefficient"] if config.outer.kl_target > 0 else []),
+        *(f"update/{name}" for name in optimizer_columns(config)),
+        *("time/sampling", "time/update"),
+    ]
+
+
+def _knows_success(config: RunConfig) -> bool:
+    return reports_success(config.environment.name, config.environment.variant)
+
+
+def iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
+    """One meta-iteration: the state after it, and its row; the row before goes on in what is counted from the start.
+
+    Raises:
+        RunFailedError: if a number of the row or of the state is not finite.
+    """
+    start = time.perf_counter()
+    rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
+    sampled = time.perf_counter()
+    following, (before, after) = trainer.step(state, rounds)
+    updated = time.perf_counter()
+    row = {
+        "iteration": state.iteration,
+        **_env_steps(rounds, previous),
+        "wall_seconds": round(previous.get("wall_seconds", 0.0) + updated - start, 3),
+        **_returns(rounds),
+        "policy/std": following.theta["log_std"].exp().mean().item(),
+        **_successes(rounds),
+        **dict(zip(("inner/step_norm", "inner/kl"), mean_step(rounds), strict=True)),
+        "loss/before": -before.objective,
+        "loss/after": -after.objective,
+        "kl/pre": after.kl[0],
+        "kl/post": after.kl[-1],
+        **_control_variate(trainer, state, rounds),
+        **{f"kl/{name}": value.mean().item() for name, value in state.penalty.items()},
+        **{f"update/{name}": following.optimizer_state[name].item() for name in trainer.optimizer.columns},
+        "time/sampling": round(sampled - start, 3),
+        "time/update": round(updated - sampled, 3),
+    }
+    _check_finite(row, following)
+    return following, row
+
+
+def _control_variate(trainer: Trainer, state: TrainState, rounds: Sequence[Round]) -> Row:
+    stages = prediction_quality(rounds, trainer.processing, state.control_variate)
+    return {
+        "control_variate/loss": fmean(stage.loss for stage in stages),
+        "control_variate/explained_variance": fmean(stage.explained_variance for stage in stages),
+    }
+
+
+def _env_steps(rounds: Sequence[Round], previous: Mapping[str, float]) -> Row:
+    nominal = sum(round_.sample.mask.numel() for round_ in rounds)
+    actual = sum(int(round_.sample.mask.sum()) for round_ in rounds)
+    return {
+        "env_steps": int(previous.get("env_steps", 0)) + nominal,
+        "env_steps_actual": int(previous.get("env_steps_actual", 0)) + actual,
+    }
+
+
+def _returns(rounds: Sequence[Round]) -> Row:
+    returns = [round_.trajectories.rewards.double().sum(-1) for round_ in rounds]
+    between = {f"return/step_{k}": value.mean().item() for k, value in enumerate(returns[1:-1], start=1)}
+    return {
+        "return/pre": returns[0].mean().item(),
+        **between,
+        "return/post": returns[-1].mean().item(),
+        "return/post_std": returns[-1].std().item(),
+    }
+
+
+def _successes(rounds: Sequence[Round]) -> Row:
+    before, after = rounds[0].trajectories.success, rounds[-1].trajectories.success
+    if before is None or after is None:
+        return {}
+    return {"success/pre": before.mean().item(), "success/post": after.mean().item()}
+
+
+def _check_finite(row: Row, state: TrainState) -> None:
+    bad = [name for name, value in row.items() if not math.isfinite(value)]
+    held = checkpoints.tensors_of(state)
+    bad += [name for name, value in held.items() if not bool(torch.isfinite(value).all())]
+    if bad:
+        raise RunFailedError(f"{', '.join(bad)} is not finite.")

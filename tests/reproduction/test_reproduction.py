@@ -1,0 +1,519 @@
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from metarl_cli import __version__
+from metarl_cli.config import load_config, save_config, with_overrides
+from metarl_cli.envs.registry import ENVIRONMENTS
+from metarl_cli.grid import display as grid_display_module
+from metarl_cli.grid.display import Share, grid_display
+from metarl_cli.grid.jobs import STOPPED, Job, JobResult
+from metarl_cli.papers import FIGURES
+from metarl_cli.papers.figure import Curve, Figure, planned_runs
+from metarl_cli.papers.settings import run_config
+from metarl_cli.profiles import PROFILES
+from metarl_cli.reporting.frames import read_table
+from metarl_cli.reproduction import plan, tables
+from metarl_cli.reproduction import run as reproduce
+from metarl_cli.reproduction.costs import START_SECONDS, expected_seconds
+from metarl_cli.reproduction.forecast import ends
+from metarl_cli.reproduction.plan import run_state
+from metarl_cli.reproduction.run import Request
+from metarl_cli.store import runs_directory, table_path
+
+TINY = Figure(
+    name="tiny",
+    paper="none",
+    title="two runs",
+    plot="learning_curves",
+    source="runs",
+    environments=("Navigation",),
+    curves=(Curve("promp", "promp"), Curve("slow", "promp", ("inner.lr=0.01",))),
+)
+
+TRAIN = """
+import json, pathlib, sys
+home, config, mode = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
+home.mkdir(parents=True, exist_ok=True)
+(home / "starts").open("a").write(" ".join(mode) or "new")
+broken = pathlib.Path("broken")
+if broken.exists() and broken.read_text() == config["label"]:
+    sys.exit("it diverged")
+(home / "config.json").write_text(json.dumps(config))
+rows = [f"{i},{i + 1},{config['seed']},{i * config['inner']['lr']},1,1" for i in range(config["iterations"])]
+header = "iteration,env_steps,return/pre,return/post,time/sampling,time/update"
+(home / "progress.csv").write_text("\\n".join([header, *rows]) + "\\n")
+(home / "DONE").touch()
+"""
+"""Writes at once what a training run leaves, and how it was asked for."""
+
+LOCAL, PUBLISHED = Path("results/local"), Path("results/published")
+ASKED = Request(figure="tiny", profile="smoke", results=LOCAL, jobs=2, quiet=True)
+RUNS = {run.config.label: run for run in planned_runs(TINY, "smoke")}
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """One figure of two runs whose training takes no time, in an empty working directory."""
+    command = plan._training_command
+
+    def instant(directory, config):
+        modes = [flag for flag in command(directory, config) if flag in ("--resume", "--overwrite")]
+        return [sys.executable, "-c", TRAIN, str(directory), json.dumps(asdict(config)), *modes]
+
+    monkeypatch.setattr(plan, "_training_command", instant)
+    monkeypatch.setattr(reproduce, "_figures", lambda name: [TINY])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def directory(label, results=LOCAL):
+    return runs_directory(results, "smoke") / RUNS[label].path
+
+
+def starts(label):
+    path = directory(label) / "starts"
+    return path.read_text() if path.exists() else ""
+
+
+def files_below(path):
+    return {file: file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+# The pipeline
+
+
+def test_what_is_missing_is_run_once_drawn_and_compared(tiny):
+    outcome = reproduce.reproduce(ASKED)
+    assert outcome.status == "complete"
+    assert (starts("promp"), starts("slow")) == ("new", "new")
+    drawn = LOCAL / "smoke" / "figures"
+    assert {path.name for path in drawn.iterdir()} == {"tiny.png", "tiny.pdf"}
+    assert [row["what"] for row in outcome.rows] == ["Navigation promp", "Navigation slow"]
+    rows = read_table(table_path(LOCAL, "smoke", "tiny").with_name("comparison.csv"))
+    assert set(rows["verdict"]) == {"not published"}
+    assert str(drawn) in outcome.messages[0]
+    before = files_below(LOCAL)
+    assert reproduce.reproduce(ASKED).status == "complete"
+    assert files_below(LOCAL) == before
+
+
+def test_a_run_with_other_settings_than_planned_is_done_again(tiny, capsys):
+    reproduce.reproduce(ASKED)
+    config = load_config(directory("slow") / "config.json")
+    save_config(with_overrides(config, ["inner.lr=0.5"]), directory("slow") / "config.json")
+    capsys.readouterr()
+    assert reproduce.reproduce(ASKED).status == "complete"
+    assert "done again: slow/Navigation/seed1." in capsys.readouterr().err
+    assert (starts("promp"), starts("slow")) == ("new", "new--overwrite")
+    assert load_config(directory("slow") / "config.json") == config
+
+
+def test_an_unfinished_run_is_resumed(tiny, capsys):
+    reproduce.reproduce(ASKED)
+    (directory("promp") / "DONE").unlink()
+    reproduce.reproduce(ASKED)
+    assert (starts("promp"), starts("slow")) == ("new--resume", "new")
+
+
+def test_a_verdict_against_the_published_one_ends_with_its_own_exit_code(tiny, monkeypatch, metarl):
+    monkeypatch.setattr(reproduce, "contradictions", lambda *asked: ["a claim fails here, and holds there."])
+    ended = metarl("reproduce", "tiny", "--profile", "smoke", "--quiet")
+    assert ended.code == 4
+    assert ended.err.splitlines()[-1] == "a claim fails here, and holds there."
+
+
+def test_published_runs_are_not_taken_as_own_work(tiny):
+    reproduce.reproduce(ASKED)
+    Path(LOCAL).rename(PUBLISHED)
+    published = files_below(PUBLISHED)
+    outcome = reproduce.reproduce(ASKED)
+    assert (starts("promp"), starts("slow")) == ("new", "new")
+    assert files_below(PUBLISHED) == published
+    assert [row["verdict"] for row in outcome.rows] == ["equal", "equal"]
+
+
+def test_the_comparison_follows_the_published_file(tiny):
+    reproduce.reproduce(ASKED)
+    Path(LOCAL).rename(PUBLISHED)
+    path = table_path(PUBLISHED, "smoke", "tiny")
+    table = read_table(path)
+    table.assign(mean=table["mean"] + 1, low=table["mean"] + 0.5, high=table["mean"] + 1.5).to_csv(path, index=False)
+    assert [row["verdict"] for row in reproduce.reproduce(ASKED).rows] == ["outside", "outside"]
+
+
+def test_a_run_that_fails_costs_no_other_and_is_told(tiny):
+    Path("broken").write_text("slow")
+    outcome = reproduce.reproduce(ASKED)
+    assert outcome.status == "partial"
+    assert any("slow/Navigation/seed1: exit code 1: it diverged" in message for message in outcome.messages)
+    assert starts("promp") == "new"
+    assert (LOCAL / "smoke" / "figures" / "tiny.png").exists()
+    Path("broken").unlink()
+    assert reproduce.reproduce(ASKED).status == "complete"
+    assert starts("promp") == "new"
+
+
+def test_a_figure_that_cannot_be_drawn_costs_no_other(tiny, monkeypatch):
+    undrawable = replace(TINY, name="other", plot="no-such-plot")
+    monkeypatch.setattr(reproduce, "_figures", lambda name: [undrawable, TINY])
+    outcome = reproduce.reproduce(ASKED)
+    assert outcome.status == "partial"
+    assert len(outcome.rows) == 2
+    assert outcome.messages[-1] == "other: this version cannot draw it; its numbers are complete."
+
+
+def test_of_several_figures_each_is_one_row(tiny, monkeypatch):
+    monkeypatch.setattr(reproduce, "_figures", lambda name: [TINY, replace(TINY, name="other")])
+    outcome = reproduce.reproduce(ASKED)
+    assert [(row["figure"], row["verdicts"]) for row in outcome.rows] == [
+        ("tiny", "2 not published"),
+        ("other", "2 not published"),
+    ]
+    assert (starts("promp"), starts("slow")) == ("new", "new")
+
+
+def test_a_figure_whose_study_does_not_exist_is_told(tiny, monkeypatch):
+    monkeypatch.setattr(reproduce, "_figures", lambda name: [replace(TINY, source="study")])
+    outcome = reproduce.reproduce(ASKED)
+    assert outcome.status == "partial"
+    assert "no study for it" in outcome.messages[-1]
+    assert starts("promp") == "new"
+
+
+def test_an_older_table_is_not_drawn_when_its_study_fails(tiny, monkeypatch):
+    studied = replace(TINY, source="study")
+    monkeypatch.setattr(reproduce, "_figures", lambda name: [studied])
+    failing = tables.Study(lambda figure, profile, results: pd.DataFrame(), lambda profile: "new settings", free)
+    for module in (plan, reproduce, tables):
+        monkeypatch.setattr(module, "STUDIES", {"tiny": failing})
+    old = table_path(LOCAL, "smoke", "tiny")
+    old.parent.mkdir(parents=True)
+    old.write_text("number\n1\n")
+    outcome = reproduce.reproduce(ASKED)  # the child knows no figure of that name
+    assert outcome.status == "partial"
+    assert [message.split(":")[0] for message in outcome.messages[1:]] == ["tiny"]
+    assert "KeyError: 'tiny'" in outcome.messages[1]
+    assert not (LOCAL / "smoke" / "figures").exists()
+    assert old.read_text() == "number\n1\n"
+
+
+def test_a_stopped_reproduction_goes_on_where_it_was(tiny, monkeypatch):
+    @contextmanager
+    def pressed_after_the_first_run():
+        yield lambda: int((directory("promp") / "DONE").exists())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reproduce, "count_interrupts", pressed_after_the_first_run)
+        outcome = reproduce.reproduce(replace(ASKED, jobs=1))
+    assert outcome.status == "stopped"
+    assert outcome.messages == ("Stopped with 1 of 2 jobs to do; the same command goes on from there.",)
+    assert (starts("promp"), starts("slow")) == ("new", "")
+    assert not (LOCAL / "smoke" / "figures").exists()
+    assert reproduce.reproduce(ASKED).status == "complete"
+    assert (starts("promp"), starts("slow")) == ("new", "new")
+
+
+def test_a_plan_says_what_is_missing_and_in_which_state(tiny):
+    reproduce.reproduce(ASKED)
+    (directory("promp") / "DONE").unlink()
+    (directory("slow") / "config.json").write_text("{")
+    (row,) = reproduce.planned(ASKED)
+    assert (row["figure"], row["runs"], row["studies"]) == ("tiny", "1 unfinished, 1 changed", 0)
+    assert (starts("promp"), starts("slow")) == ("new", "new")
+
+
+# What a directory holds
+
+
+@pytest.mark.parametrize(
+    ("override", "state"),
+    [
+        ("seed=1", "finished"),
+        ("inner.lr=0.2", "changed"),
+        ("label=other", "changed"),
+        ("iterations=3", "changed"),
+        ("iterations=1", "unfinished"),
+    ],
+)
+def test_the_state_of_a_run(tmp_path, override, state):
+    config = run_config("promp", "Navigation", profile="smoke")
+    assert config.iterations == 2
+    assert run_state(tmp_path, config) == "missing"
+    save_config(with_overrides(config, [override]), tmp_path / "config.json")
+    (tmp_path / "DONE").touch()
+    assert run_state(tmp_path, config) == state
+
+
+def test_fewer_iterations_and_another_setting_is_another_run(tmp_path):
+    config = run_config("promp", "Navigation", profile="smoke")
+    save_config(with_overrides(config, ["iterations=1", "inner.lr=0.2"]), tmp_path / "config.json")
+    assert run_state(tmp_path, config) == "changed"
+
+
+# The plan
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_command_of_every_run_says_exactly_its_settings(profile, tmp_path):
+    for figure in FIGURES.values():
+        for run in planned_runs(figure, profile):
+            assert settings_of(plan._training_command(tmp_path, run.config)) == run.config
+
+
+def settings_of(argv):
+    given = dict(zip(argv[4::2], argv[5::2], strict=False))
+    chosen = run_config(given["--algo"], given["--env"], profile=given["--profile"])
+    overrides = [argument.removeprefix("--set=") for argument in argv if argument.startswith("--set=")]
+    return with_overrides(chosen, [f"iterations={given['--iterations']}", *overrides])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_plan_has_every_run_once_and_studies_after_their_runs(profile, tmp_path):
+    steps = plan.plan(list(FIGURES.values()), profile, tmp_path)
+    names = [step.job.name for step in steps]
+    assert len(names) == len(set(names))
+    needed = {run.path.as_posix() for figure in FIGURES.values() for run in planned_runs(figure, profile)}
+    assert needed | {name for name in FIGURES if name in tables.STUDIES} == set(names)
+    for position, step in enumerate(steps):
+        assert step.job.after <= set(names[:position])
+        assert step.state == "missing"
+        assert step.share.seconds > 0 and step.share.fraction() == 0
+
+
+def test_every_figure_of_a_study_has_it():
+    assert {name for name, figure in FIGURES.items() if figure.source == "study"} == set(tables.STUDIES)
+
+
+def test_studies_that_share_measurements_never_run_at_a_time(tmp_path):
+    steps = {step.job.name: step.job for step in plan.plan(list(FIGURES.values()), "smoke", tmp_path)}
+    assert "promp-fig3" in steps["tmaml-fig2"].after
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("algorithm", ["promp", "trpo-maml", "tmaml"])
+def test_every_environment_has_its_cost(environment, algorithm):
+    small, large = (run_config(algorithm, environment, profile=profile) for profile in ("quick", "paper"))
+    assert START_SECONDS < expected_seconds(small) < expected_seconds(large)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "environment", "seconds"),
+    [
+        ("promp", "HalfCheetahFwdBack", 2.3),
+        ("trpo-maml", "HalfCheetahFwdBack", 3.7),
+        ("promp", "HopperRandParams", 1.8),
+        ("trpo-maml", "HopperRandParams", 4.7),
+        ("promp", "WalkerFwdBack", 3.8),
+        ("trpo-maml", "WalkerFwdBack", 6.4),
+        ("promp", "SwimmerRandVel", 5.0),
+        ("trpo-maml", "SwimmerRandVel", 7.5),
+        ("promp", "AntRandDir", 9.6),
+        ("trpo-maml", "AntRandDir", 11.7),
+        ("promp", "AntRandGoal", 31.0),
+        ("trpo-maml", "AntRandGoal", 37.0),
+        ("promp", "HumanoidRandDir", 14.6),
+        ("trpo-maml", "HumanoidRandDir", 26.0),
+        ("trpo-maml", "PointMomentum", 7.1),
+    ],
+)
+def test_costs_are_those_that_were_measured(algorithm, environment, seconds):
+    """Processor seconds of an iteration with 20 tasks and 10 trajectories."""
+    config = replace(run_config(algorithm, environment, profile="standard"), iterations=100)
+    sampling = replace(config.sampling, tasks=20, trajectories=10)
+    expected = (expected_seconds(replace(config, sampling=sampling)) - START_SECONDS) / 100
+    assert expected == pytest.approx(seconds, rel=0.15)
+
+
+def test_costs_grow_with_the_run():
+    config = run_config("promp", "AntRandDir", profile="quick")
+    longer, trusted = (
+        replace(config, iterations=2 * config.iterations),
+        run_config("trpo-maml", "AntRandDir", profile="quick"),
+    )
+    assert expected_seconds(config) < expected_seconds(longer) < 2 * expected_seconds(config)
+    assert expected_seconds(config) < expected_seconds(trusted)
+
+
+@pytest.mark.parametrize("name", tables.STUDIES)
+def test_a_study_costs_more_at_a_larger_profile(name):
+    costs = [tables.STUDIES[name].seconds(FIGURES[name], profile) for profile in ("smoke", "quick", "standard")]
+    assert costs == sorted(costs) and costs[0] > 0.0
+
+
+def step(name, seconds, after=(), done=0.0):
+    job = Job(name=name, argv=list, is_done=lambda: False, after=frozenset(after))
+    return plan.Step(job, Share(seconds, lambda: done), "missing")
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, [4, 6, 7, 12]), (2, [4, 2, 3, 9]), (64, [4, 2, 1, 9])])
+def test_a_core_that_is_free_takes_the_first_job_that_waits_for_no_other(cores, expected):
+    steps = [step("a", 4), step("b", 2), step("c", 2, done=0.5), step("study", 5, after=("a", "b", "elsewhere"))]
+    assert list(ends(steps, cores).items()) == sorted(
+        zip(["a", "b", "c", "study"], expected, strict=True), key=lambda e: e[1]
+    )
+
+
+def test_the_parts_of_a_plan_share_their_runs(metarl, tmp_path):
+    rows = reproduce.planned(Request(figure=None, profile="standard", results=tmp_path))
+    *parts, whole = ({name: float(row[name]) for name in row if "hours" in name} for row in rows)
+    assert sum(part["core-hours"] for part in parts) > whole["core-hours"] > max(part["core-hours"] for part in parts)
+    for cores in (2, 16, 64):
+        column = f"hours on {cores} cores"
+        assert whole[column] == max(part[column] for part in parts) >= whole["core-hours"] / cores
+
+
+# Studies
+
+
+def free(figure, profile):
+    return 0.0
+
+
+@pytest.fixture
+def study(monkeypatch, tmp_path):
+    """A study of one number, which the test can change, as can its settings."""
+    state = {"number": 1.0, "settings": "small"}
+    rows = lambda figure, profile, results: pd.DataFrame({"number": [state["number"]]})  # noqa: E731
+    monkeypatch.setattr(tables, "STUDIES", {"tiny": tables.Study(rows, lambda profile: state["settings"], free)})
+    return state
+
+
+def test_a_table_is_current_until_its_settings_or_its_runs_change(study, tmp_path):
+    assert not tables.is_current(TINY, "smoke", tmp_path)
+    tables.write(TINY, "smoke", tmp_path)
+    assert tables.is_current(TINY, "smoke", tmp_path)
+    assert read_table(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
+    made = json.loads((tmp_path / "smoke" / "tiny" / "tiny.meta.json").read_text())
+    assert made["metarl"] == __version__ and set(made["packages"]) == {"torch", "gymnasium", "mujoco", "numpy"}
+    assert made["cpu_seconds"] >= 0.0
+    other = replace(TINY, curves=(Curve("promp", "promp", ("inner.lr=0.01",)), TINY.curves[1]))
+    assert not tables.is_current(other, "smoke", tmp_path)
+    study["settings"] = "large"
+    assert not tables.is_current(TINY, "smoke", tmp_path)
+    table_path(tmp_path, "smoke", "tiny").unlink()
+    study["settings"] = "small"
+    assert not tables.is_current(TINY, "smoke", tmp_path)
+
+
+def test_a_study_that_dies_leaves_no_table_that_looks_current(study, tmp_path):
+    tables.write(TINY, "smoke", tmp_path)
+    study["number"] = "no number"
+    with pytest.raises(ZeroDivisionError), pytest.MonkeyPatch.context() as patch:
+        broken = tables.Study(lambda figure, profile, results: 1 / 0, lambda profile: "small", free)
+        patch.setattr(tables, "STUDIES", {"tiny": broken})
+        tables.write(TINY, "smoke", tmp_path)
+    assert not tables.is_current(TINY, "smoke", tmp_path)
+    assert read_table(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
+
+
+# The display
+
+
+def listener_lines(capsys, quiet=False):
+    done = JobResult(name="a", status="done")
+    jobs = {name: Job(name=name, argv=list, is_done=lambda: False) for name in ("a", "b")}
+    shares = {"a": Share(10.0, lambda: 0.0), "b": Share(30.0, lambda: 0.0)}
+    with grid_display(shares, slots=2, quiet=quiet) as show:
+        show(jobs["a"], None)
+        show(jobs["a"], done)
+        show(jobs["b"], None)
+        show(jobs["b"], JobResult(name="b", status="failed", message="it diverged"))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return printed.err.splitlines()
+
+
+def test_outside_a_terminal_each_finished_job_is_one_line(capsys):
+    first, second = listener_lines(capsys)
+    assert first.startswith("[1/2]  a done  0:00:") and first.endswith("left")
+    assert second.startswith("[2/2]  b failed: it diverged  0:00:00 left")
+
+
+def test_a_stop_is_said_once_and_not_job_by_job(capsys):
+    jobs = {name: Job(name=name, argv=list, is_done=lambda: False) for name in ("a", "b")}
+    with grid_display({name: Share(1.0, lambda: 0.0) for name in jobs}, slots=2, quiet=False) as show:
+        for name, job in jobs.items():
+            show(job, JobResult(name=name, status="skipped", message=STOPPED))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Ctrl-C again" in line
+
+
+def test_quiet_is_silent(capsys):
+    assert listener_lines(capsys, quiet=True) == []
+
+
+def test_in_a_terminal_there_is_a_bar_for_each_running_job(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    shown = "\n".join(listener_lines(capsys))
+    assert "b failed: it diverged" in shown
+    assert "[2/2]" in shown and "100%" in shown
+
+
+def test_how_much_is_done_is_counted_in_seconds_of_work(capsys):
+    job = Job(name="a", argv=list, is_done=lambda: False)
+    shares = {"a": Share(10.0, lambda: 0.5), "b": Share(30.0, lambda: 0.5)}
+    board = grid_display_module._Board(shares, slots=1)
+    assert board._done() == 20.0
+    board.note(job, None)
+    board.note(job, JobResult(name="a", status="skipped", message="stopped"))
+    assert (board._done(), board._counted()) == (20.0, "[0/2]")
+    board.note(job, JobResult(name="a", status="done"))
+    assert (board._done(), board._counted()) == (25.0, "[1/2]")
+
+
+@pytest.mark.parametrize(("rows", "fraction"), [(None, 0.0), (0, 0.0), (1, 0.5), (2, 1.0), (9, 1.0)])
+def test_the_fraction_of_a_run_is_its_rows(tmp_path, rows, fraction):
+    config = run_config("promp", "Navigation", profile="smoke")
+    save_config(config, tmp_path / "config.json")
+    if rows is not None:
+        (tmp_path / "progress.csv").write_text("\n".join(["header", *["row"] * rows]) + "\n")
+    assert plan._fraction(tmp_path, config) == fraction
+    assert plan._fraction(tmp_path, replace(config, seed=9)) == 0.0
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Give one figure"),
+        (("promp-fig2", "--all"), "Give one figure"),
+        (("promp-fig9",), "Did you mean"),
+        (("adaptation",), "metarl plot adaptation"),
+        (("promp-fig2", "--profile", "quik"), "Did you mean 'quick'"),
+    ],
+)
+def test_a_mistake_is_one_message(metarl, arguments, message):
+    code, _, err = metarl("reproduce", *arguments)
+    assert (code, err.startswith("Error:")) == (2, True)
+    assert message in err
+
+
+def test_a_plan_starts_nothing(metarl, tmp_path):
+    code, out, _ = metarl("reproduce", "--all", "--profile", "smoke", "--plan", "--results", tmp_path)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["figure", *FIGURES, "all"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_from_its_first_run_to_its_drawing(metarl, tmp_path):
+    asked = ("reproduce", "sgmrl-table1", "--profile", "smoke", "--results", tmp_path, "--jobs", 2, "--quiet")
+    code, out, err = metarl(*asked)
+    assert (code, "Navigation sgmrl steps 1" in out) == (0, True), err
+    table = read_table(table_path(tmp_path, "smoke", "sgmrl-table1"))
+    assert set(table["curve"]) == {"sgmrl", "vpg-maml", "vpg-emaml"}
+    assert table.groupby("curve")["steps"].apply(list).tolist() == [[0, 1]] * 3
+    assert set(table["tasks"]) == {4}
+    assert (tmp_path / "smoke" / "figures" / "sgmrl-table1.png").exists()
+    code, out, err = metarl(*asked[:-1])
+    assert (code, "done" in err) == (0, False), err
