@@ -5,7 +5,8 @@ KILLS ?= 1000
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test quickstart reproduce-all publish bench bench-compare torture clean
+.PHONY: help install format check test test-fast test-matrix quickstart reproduce-all publish bench bench-compare torture docs \
+	dist clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -17,6 +18,10 @@ install: .venv/.installed  ## Make .venv and install metarl with the tested vers
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
+format: install  ## Write every file as the linter wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 check: install  ## Lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -24,6 +29,19 @@ check: install  ## Lint and types
 
 test: install  ## All tests, on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+FAST := tests/estimators tests/test_architecture.py tests/test_columns.py tests/test_config.py tests/test_docs.py
+
+test-fast: install  ## The proofs and the rules of the house, half a minute
+	$(BIN)/python -m pytest -n 2 --dist loadscope $(FAST)
+
+test-matrix:  ## The fast tests with the oldest and the newest versions allowed, in .venv-oldest and .venv-newest
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt -e . pytest pytest-xdist "gymnasium[mujoco]"
+	.venv-oldest/bin/python -m pytest -n 2 --dist loadscope $(FAST)
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet -e . pytest pytest-xdist "gymnasium[mujoco]"
+	.venv-newest/bin/python -m pytest -n 2 --dist loadscope $(FAST)
 
 quickstart: install  ## Train ProMP on HalfCheetahFwdBack for 25 iterations and draw what it learned (3 minutes)
 	$(BIN)/metarl train --algo promp --env HalfCheetahFwdBack --iterations 25 --threads 2 \
@@ -48,5 +66,16 @@ bench-compare: install  ## How two files of make bench compare: A=benchmarks/res
 torture: install  ## Kill runs KILLS times (1000), at random moments and file operations; each must end the same
 	$(BIN)/python benchmarks/kills.py --count $(KILLS)
 
+docs: install  ## The documentation, as a site in site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/mkdocs build --strict
+
+dist: install  ## Wheel and sdist in dist/, checked, and the wheel tried in an empty directory and a fresh environment
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dist]"
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/installed.py dist/*.whl
+
 clean:  ## Remove .venv and caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-newest dist site .pytest_cache .mypy_cache .ruff_cache

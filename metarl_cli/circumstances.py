@@ -12,11 +12,14 @@ from typing import Any
 
 from metarl_cli import __version__
 
-__all__ = ["circumstances"]
+__all__ = ["circumstances", "other_physics"]
 
 SCHEMA_VERSION = 1
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
 """On which numbers depend."""
+
+PHYSICS = "3.17"
+"""The MuJoCo releases, up to their last number, with which bodies move as in the published results."""
 
 
 def circumstances(threads: int) -> dict[str, Any]:
@@ -30,6 +33,12 @@ def circumstances(threads: int) -> dict[str, Any]:
         "host": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
         "threads": threads,
     }
+
+
+def other_physics() -> str | None:
+    """The version of MuJoCo where bodies move otherwise than in the published results; None where they do not."""
+    version = metadata.version("mujoco")
+    return None if f"{version}.".startswith(f"{PHYSICS}.") else version
 
 
 @cache

@@ -11,6 +11,7 @@ import pandas as pd
 
 from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
+from metarl_cli.packing import packed_below
 from metarl_cli.papers.figure import Figure
 from metarl_cli.schema import PROGRESS, TABLES, Meta
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path
@@ -121,7 +122,19 @@ def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
                 homes[key], runs[path.parent] = path.parent, run
         except UserError as error:
             damage[path.parent] = str(error)
-    return _joined(list(runs.values())), damage
+    frames = [_joined(list(runs.values())), *_packed(directory, damage)]
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0], damage
+
+
+def _packed(directory: Path, damage: dict[Path, str]) -> list[pd.DataFrame]:
+    """What an installation brings of the runs of a directory."""
+    frames = []
+    for path in packed_below(directory):
+        try:
+            frames.append(pd.read_csv(path))
+        except (OSError, ValueError, EOFError) as error:
+            damage[path] = f"{path} cannot be read: {error}."
+    return frames
 
 
 def _read_run(path: Path, home: Path) -> _Run:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 __all__ = [
+    "INSTALLED",
     "LOCAL",
     "META_SUFFIX",
     "OWN_STUDIES",
@@ -23,7 +24,17 @@ __all__ = [
     "write_whole",
 ]
 
-PUBLISHED = Path("results/published")
+INSTALLED = Path(__file__).with_name("published")
+"""The published results that an installation brings, see `packing`; a checkout has none."""
+
+
+def _published() -> Path:
+    """Those of the working directory, else of the checkout that this code is in, else of the installation."""
+    here, checkout = Path("results/published"), Path(__file__).parents[1] / "results/published"
+    return next((path for path in (here, checkout) if path.is_dir()), INSTALLED)
+
+
+PUBLISHED = _published()
 LOCAL = Path("results/local")
 OWN_STUDIES = LOCAL / "studies"
 """Where a study that was asked for by itself goes, so that it never meets what a reproduction makes."""

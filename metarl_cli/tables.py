@@ -21,7 +21,7 @@ from metarl_cli.errors import UserError
 from metarl_cli.schema import STUDY, Hint, Meta, Table, Tables
 from metarl_cli.store import write_whole
 
-__all__ = ["read_columns", "read_meta", "read_table", "write_table"]
+__all__ = ["parse_meta", "read_columns", "read_meta", "read_table", "write_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def read_meta(path: Path) -> Meta:
         UserError: if it is none.
     """
     try:
-        meta: Meta = _adapter(Meta).validate_json(path.read_bytes())
+        return parse_meta(path.read_bytes())
     except FileNotFoundError:
         return Meta()
     except OSError as error:
@@ -88,6 +88,11 @@ def read_meta(path: Path) -> Meta:
         first = error.errors()[0]
         at = f", {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
         raise UserError(f"{path}{at}: {first['msg']}.") from None
+
+
+def parse_meta(text: bytes) -> Meta:
+    """What the text of a `meta.json` says; raises pydantic's `ValidationError`."""
+    meta: Meta = _adapter(Meta).validate_json(text)
     return meta
 
 

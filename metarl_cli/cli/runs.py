@@ -51,6 +51,9 @@ def train(
         typer.Option("--resume", help="Continue the run in the directory; with --config, also begin it."),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again over a run in the directory.")] = False,
+    log: Annotated[
+        str | None, typer.Option(help="A live log besides progress.csv, in RUN_DIR: tensorboard or wandb.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Train an algorithm on a task distribution, at the paper's settings unless told otherwise.
@@ -73,7 +76,9 @@ def train(
         algorithm=algo, environment=env, profile=profile, file=config, overrides=(*flags, *(set_ or ()))
     )
     with nullcontext(_ignore) if quiet else training_display() as show:
-        outcome = launch(request, out=out, threads=threads, resume=resume, overwrite=overwrite, on_row=show, tell=say)
+        outcome = launch(
+            request, out=out, threads=threads, resume=resume, overwrite=overwrite, log=log, on_row=show, tell=say
+        )
     print(outcome.message)
     raise typer.Exit(OK if outcome.finished else INTERRUPTED)
 

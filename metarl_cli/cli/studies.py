@@ -82,7 +82,7 @@ def exact(
     Example: metarl correlate exact --example > mdp.json && metarl correlate exact --mdp mdp.json
     """
     from metarl_cli.estimators import ESTIMATORS
-    from metarl_cli.exact.bias import exact_rows, left_out
+    from metarl_cli.exact.estimates import exact_rows, left_out
     from metarl_cli.exact.problem import EXAMPLE, load_problem
     from metarl_cli.terminal import print_table
 

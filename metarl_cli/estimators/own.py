@@ -27,7 +27,7 @@ from metarl_cli.errors import RunFailedError, UserError, unknown_name
 from metarl_cli.estimators import ESTIMATORS, Estimator
 from metarl_cli.types import Sample, for_task
 
-__all__ = ["find_estimator", "pinned"]
+__all__ = ["find_estimator", "pinned", "tried"]
 
 _EXPECTED = "expected a tensor of shape [...] for logp [..., N, T]: sum over steps, mean over trajectories"
 _HASH_LENGTH = 12
@@ -80,7 +80,7 @@ def _load(reference: str) -> tuple[Estimator, str]:
     source = Path(module.__file__ or "")
     if not source.is_file():
         raise UserError(f"{place} has no file whose code could be compared; expected a module written in Python.")
-    return _tried(reference, function), hashlib.sha256(source.read_bytes()).hexdigest()[:_HASH_LENGTH]
+    return tried(reference, function), hashlib.sha256(source.read_bytes()).hexdigest()[:_HASH_LENGTH]
 
 
 def _import(place: str) -> ModuleType:
@@ -103,7 +103,7 @@ def _run_file(path: Path) -> ModuleType:
     return module
 
 
-def _tried(reference: str, function: Callable[..., object]) -> Estimator:
+def tried(reference: str, function: Callable[..., object]) -> Estimator:
     """Tried on two batches of four trajectories of three steps, off-policy, and described by what it did."""
 
     def surrogate(logp: Tensor, sample: Sample) -> Tensor:

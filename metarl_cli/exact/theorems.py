@@ -18,9 +18,9 @@ from torch import Tensor
 
 from metarl_cli.errors import unknown_name
 from metarl_cli.estimators.reinforce import reinforce
-from metarl_cli.exact.bias import exact_rows
 from metarl_cli.exact.derivatives import derivatives
 from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
+from metarl_cli.exact.estimates import exact_rows
 from metarl_cli.exact.meta_oracles import InnerLoop, sgmrl_gradient, sgmrl_value
 from metarl_cli.exact.oracles import TabularMDP, gradient, random_mdp, state_values
 from metarl_cli.exact.problem import EXAMPLE, parse_problem

@@ -16,6 +16,7 @@ from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import ADAPTATION, REPORTED, Figure
 from metarl_cli.profiles import PROFILES
 from metarl_cli.results import Results, load_runs
+from metarl_cli.store import INSTALLED
 from metarl_cli.tables import write_table
 
 __all__ = ["Content", "NoResultsError", "content_of", "draw", "plot"]
@@ -63,9 +64,10 @@ def draw(figure: Figure, content: Content, *, out: Path) -> list[Path]:
     """Draw and write what `content_of` gave; returns as `plot`."""
     files = list(save(VIEWS[figure.plot].draw(figure, content.frame), out / figure.name))
     if figure.source == "runs":
-        for path, table in content.tables.items():
+        tables = {path: table for path, table in content.tables.items() if INSTALLED not in path.parents}
+        for path, table in tables.items():  # what an installation brought is only read
             write_table(table, path)
-        files += content.tables
+        files += tables
     return [*files, *(write_texts(figure, content.frame, out) if figure.name in REPORTED else ())]
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from metarl_cli.packing import META
 from metarl_cli.papers import FIGURES, Figure
 from metarl_cli.profiles import PROFILES
 from metarl_cli.results import Results
 from metarl_cli.schema import Meta
 from metarl_cli.store import runs_directory
+from metarl_cli.tables import parse_meta
 
 __all__ = ["fingerprint", "made_by", "run_rows", "table_rows"]
 
@@ -69,14 +71,21 @@ def _studies() -> list[Figure]:
 
 def _runs(results: Results, profile: str) -> Iterable[dict[str, Any]]:
     runs = results.runs(profile)
-    for directory, rows in runs.groupby("directory", sort=False) if len(runs) else ():
+    for _, rows in runs.groupby("directory", sort=False) if len(runs) else ():
         run = rows.iloc[0]
         yield {
             **{name: run[name] for name in ("profile", "curve", "environment")},
             "seeds": run["seed"],
             "iterations": len(rows),
-            **made_by(results.meta(runs_directory(results.directory, profile) / str(directory) / "meta.json")),
+            **made_by(_run_meta(results, profile, run)),
         }
+
+
+def _run_meta(results: Results, profile: str, run: pd.Series[Any]) -> Meta:
+    """What made a run: from its directory, or from beside its rows where it is packed."""
+    if isinstance(packed := run.get(META), str):
+        return parse_meta(packed.encode())
+    return results.meta(runs_directory(results.directory, profile) / str(run["directory"]) / "meta.json")
 
 
 def _joined(group: pd.DataFrame) -> Row:

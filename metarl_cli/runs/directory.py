@@ -22,7 +22,7 @@ from metarl_cli.runs.checkpoints import CHECKPOINT, PREVIOUS
 from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import sweep, sync_directory, write_whole
 
-__all__ = ["exclusive", "finish", "is_finished", "prepare_new", "unfinish", "write_meta"]
+__all__ = ["exclusive", "finish", "is_finished", "prepare_new", "recorded_physics", "unfinish", "write_meta"]
 
 CONFIG, META, DONE = "config.json", "meta.json", "DONE"
 
@@ -107,6 +107,15 @@ def unfinish(directory: Path) -> None:
     """Take the mark away, before anything else of the run is touched."""
     (directory / DONE).unlink(missing_ok=True)
     sync_directory(directory)
+
+
+def recorded_physics(directory: Path) -> str | None:
+    """The version of MuJoCo with which the run went on last; None where none is recorded."""
+    try:
+        version: str = json.loads((directory / META).read_text(encoding="utf-8"))["packages"]["mujoco"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return version
 
 
 def _previous_meta(path: Path) -> tuple[int, datetime | None]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
+from metarl_cli.circumstances import PHYSICS, other_physics
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
+from metarl_cli.envs.registry import ENVIRONMENTS, LOCOMOTION
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.estimators.own import pinned
+from metarl_cli.live_logs import check_live_log, live_log
 from metarl_cli.papers.settings import run_config
 from metarl_cli.references import directory_name
 from metarl_cli.runs import checkpoints, progress
@@ -68,6 +70,7 @@ def launch(
     threads: int,
     resume: bool,
     overwrite: bool,
+    log: str | None = None,
     on_row: RowListener = lambda config, row: None,
     tell: Callable[[str], None] = lambda message: None,
 ) -> RunOutcome:
@@ -79,6 +82,7 @@ def launch(
         threads: of the run.
         resume: continue the run in the directory; with settings from a file, begin it if there is none.
         overwrite: start again over a run in the directory.
+        log: a live log besides, see `live_logs`.
         on_row: told of every row, with the run's settings, as it is written.
         tell: told in words what else a user should know.
 
@@ -88,6 +92,7 @@ def launch(
     """
     if resume and overwrite:
         raise UserError("--resume continues a run and --overwrite starts it again: give one of them.")
+    check_live_log(log)
     wanted = _wanted(request)
     directory = out or default_directory(wanted)
     is_begun = (directory / runs.CONFIG).exists()
@@ -104,22 +109,40 @@ def launch(
         if runs.is_finished(directory):
             progress.read_rows(directory, progress_columns(config), config.iterations)
             return RunOutcome(directory, True, f"Already finished: {directory}")
-        return _run(directory, config, threads=threads, on_row=on_row)
+        if notice := _other_physics(directory, config):
+            tell(notice)
+        return _run(directory, config, threads=threads, log=log, on_row=on_row)
 
 
-def _run(directory: Path, config: RunConfig, *, threads: int, on_row: RowListener) -> RunOutcome:
+def _run(directory: Path, config: RunConfig, *, threads: int, log: str | None, on_row: RowListener) -> RunOutcome:
+    found = checkpoints.latest(directory)
+    columns, done = progress_columns(config), found.state.iteration if found else 0
     continues = f"metarl train --resume --out {directory}"
     try:
-        with graceful_stop() as should_stop:
-            finished = train(
-                directory, config, threads=threads, on_row=partial(on_row, config), should_stop=should_stop
-            )
+        with graceful_stop() as should_stop, live_log(log, directory, config, done=done) as record:
+
+            def tell_row(row: Row) -> None:
+                record({name: row[name] for name in columns})
+                on_row(config, row)
+
+            finished = train(directory, config, threads=threads, on_row=tell_row, should_stop=should_stop)
     except OSError as error:
         reason = f"{error.filename or directory}: {error.strerror}"
         raise RunFailedError(f"{reason}. What was reached stays; to continue: {continues}") from None
     if finished:
         return RunOutcome(directory, True, f"Finished: {directory}")
     return RunOutcome(directory, False, f"Stopped. To continue: {continues}")
+
+
+def _other_physics(directory: Path, config: RunConfig) -> str | None:
+    """That these bodies move otherwise than the published ones; said once per run directory and version."""
+    version, spec = other_physics(), ENVIRONMENTS.get(config.environment.name)
+    if version is None or spec is None or spec.module != LOCOMOTION or runs.recorded_physics(directory) == version:
+        return None
+    return (
+        f"MuJoCo {version} moves bodies otherwise than {PHYSICS}.x, which made the published results: compare "
+        "this run with none of them. meta.json records it."
+    )
 
 
 def default_directory(config: RunConfig) -> Path:

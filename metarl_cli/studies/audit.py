@@ -13,8 +13,8 @@ from torch import Tensor
 
 from metarl_cli.estimators import Estimator
 from metarl_cli.estimators.own import find_estimator, pinned
-from metarl_cli.exact.bias import exact_rows, one_action_dimension
 from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, tabular_sample
+from metarl_cli.exact.estimates import exact_rows, one_action_dimension
 from metarl_cli.exact.oracles import gradient_of
 from metarl_cli.exact.problem import Problem
 from metarl_cli.studies.variance.estimators import build_bench, resample

@@ -20,7 +20,7 @@ from metarl_cli.references import is_reference
 from metarl_cli.training import policies
 from metarl_cli.types import Gaussian, Params, Trajectories
 
-__all__ = ["Array", "Workers", "collect", "make_workers", "scale_actions"]
+__all__ = ["Array", "Workers", "collect", "make_workers", "scale_actions", "unscaled_actions"]
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -76,6 +76,12 @@ def scale_actions(actions: Tensor, space: gymnasium.spaces.Box, scale: float) ->
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
     raw = actions.numpy().astype(np.float64)
     return np.clip(low + (raw + scale) * (high - low) / (2.0 * scale), low, high)
+
+
+def unscaled_actions(actions: Tensor, space: gymnasium.spaces.Box, scale: float) -> Tensor:
+    """The policy's own actions behind those that `scale_actions` gave; of what it cut off, the border."""
+    low, high = (torch.from_numpy(border).to(actions.dtype) for border in (space.low, space.high))
+    return (actions - low) * (2.0 * scale) / (high - low) - scale
 
 
 def collect(

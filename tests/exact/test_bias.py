@@ -10,10 +10,10 @@ import torch
 
 from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
-from metarl_cli.exact import bias as exact
-from metarl_cli.exact.bias import COLUMNS, exact_rows, left_out
+from metarl_cli.exact import estimates as exact
 from metarl_cli.exact.derivatives import derivatives
 from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
+from metarl_cli.exact.estimates import COLUMNS, exact_rows, left_out
 from metarl_cli.exact.oracles import gradient, gradient_of, hessian
 from metarl_cli.exact.problem import EXAMPLE, parse_problem
 

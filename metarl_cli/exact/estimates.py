@@ -10,14 +10,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from metarl_cli.errors import UserError
 from metarl_cli.estimators import Estimator
-from metarl_cli.estimators.own import find_estimator
+from metarl_cli.estimators.own import find_estimator, tried
 from metarl_cli.exact.derivatives import derivatives
 from metarl_cli.exact.enumeration import (
     action_logp,
@@ -30,7 +30,7 @@ from metarl_cli.exact.oracles import gradient, hessian
 from metarl_cli.exact.problem import MAX_TRAJECTORIES, Problem
 from metarl_cli.types import Sample, Surrogate
 
-__all__ = ["COLUMNS", "exact_rows", "left_out", "one_action_dimension"]
+__all__ = ["COLUMNS", "Bias", "bias", "exact_rows", "left_out", "one_action_dimension"]
 
 Row: TypeAlias = dict[str, str | int | float | None]
 
@@ -54,6 +54,33 @@ class _Moments:
 
     mean: Tensor
     square: Tensor
+
+
+class Bias(NamedTuple):
+    """E[∇J] − ∇V, [S, A], and E[∇²J] − ∇²V, [S, A, S, A], of a surrogate J."""
+
+    gradient: Tensor
+    hessian: Tensor
+
+
+def bias(estimator: str | Surrogate, problem: Problem, *, off_policy: bool = False) -> Bias:
+    """The exact bias of an estimator's derivatives, without a sample.
+
+    Args:
+        estimator: a key of `ESTIMATORS`, a reference to a function, or the function.
+        problem: the MDP and the policies, see `parse_problem` and `load_problem`.
+        off_policy: let the problem's behaviour policy μ sample, not π_θ.
+
+    Raises:
+        UserError: if the name is unknown, or the problem has no behaviour policy.
+    """
+    behaviour = _behaviours(problem).get("off" if off_policy else "on")
+    if behaviour is None:
+        raise UserError("The problem has no behaviour_logits, the policy that samples off-policy.")
+    chosen = find_estimator(estimator) if isinstance(estimator, str) else tried("the surrogate", estimator)
+    truths = (gradient(problem.policy_logits, problem.mdp), hessian(problem.policy_logits, problem.mdp))
+    moments = _moments(chosen, problem, behaviour)
+    return Bias(*(found.mean.reshape(truth.shape) - truth for found, truth in zip(moments, truths, strict=True)))
 
 
 def exact_rows(problem: Problem, names: Iterable[str]) -> list[Row]:

@@ -1,0 +1,89 @@
+"""A run's rows in the tools that people watch runs with: `metarl train --log tensorboard`, or `wandb`.
+
+They are copies of `progress.csv`, which stays the truth: each number under its column's name, at its iteration. What a
+tool writes lies in the run directory, in a folder of its name; wandb stays offline unless `WANDB_MODE` says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+from metarl_cli.config import RunConfig
+from metarl_cli.errors import UserError, unknown_name
+
+__all__ = ["LIVE_LOGS", "check_live_log", "live_log"]
+
+Write: TypeAlias = Callable[[Mapping[str, float]], None]
+Open: TypeAlias = Callable[[Path, RunConfig, int], AbstractContextManager[Write]]
+
+
+@contextmanager
+def _tensorboard(directory: Path, config: RunConfig, done: int) -> Iterator[Write]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    # What a killed run had written past its last checkpoint is written again: `purge_step` hides the first copy.
+    with SummaryWriter(str(directory), purge_step=done) as writer:
+        yield lambda row: _add_scalars(writer.add_scalar, row, writer.flush)
+
+
+def _add_scalars(add: Callable[[str, float, int], None], row: Mapping[str, float], flush: Callable[[], None]) -> None:
+    for name, value in row.items():
+        add(name, value, int(row["iteration"]))
+    flush()  # a live log is read while it is written
+
+
+@contextmanager
+def _wandb(directory: Path, config: RunConfig, done: int) -> Iterator[Write]:
+    import wandb
+
+    directory.mkdir(exist_ok=True)
+    name = f"{config.label or config.algorithm} {config.environment.name} seed {config.seed}"
+    with wandb.init(
+        project="metarl",
+        name=name,
+        config=asdict(config),
+        dir=str(directory),
+        mode=os.environ.get("WANDB_MODE", "offline"),
+    ) as run:
+        yield lambda row: run.log(dict(row), step=int(row["iteration"]))
+
+
+LIVE_LOGS: Mapping[str, Open] = MappingProxyType({"tensorboard": _tensorboard, "wandb": _wandb})
+
+
+def check_live_log(name: str | None) -> None:
+    """Raise unless there is a log of that name, and its package is installed; None is no log.
+
+    Raises:
+        UserError: with the nearest name, or the command that installs it.
+    """
+    if name is None:
+        return
+    if name not in LIVE_LOGS:
+        raise unknown_name("live log", name, LIVE_LOGS)
+    if find_spec(name) is None:
+        raise UserError(f"--log {name} needs the package {name}: pip install 'metarl-lab[{name}]'.")
+
+
+@contextmanager
+def live_log(name: str | None, directory: Path, config: RunConfig, *, done: int) -> Iterator[Write]:
+    """A function to call with each row of `progress.csv`.
+
+    Args:
+        name: a key of `LIVE_LOGS` that passed `check_live_log`; None for no log.
+        directory: of the run.
+        config: of the run.
+        done: iterations that were completed before, when a run is resumed.
+    """
+    if name is None:
+        yield lambda row: None
+        return
+    with LIVE_LOGS[name](directory / name, config, done) as write:
+        yield write

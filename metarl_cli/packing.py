@@ -1,0 +1,85 @@
+"""The published results as a wheel brings them: tables as they are, and all runs of a profile in one file.
+
+    published/<profile>/<figure>/<figure>.csv, <figure>.meta.json    copies
+    published/<profile>/runs.csv.gz                                  every row of every run's `progress.csv`
+
+A row of the latter begins with its run's settings, as `load_runs` joins them on, and what made it, as JSON. Numbers
+keep the characters that the run wrote, so that what is read from it is what is read from the runs. Written while a
+wheel is built (`hatch_build.py`), where there is nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from metarl_cli.store import META_SUFFIX, runs_directory, table_path
+
+__all__ = ["META", "PACKED", "pack", "packed_below"]
+
+PACKED = "runs.csv.gz"
+
+META = "meta"
+"""The column with what made a run: the entries `MADE_BY` of its `meta.json`."""
+
+MADE_BY = ("git_commit", "metarl", "packages")
+
+
+def packed_below(runs: Path) -> list[Path]:
+    """The files in which the runs of a directory are packed: of the runs of one profile, or of all below."""
+    beside = runs.with_name(PACKED)
+    return [beside] if beside.exists() else sorted(runs.rglob(PACKED))
+
+
+def pack(results: Path, out: Path) -> None:
+    """Write what a wheel brings.
+
+    Args:
+        results: a directory as `store` lays it out.
+        out: an empty one.
+    """
+    for profile in sorted(path.name for path in results.iterdir() if path.is_dir()):
+        rows = list(_rows(runs_directory(results, profile)))
+        (out / profile).mkdir(parents=True)
+        if rows:
+            (out / profile / PACKED).write_bytes(gzip.compress(_table(rows).encode(), mtime=0))  # the same bytes always
+        for figure in sorted(path.name for path in (results / profile).iterdir()):
+            table = table_path(results, profile, figure)
+            for path in (table, table.with_suffix(META_SUFFIX)):
+                if path.exists():
+                    copy = out / path.relative_to(results)
+                    copy.parent.mkdir(exist_ok=True)
+                    shutil.copyfile(path, copy)
+
+
+def _rows(runs: Path) -> Iterator[dict[str, str]]:
+    for path in sorted(runs.rglob("progress.csv")):
+        config = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
+        meta = json.loads(path.with_name("meta.json").read_text(encoding="utf-8"))
+        sampling, made_by = config["sampling"], {name: meta[name] for name in MADE_BY if name in meta}
+        settings = {
+            "curve": config.get("label") or config["algorithm"],
+            "environment": config["environment"]["name"],
+            "profile": config["profile"],
+            "seed": config["seed"],
+            "tasks": sampling["tasks"],
+            "trajectories": sampling["trajectories"],
+            "directory": path.parent.relative_to(runs).as_posix(),
+            META: json.dumps(made_by),
+        }
+        with path.open(encoding="utf-8", newline="") as file:
+            yield from ({**settings, **row} for row in csv.DictReader(file))
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    columns = dict.fromkeys(name for row in rows for name in row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
