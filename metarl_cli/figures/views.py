@@ -1,7 +1,7 @@
 """How each kind of figure is drawn, and what of its table is compared: one entry for each.
 
 The same key has what its table holds in `schema.TABLES`, and what makes it, where it is not training alone, in
-`studies.tables.STUDIES`.
+`reproduction.tables.STUDIES`.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ def test_runs_that_were_made_differently_are_told_apart(results, tmp_path):
         "metarl": "0.1.0",
         "packages": "torch 2.13.0",
     }
-    assert table_rows(results)[0]["commit"] == "not recorded"
+    assert table_rows(Results(results))[0]["commit"] == "not recorded"
     path = write_study(tmp_path, "sgmrl-table2", "quick", [{"x": 1}])
     path.with_name("sgmrl-table2.meta.json").write_text(json.dumps(META), encoding="utf-8")
-    assert [table_rows(tmp_path)[0][key] for key in ("commit", "packages")] == ["abcdef123456", "torch 2.13.0"]
+    assert [table_rows(Results(tmp_path))[0][key] for key in ("commit", "packages")] == ["abcdef123456", "torch 2.13.0"]
