@@ -55,13 +55,13 @@ def claims() -> str:
 
 def estimators() -> str:
     """The registry."""
-    rows = listing("estimators")
+    rows = listing("estimators").rows
     return table(rows[0], ([f"`{row['name']}`", f"`{row['surrogate']}`", *list(row.values())[2:]] for row in rows))
 
 
 def algorithms() -> str:
     """The registry."""
-    rows = listing("algorithms")
+    rows = listing("algorithms").rows
     return table(rows[0], ([f"`{row['name']}`", *list(row.values())[1:]] for row in rows))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
-from metarl_cli.packing import packed_below
+from metarl_cli.packing import META, packed_below
 from metarl_cli.papers.figure import Figure
 from metarl_cli.schema import PROGRESS, TABLES, Meta
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path
@@ -122,8 +122,10 @@ def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
                 homes[key], runs[path.parent] = path.parent, run
         except UserError as error:
             damage[path.parent] = str(error)
-    frames = [_joined(list(runs.values())), *_packed(directory, damage)]
-    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0], damage
+    packed = _packed(directory, damage)
+    if packed and not runs:
+        return pd.concat(packed, ignore_index=True), damage
+    return pd.concat([_joined(list(runs.values())), *packed], ignore_index=True), damage
 
 
 def _packed(directory: Path, damage: dict[Path, str]) -> list[pd.DataFrame]:
@@ -131,7 +133,9 @@ def _packed(directory: Path, damage: dict[Path, str]) -> list[pd.DataFrame]:
     frames = []
     for path in packed_below(directory):
         try:
-            frames.append(pd.read_csv(path))
+            frame = pd.read_csv(path)
+            numbers = [name for name in frame if name not in (*SETTINGS, *PROGRESS.columns, META)]
+            frames.append(frame.astype(dict.fromkeys(numbers, float)))
         except (OSError, ValueError, EOFError) as error:
             damage[path] = f"{path} cannot be read: {error}."
     return frames
