@@ -258,8 +258,9 @@ def _brought_up_to_date(document: Any, source: str) -> dict[str, Any]:
     schema = current.pop("schema", 1)
     if schema not in range(1, SCHEMA + 1):
         raise UserError(f"{source} is of schema {schema}; this version of metarl reads 1 to {SCHEMA}.")
-    if schema < 2 and isinstance(current.get("inner"), dict):
-        current["inner"].setdefault("average", "steps")  # the only average there was
+    inner = current.get("inner")
+    if schema < 2 and isinstance(inner, dict) and inner.get("estimator") == "taypo2":
+        inner.setdefault("average", "steps")  # the only average there was; to the others both are one
     return current
 
 

@@ -200,3 +200,13 @@ def test_an_infinite_clip_survives_json(tmp_path):
     config = replace(RunConfig(), outer=OuterConfig(clip=math.inf), policy=PolicyConfig(hidden=(3,)))
     save_config(config, tmp_path / "config.json")
     assert load_config(tmp_path / "config.json") == config
+
+
+@pytest.mark.parametrize(("algorithm", "average"), [("promp-taypo2", "steps"), ("promp", "orders"), ("dice", "orders")])
+def test_settings_of_the_first_schema_mean_what_they_meant(tmp_path, algorithm, average):
+    """It had no `inner.average`: expansions were averaged over steps as a whole; to the others both ways are one."""
+    config = run_config(algorithm, "HalfCheetahFwdBack", profile="quick")
+    document = json.loads(json.dumps(asdict(config)))
+    del document["inner"]["average"], document["inner"]["dependence"]
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    assert load_config(tmp_path / "config.json") == replace(config, inner=replace(config.inner, average=average))
