@@ -31,12 +31,12 @@ assert metarl.exact.bias(half_lvc, problem).gradient.abs().max() < 1e-12
 assert metarl.exact.bias(half_lvc, problem).hessian.abs().max() > 0.1  # the gradient is exact, the second order is not
 
 # %% Train: the same as `metarl train --algo promp --env Navigation --iterations 20 --out tutorial/promp`.
-from metarl_cli.runs.launch import Request, launch  # noqa: E402
+from metarl_cli.runs.launch import RunRequest, launch  # noqa: E402
 
 run = Path("tutorial/promp")
 settings = ("iterations=20", "sampling.tasks=10", "sampling.trajectories=10", "sampling.horizon=50")
-request = Request(algorithm="promp", environment="Navigation", profile="quick", overrides=settings)
-print(launch(request, out=run, threads=1, resume=False, overwrite=True, quiet=True).message)
+request = RunRequest(algorithm="promp", environment="Navigation", profile="quick", overrides=settings)
+print(launch(request, out=run, threads=1, resume=False, overwrite=True).message)
 
 progress = metarl.read_runs(run)
 print(progress[["iteration", "return/pre", "return/post"]].tail(3).to_string(index=False))

@@ -366,7 +366,9 @@ def write_run(results, *, curve="promp", environment="HalfCheetahFwdBack", profi
     save_config(config, directory / "config.json")
     steps = pd.DataFrame({"iteration": range(4), "env_steps": [4000 * i for i in range(1, 5)]})
     post = [level + seed + i for i in range(4)]
-    steps.assign(**{"return/pre": 0.0, "return/post": post}).to_csv(directory / "progress.csv", index=False)
+    steps.assign(**{"return/pre": 0.0, "return/post": post, "time/sampling": 0.2, "time/update": 0.1}).to_csv(
+        directory / "progress.csv", index=False
+    )
 
 
 @pytest.fixture

@@ -166,8 +166,8 @@ def document(**changes):
     [
         ("{", "not valid JSON"),
         ("", "not valid JSON"),
-        ("[]", "JSON object"),
-        ("3", "JSON object"),
+        ("[]", "table of settings"),
+        ("3", "table of settings"),
         (json.dumps(document(iteration=3)), "Unknown setting in .*'iteration'.*Did you mean 'iterations'"),
         (json.dumps(document(inner={"lrr": 1})), "Did you mean 'inner.lr'"),
         (json.dumps(document(inner=3)), "Unknown setting"),

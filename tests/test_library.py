@@ -74,11 +74,13 @@ def test_the_bias_off_policy_needs_a_policy_that_samples():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A directory with a trained run."""
-    from metarl_cli.runs.launch import Request, launch
+    from metarl_cli.runs.launch import RunRequest, launch
 
     out = tmp_path_factory.mktemp("library") / "run"
-    request = Request(algorithm="promp", environment="Navigation", profile="smoke", overrides=("sampling.horizon=12",))
-    launch(request, out=out, threads=1, resume=False, overwrite=False, quiet=True)
+    request = RunRequest(
+        algorithm="promp", environment="Navigation", profile="smoke", overrides=("sampling.horizon=12",)
+    )
+    launch(request, out=out, threads=1, resume=False, overwrite=False)
     return out
 
 

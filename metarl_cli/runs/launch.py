@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,7 +96,7 @@ def launch(
     check_live_log(log)
     wanted = _wanted(request)
     directory = out or default_directory(wanted)
-    is_begun = (directory / runs.CONFIG).exists()
+    is_begun = os.path.exists(directory / runs.CONFIG)  # False, too, for a name that no system takes
     if resume and not is_begun and not request.file:
         raise UserError(f"{directory} holds no run to resume. Without --resume a new one begins there.")
     if not (resume and is_begun):

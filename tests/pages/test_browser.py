@@ -7,6 +7,7 @@ import re
 from contextlib import contextmanager
 
 import pytest
+from playwright.sync_api import expect
 
 from metarl_cli.papers import CLAIMS
 
@@ -172,6 +173,7 @@ def test_the_cursor_reads_the_numbers_of_every_curve(browser, report_with_curves
     with charts(browser, report_with_curves, width) as (_page, _, plot):
         plot.hover()
         readout = plot.locator(".readout")
+        expect(readout).not_to_be_empty()
         assert readout.inner_text().split("\n") == ["200 steps", "ProMP 3 [2, 4]", "LVC-VPG 1 [1, 1]"]
         assert readout.evaluate("box => box.getBoundingClientRect().right <= innerWidth")
 

@@ -9,6 +9,7 @@ from metarl_cli.figures.draw import content_of
 from metarl_cli.figures.plots.learning import learning_curves
 from metarl_cli.pages.curves import explorable
 from metarl_cli.papers import FIGURES
+from metarl_cli.results import Results
 
 FIGURE = FIGURES["promp-fig2"]
 
@@ -19,7 +20,7 @@ def frame(tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
     posts = {"promp": {1: (1.0, 2.0, 4.0), 2: (2.0, 4.0, 6.123456789)}, "trpo-maml": {1: (-1.0, 0.0), 2: (-3.0, 1.0)}}
     write_figure_runs(results, FIGURE.name, "quick", posts)
-    return content_of(FIGURE, results=results).frame
+    return content_of(FIGURE, Results(results)).frame
 
 
 def test_a_page_draws_what_the_picture_draws(frame):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from metarl_cli.estimators import own
-from metarl_cli.exact.bias import exact_rows
+from metarl_cli.exact.estimates import exact_rows
 from metarl_cli.exact.problem import EXAMPLE, parse_problem
 
 WRONG = """

@@ -29,8 +29,8 @@ def test_said_once_per_directory_and_version(monkeypatch, metarl, tmp_path):
 
 @pytest.mark.parametrize(
     ("version", "arguments"),
-    [(None, BODIES), ("4.0.0", (*BODIES, "--quiet")), ("4.0.0", ("train", "--env", "Toy1D", "--profile", "smoke"))],
-    ids=["published physics", "quiet", "no bodies"],
+    [(None, BODIES), ("4.0.0", ("train", "--env", "Toy1D", "--profile", "smoke"))],
+    ids=["published physics", "no bodies"],
 )
 def test_not_said(monkeypatch, metarl, tmp_path, version, arguments):
     pretend(monkeypatch, version)

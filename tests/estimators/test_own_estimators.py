@@ -12,7 +12,7 @@ import torch
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.estimators import ESTIMATORS, own
 from metarl_cli.estimators.own import find_estimator, pinned
-from metarl_cli.exact.bias import COLUMNS, exact_rows
+from metarl_cli.exact.estimates import COLUMNS, exact_rows
 from metarl_cli.exact.problem import EXAMPLE, parse_problem
 
 PROBLEM = parse_problem(EXAMPLE)
@@ -110,7 +110,7 @@ def test_what_it_reads_and_couples_is_found_out():
 
 @pytest.mark.parametrize("name", [name for name, estimator in ESTIMATORS.items() if not estimator.per_action])
 def test_trying_finds_what_the_registry_says_of_its_own(name):
-    tried = own._tried(name, ESTIMATORS[name].surrogate)
+    tried = own.tried(name, ESTIMATORS[name].surrogate)
     assert (tried.needs, tried.pairs) == (ESTIMATORS[name].needs, ESTIMATORS[name].pairs)
 
 
