@@ -170,8 +170,10 @@ def test_charts_are_made_when_they_come_near(browser, report_with_curves):
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_cursor_reads_the_numbers_of_every_curve(browser, report_with_curves, width):
-    with charts(browser, report_with_curves, width) as (_page, _, plot):
+    with charts(browser, report_with_curves, width) as (page, _, plot):
         plot.hover()
+        page.mouse.wheel(0, 0)  # the frame after the last scrolling, on which the chart's place is known
+        plot.hover(position={"x": plot.bounding_box()["width"] / 2 + 1, "y": 100})
         readout = plot.locator(".readout")
         expect(readout).not_to_be_empty()
         assert readout.inner_text().split("\n") == ["200 steps", "ProMP 3 [2, 4]", "LVC-VPG 1 [1, 1]"]

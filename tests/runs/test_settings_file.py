@@ -35,7 +35,7 @@ def test_what_a_file_leaves_out_is_the_algorithms_own(tmp_path):
 
 @pytest.mark.parametrize("schema", [None, 1, 2])
 def test_the_config_of_a_run_is_such_a_file(tmp_path, monkeypatch, schema):
-    config = replace(run_config("dice", "PointCorner", profile="smoke"), label="mine", seed=7)
+    config = replace(run_config("promp-taypo2", "PointCorner", profile="smoke"), label="mine", seed=7)
     document = json.loads(config_text(config))
     if schema != 2:
         del document["schema"], document["inner"]["average"], document["inner"]["dependence"]
