@@ -68,7 +68,7 @@ class VarianceSize:
 SIZES: Mapping[str, VarianceSize] = MappingProxyType(
     {
         "smoke": VarianceSize(tasks=2, trajectories=4, rounds=3, checkpoints=(0, 1), seeds=1),
-        "quick": VarianceSize(tasks=10, trajectories=10, rounds=10, checkpoints=(0, 20, 40), seeds=5),
+        "quick": VarianceSize(tasks=10, trajectories=10, rounds=10, checkpoints=(0, 20, 40), seeds=2),
         "overnight": VarianceSize(tasks=20, trajectories=10, rounds=10, checkpoints=(0, 25, 50), seeds=3),
         "standard": VarianceSize(tasks=20, trajectories=10, rounds=10, checkpoints=(0, 75, 150, 225, 300), seeds=5),
         "paper": VarianceSize(tasks=20, trajectories=40, rounds=10, checkpoints=tuple(range(0, 301, 10)), seeds=5),
