@@ -163,7 +163,7 @@ def test_damaged_results_are_named(metarl, tmp_path):
     path.unlink()
     write_figure_runs(tmp_path, "tmaml-table1", "quick", {"lvc-ppo": {1: (1.0,)}})
     next(tmp_path.rglob("meta.json")).write_text("{", encoding="utf-8")
-    assert "meta.json: Invalid JSON" in metarl("report", "--results", tmp_path).err
+    assert "meta.json: Invalid JSON" in metarl("report", "--results", tmp_path, "--out", tmp_path / "report.html").err
 
 
 # Provenance
