@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import torch
 from metarl_cli.cli import main
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` ignores it, for the tests and the runs that they start
 
 
 @pytest.fixture(autouse=True, scope="session")
