@@ -48,7 +48,7 @@ quickstart: install  ## Train ProMP on HalfCheetahFwdBack for 25 iterations and 
 		--out results/local/quickstart/promp --overwrite
 	$(BIN)/metarl plot adaptation --results results/local/quickstart --out results/local/quickstart
 
-reproduce-all: install  ## Run, draw and compare all twelve figures, PROFILE=quick (40 minutes on 2 cores) or smoke
+reproduce-all: install  ## Run, draw and compare all twelve figures, PROFILE=quick (about 40 minutes on 2 cores) or smoke (1 minute)
 	$(BIN)/metarl reproduce --all --profile $(PROFILE)
 
 publish: install  ## Copy your results of PROFILE, without checkpoints, to results/published, and draw all figures
