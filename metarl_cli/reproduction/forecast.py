@@ -9,7 +9,6 @@ from pathlib import Path
 
 from metarl_cli.papers import Figure
 from metarl_cli.reproduction.plan import Step, plan
-from metarl_cli.reproduction.tables import STUDIES
 
 __all__ = ["CORES", "ends", "forecast"]
 
@@ -63,12 +62,12 @@ def _seconds(step: Step) -> float:
 
 
 def _row(what: str, steps: Sequence[Step], schedules: Mapping[int, Mapping[str, float]]) -> dict[str, object]:
-    states = Counter(step.state for step in steps if step.job.name not in STUDIES)
+    states = Counter(step.state for step in steps if step.kind == "run")
     last = {cores: max((ended[step.job.name] for step in steps), default=0.0) for cores, ended in schedules.items()}
     return {
         "figure": what,
         "runs": ", ".join(f"{count} {state}" for state, count in states.items()) or "none",
-        "studies": sum(step.job.name in STUDIES for step in steps),
+        "studies": sum(step.kind == "study" for step in steps),
         "core-hours": _hours(sum(_seconds(step) for step in steps)),
         **{f"hours on {cores} cores": _hours(seconds) for cores, seconds in last.items()},
     }

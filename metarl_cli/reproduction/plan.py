@@ -33,12 +33,14 @@ class Step:
 
     Attributes:
         job: what is run.
+        kind: a run, or a study.
         share: of the whole.
         state: of what is there.
         obstacles: what lies where the job writes, and is not its own work.
     """
 
     job: Job
+    kind: Literal["run", "study"]
     share: Share
     state: State
     obstacles: tuple[Path, ...] = ()
@@ -51,7 +53,7 @@ def plan(figures: Sequence[Figure], profile: str, results: Path) -> list[Step]:
         for run in planned_runs(figure, profile):
             if _name(run) not in steps:
                 steps[_name(run)] = _training(run, results)
-        if figure.name in STUDIES:
+        if figure.source == "study":
             steps[figure.name] = _study(figure, profile, results)
     return list(steps.values())
 
@@ -95,11 +97,11 @@ def _training(run: PlannedRun, results: Path) -> Step:
     directory = results / place
     state = run_state(directory, config)
     share = Share(expected_seconds(config), partial(_fraction, directory, config))
-    return Step(job, share, state, (directory,) if state == "changed" else ())
+    return Step(job, "run", share, state, (directory,) if state == "changed" else ())
 
 
 def _study(figure: Figure, profile: str, results: Path) -> Step:
-    needed, study = list(planned_runs(figure, profile)), STUDIES[figure.name]
+    needed, study = list(planned_runs(figure, profile)), STUDIES[figure.plot]
     table = table_path(HERE, profile, figure.name)
     measured = tuple(str(path) for path in study.measurements(figure, profile, HERE))
     job = Job(
@@ -112,7 +114,9 @@ def _study(figure: Figure, profile: str, results: Path) -> Step:
     )
     done: Callable[[], bool] = partial(is_done, job, results)
     share = Share(study.seconds(figure, profile), lambda: float(done()))
-    return Step(job, share, "finished" if done() else "missing", tuple(study.obstacles(figure, profile, results)))
+    return Step(
+        job, "study", share, "finished" if done() else "missing", tuple(study.obstacles(figure, profile, results))
+    )
 
 
 def _fraction(directory: Path, config: RunConfig) -> float:

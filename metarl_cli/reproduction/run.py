@@ -19,7 +19,6 @@ from metarl_cli.claims.judge import DECIDED, judge, load_tables
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.figures.comparison import compare, detail, summarise
 from metarl_cli.figures.draw import plot
-from metarl_cli.figures.views import VIEWS
 from metarl_cli.grid.cluster import dask_engine
 from metarl_cli.grid.display import Share
 from metarl_cli.grid.jobs import Engine, JobResult, Listener, run_jobs
@@ -29,7 +28,6 @@ from metarl_cli.profiles import PROFILES
 from metarl_cli.reproduction.aside import set_aside
 from metarl_cli.reproduction.forecast import forecast
 from metarl_cli.reproduction.plan import Step, plan
-from metarl_cli.reproduction.tables import STUDIES
 from metarl_cli.results import Results
 from metarl_cli.stopping import count_interrupts
 from metarl_cli.store import PUBLISHED
@@ -218,10 +216,6 @@ def _rows(comparisons: Sequence[pd.DataFrame]) -> list[dict[str, object]]:
 
 
 def _draw(figure: Figure, results: Results, profile: str) -> None:
-    if figure.source == "study" and figure.name not in STUDIES:
-        raise UserError("this version has no study for it; only its training was run.")
-    if figure.plot not in VIEWS:
-        raise UserError("this version cannot draw it; its numbers are complete.")
     plot(figure, results, out=results.directory / profile / FIGURES_FOLDER, profile=profile)
 
 

@@ -38,7 +38,6 @@ __all__ = [
     "STUDIES",
     "Study",
     "check_writable",
-    "is_current",
     "origin_path",
     "origin_text",
     "write",
@@ -102,15 +101,15 @@ def _collected(figure: Figure, profile: str) -> float:
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
-        "promp-fig3": Study(
+        "promp_fig3": Study(
             variance.study,
             variance.settings,
             deviation_seconds,
             measurements=variance.measurements,
             foreign=variance.foreign,
         ),
-        "promp-fig4": Study(trajectories.study, trajectories.settings, _pictured),
-        "tmaml-fig2": Study(
+        "promp_fig4": Study(trajectories.study, trajectories.settings, _pictured),
+        "tmaml_fig2": Study(
             variance.study,
             variance.settings,
             _collected,
@@ -118,13 +117,13 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             measurements=variance.measurements,
             foreign=variance.foreign,
         ),
-        "tmaml-fig4": Study(_tmaml_fig4, toy1d.settings, correlation_seconds),
-        "sgmrl-fig1": Study(trajectories.study, trajectories.settings, _pictured),
-        "sgmrl-table1": Study(meta_test.study, meta_test.settings, _tested),
-        "sgmrl-table2": Study(meta_test.study, meta_test.settings, _tested),
-        "taypo-fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT), accuracy_seconds),
+        "tmaml_fig4": Study(_tmaml_fig4, toy1d.settings, correlation_seconds),
+        "sgmrl_fig1": Study(trajectories.study, trajectories.settings, _pictured),
+        "evaluation_table": Study(meta_test.study, meta_test.settings, _tested),
+        "taypo_fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT), accuracy_seconds),
     }
 )
+"""By `Figure.plot`."""
 
 
 def write(figure: Figure, profile: str, results: Path) -> None:
@@ -133,7 +132,7 @@ def write(figure: Figure, profile: str, results: Path) -> None:
     table.parent.mkdir(parents=True, exist_ok=True)
     write_whole(origin_path(table), json.dumps({"figure": figure.name}) + "\n")  # of no table yet, but of this study
     started = time.process_time()
-    rows = STUDIES[figure.name].rows(figure, profile, results)
+    rows = STUDIES[figure.plot].rows(figure, profile, results)
     write_study_table(rows, table, cpu_seconds=time.process_time() - started)
     write_whole(origin_path(table), origin_text(figure, profile))
 
@@ -176,13 +175,6 @@ def foreign_tables(figure: Figure, profile: str, results: Path) -> list[Path]:
     return [path for path in (table, table.with_suffix(META_SUFFIX), origin_path(table)) if os.path.lexists(path)]
 
 
-def is_current(figure: Figure, profile: str, results: Path) -> bool:
-    """Whether the table is there and was made with the settings that the study and its runs have now."""
-    table = table_path(results, profile, figure.name)
-    origin = origin_path(table)
-    return table.exists() and origin.exists() and origin.read_text(encoding="utf-8") == origin_text(figure, profile)
-
-
 def origin_path(table: Path) -> Path:
     """Beside a table, what it was made from."""
     return table.with_suffix(".json")
@@ -191,7 +183,7 @@ def origin_path(table: Path) -> Path:
 def origin_text(figure: Figure, profile: str) -> str:
     """What decides the table: the study's settings and the settings of the runs, as hashes."""
     runs = {str(run.path): _digest(asdict(run.config)) for run in planned_runs(figure, profile)}
-    origin = {"figure": figure.name, "settings": repr(STUDIES[figure.name].settings(profile)), "runs": runs}
+    origin = {"figure": figure.name, "settings": repr(STUDIES[figure.plot].settings(profile)), "runs": runs}
     return json.dumps(origin, indent=2) + "\n"
 
 

@@ -45,6 +45,8 @@ TINY = Figure(
     curves=(Curve("promp", "promp"), Curve("slow", "promp", ("inner.lr=0.01",))),
 )
 
+STUDIED = replace(TINY, source="study", plot="tiny")
+
 LOCAL, PUBLISHED = Path("results/local"), Path("results/published")
 ASKED = Reproduction(figure="tiny", profile="smoke", results=LOCAL, jobs=2)
 RUNS = {run.config.label: run for run in planned_runs(TINY, "smoke")}
@@ -174,7 +176,7 @@ def test_a_figure_that_cannot_be_drawn_costs_no_other(tiny, monkeypatch):
     outcome = reproduced()
     assert outcome.status == "partial"
     assert len(outcome.rows) == 2
-    assert outcome.messages[-1] == "other: this version cannot draw it; its numbers are complete."
+    assert outcome.messages[-1] == "other: KeyError: 'no-such-plot'"
 
 
 def test_of_several_figures_each_is_one_row(tiny, monkeypatch):
@@ -187,19 +189,10 @@ def test_of_several_figures_each_is_one_row(tiny, monkeypatch):
     assert (starts("promp"), starts("slow")) == (["new"], ["new"])
 
 
-def test_a_figure_whose_study_does_not_exist_is_told(tiny, monkeypatch):
-    monkeypatch.setattr(reproduce, "_figures", lambda name: [replace(TINY, source="study")])
-    outcome = reproduced()
-    assert outcome.status == "partial"
-    assert "no study for it" in outcome.messages[-1]
-    assert starts("promp") == ["new"]
-
-
 def test_an_older_table_is_not_drawn_when_its_study_fails(tiny, monkeypatch):
-    studied = replace(TINY, source="study")
-    monkeypatch.setattr(reproduce, "_figures", lambda name: [studied])
+    monkeypatch.setattr(reproduce, "_figures", lambda name: [STUDIED])
     failing = tables.Study(lambda figure, profile, results: pd.DataFrame(), lambda profile: "new settings", free)
-    for module in (plan, reproduce, tables):
+    for module in (plan, tables):
         monkeypatch.setattr(module, "STUDIES", {"tiny": failing})
     old = table_path(LOCAL, "smoke", "tiny")
     old.parent.mkdir(parents=True)
@@ -299,7 +292,7 @@ def test_the_plan_has_every_run_once_and_studies_after_their_runs(profile, tmp_p
     names = [step.job.name for step in steps]
     assert len(names) == len(set(names))
     needed = {run.path.as_posix() for figure in FIGURES.values() for run in planned_runs(figure, profile)}
-    assert needed | {name for name in FIGURES if name in tables.STUDIES} == set(names)
+    assert needed | {figure.name for figure in FIGURES.values() if figure.source == "study"} == set(names)
     for position, step in enumerate(steps):
         assert step.job.after <= set(names[:position])
         assert step.state == "missing"
@@ -307,7 +300,7 @@ def test_the_plan_has_every_run_once_and_studies_after_their_runs(profile, tmp_p
 
 
 def test_every_figure_of_a_study_has_it():
-    assert {name for name, figure in FIGURES.items() if figure.source == "study"} == set(tables.STUDIES)
+    assert {figure.plot for figure in FIGURES.values() if figure.source == "study"} == set(tables.STUDIES)
 
 
 def test_studies_that_share_measurements_never_run_at_a_time(tmp_path):
@@ -360,15 +353,16 @@ def test_costs_grow_with_the_run():
     assert expected_seconds(config) < expected_seconds(trusted)
 
 
-@pytest.mark.parametrize("name", tables.STUDIES)
+@pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if figure.source == "study"])
 def test_a_study_costs_more_at_a_larger_profile(name):
-    costs = [tables.STUDIES[name].seconds(FIGURES[name], profile) for profile in ("smoke", "quick", "standard")]
+    figure = FIGURES[name]
+    costs = [tables.STUDIES[figure.plot].seconds(figure, profile) for profile in ("smoke", "quick", "standard")]
     assert costs == sorted(costs) and costs[0] > 0.0
 
 
 def step(name, seconds, after=(), done=0.0):
     job = Job(name=name, argv=("none",), after=frozenset(after))
-    return plan.Step(job, Share(seconds, lambda: done), "missing")
+    return plan.Step(job, "run", Share(seconds, lambda: done), "missing")
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(1, [4, 6, 7, 12]), (2, [4, 2, 3, 9]), (64, [4, 2, 1, 9])])
@@ -400,35 +394,43 @@ def study(monkeypatch, tmp_path):
     """A study of one number, which the test can change, as can its settings."""
     state = {"number": 1.0, "settings": "small"}
     rows = lambda figure, profile, results: pd.DataFrame({"number": [state["number"]]})  # noqa: E731
-    monkeypatch.setattr(tables, "STUDIES", {"tiny": tables.Study(rows, lambda profile: state["settings"], free)})
+    studies = {"tiny": tables.Study(rows, lambda profile: state["settings"], free)}
+    for module in (plan, tables):
+        monkeypatch.setattr(module, "STUDIES", studies)
     return state
 
 
+def is_current(figure, results):
+    """Whether the plan takes the table as made with today's settings of its study and its runs."""
+    (step,) = (step for step in plan.plan([figure], "smoke", results) if step.kind == "study")
+    return step.state == "finished"
+
+
 def test_a_table_is_current_until_its_settings_or_its_runs_change(study, tmp_path):
-    assert not tables.is_current(TINY, "smoke", tmp_path)
-    tables.write(TINY, "smoke", tmp_path)
-    assert tables.is_current(TINY, "smoke", tmp_path)
+    assert not is_current(STUDIED, tmp_path)
+    tables.write(STUDIED, "smoke", tmp_path)
+    assert is_current(STUDIED, tmp_path)
     assert pd.read_csv(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
     made = json.loads((tmp_path / "smoke" / "tiny" / "tiny.meta.json").read_text())
     assert made["metarl"] == __version__ and set(made["packages"]) == {"torch", "gymnasium", "mujoco", "numpy"}
     assert made["cpu_seconds"] >= 0.0
-    other = replace(TINY, curves=(Curve("promp", "promp", ("inner.lr=0.01",)), TINY.curves[1]))
-    assert not tables.is_current(other, "smoke", tmp_path)
+    other = replace(STUDIED, curves=(Curve("promp", "promp", ("inner.lr=0.01",)), TINY.curves[1]))
+    assert not is_current(other, tmp_path)
     study["settings"] = "large"
-    assert not tables.is_current(TINY, "smoke", tmp_path)
+    assert not is_current(STUDIED, tmp_path)
     table_path(tmp_path, "smoke", "tiny").unlink()
     study["settings"] = "small"
-    assert not tables.is_current(TINY, "smoke", tmp_path)
+    assert not is_current(STUDIED, tmp_path)
 
 
 def test_a_study_that_dies_leaves_no_table_that_looks_current(study, tmp_path):
-    tables.write(TINY, "smoke", tmp_path)
+    tables.write(STUDIED, "smoke", tmp_path)
     study["number"] = "no number"
     with pytest.raises(ZeroDivisionError), pytest.MonkeyPatch.context() as patch:
         broken = tables.Study(lambda figure, profile, results: 1 / 0, lambda profile: "small", free)
         patch.setattr(tables, "STUDIES", {"tiny": broken})
-        tables.write(TINY, "smoke", tmp_path)
-    assert not tables.is_current(TINY, "smoke", tmp_path)
+        tables.write(STUDIED, "smoke", tmp_path)
+    assert not is_current(STUDIED, tmp_path)
     assert pd.read_csv(table_path(tmp_path, "smoke", "tiny"))["number"].tolist() == [1.0]
 
 
@@ -486,11 +488,11 @@ def test_a_table_over_one_of_a_reproduction_is_no_longer_the_reproductions(
     path.parent.mkdir(parents=True)
     path.write_text("number\n1\n")
     tables.origin_path(path).write_text(tables.origin_text(FIGURES[figure], "smoke"))
-    assert tables.is_current(FIGURES[figure], "smoke", tmp_path)
+    assert is_current(FIGURES[figure], tmp_path)
     mine = pd.DataFrame({"study": ["accuracy"]})
     monkeypatch.setattr(f"metarl_cli.studies.{command}.run", lambda settings, progress: mine)
     assert metarl("correlate", command, "--profile", "smoke", "--out", path, "--overwrite").code == 0
-    assert not tables.is_current(FIGURES[figure], "smoke", tmp_path)
+    assert not is_current(FIGURES[figure], tmp_path)
     (step,) = (step for step in plan.plan([FIGURES[figure]], "smoke", tmp_path) if step.job.name == figure)
     assert step.state == "missing"
     assert step.obstacles == (path, path.with_suffix(".meta.json"))
@@ -517,7 +519,7 @@ def test_a_measurement_with_other_settings_is_in_the_way_and_is_kept(tmp_path, f
     (step,) = (step for step in plan.plan([FIGURES[figure]], "smoke", tmp_path) if step.job.name == figure)
     assert step.obstacles == (mine,)
     with pytest.raises(UserError, match="of other settings"):
-        STUDIES[figure].rows(FIGURES[figure], "smoke", tmp_path)
+        STUDIES[FIGURES[figure].plot].rows(FIGURES[figure], "smoke", tmp_path)
     places = [set_aside(mine, tmp_path / "smoke")]
     mine.mkdir()
     places.append(set_aside(mine, tmp_path / "smoke"))
@@ -534,10 +536,9 @@ def test_a_run_that_is_going_on_is_not_set_aside(tmp_path):
 
 
 def test_the_users_table_in_a_figures_place_is_kept(tiny, monkeypatch):
-    studied = replace(TINY, source="study")
-    monkeypatch.setattr(reproduce, "_figures", lambda name: [studied])
+    monkeypatch.setattr(reproduce, "_figures", lambda name: [STUDIED])
     failing = tables.Study(lambda figure, profile, results: pd.DataFrame(), lambda profile: "settings", free)
-    for module in (plan, reproduce, tables):
+    for module in (plan, tables):
         monkeypatch.setattr(module, "STUDIES", {"tiny": failing})
     mine = table_path(LOCAL, "smoke", "tiny")
     mine.parent.mkdir(parents=True)
