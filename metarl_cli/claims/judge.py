@@ -27,7 +27,7 @@ from typing import NamedTuple, TypeAlias
 import pandas as pd
 
 from metarl_cli.claims.exact import exact_number
-from metarl_cli.claims.measures import Effect, Table, effects
+from metarl_cli.claims.measures import Effect, Grouped, effects
 from metarl_cli.errors import UserError
 from metarl_cli.papers import CLAIMS, FIGURES
 from metarl_cli.papers.claim import Claim, Comparison, ExactCheck, Range
@@ -47,7 +47,7 @@ __all__ = [
     "verdict_of",
 ]
 
-Tables: TypeAlias = Mapping[tuple[str, str], Table]
+Tables: TypeAlias = Mapping[tuple[str, str], Grouped]
 """The tables that claims read, by profile and name: `runs`, or a figure."""
 
 RUNS, EXACT = "runs", "exact"
@@ -184,12 +184,12 @@ def load_tables(results: Results) -> Tables:
         runs = results.runs(profile)
         if not runs.empty:
             seconds = runs["time/sampling"] + runs["time/update"]
-            tables[profile, RUNS] = Table(runs.assign(**{"time/iteration": seconds}))
+            tables[profile, RUNS] = Grouped(runs.assign(**{"time/iteration": seconds}))
         for figure in figures:
             with suppress(UserError):  # a damaged one, which `results` remembers
                 table = results.table(FIGURES[figure], profile)
                 if table is not None:
-                    tables[profile, figure] = Table(_with_training(table, runs))
+                    tables[profile, figure] = Grouped(_with_training(table, runs))
     return tables
 
 
@@ -230,7 +230,7 @@ def _computed(check: ExactCheck, number: float) -> _Number:
     return _Number(Effect(check.label, number, number, number, p_value), check.wanted, EXACT)
 
 
-def _measured(comparison: Comparison, claim: Claim, table: Table, profile: str) -> list[_Number]:
+def _measured(comparison: Comparison, claim: Claim, table: Grouped, profile: str) -> list[_Number]:
     """What one profile has: a number, or one for each value of a sweep."""
     large_enough = PROFILES.index(profile) >= PROFILES.index(claim.decided_at)
     return [

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from metarl_cli.claims.statistics import mean_interval, range_p_value
 from metarl_cli.papers.claim import Comparison, Where
 
-__all__ = ["Effect", "Table", "effects"]
+__all__ = ["Effect", "Grouped", "effects"]
 
 Array: TypeAlias = NDArray[Any]
 Key: TypeAlias = tuple[int, int]
@@ -56,7 +56,7 @@ _SUMMARIES: Mapping[str, Callable[[Array], Any]] = MappingProxyType(
 )
 
 
-class Table:
+class Grouped:
     """A tidy table that is asked for the rows of hundreds of measures: it is grouped once by each set of columns."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -78,7 +78,7 @@ class Table:
         return {values: np.array(found) for values, found in places.items()}
 
 
-def effects(comparison: Comparison, table: Table) -> Iterator[Effect]:
+def effects(comparison: Comparison, table: Grouped) -> Iterator[Effect]:
     """The effect of a comparison, or one per value of its sweep; the table has a column `seed`."""
     measures = [measure for measure in (comparison.measure, comparison.against) if measure]
     rows = [table.rows(measure.where) for measure in measures]
@@ -92,7 +92,7 @@ def effects(comparison: Comparison, table: Table) -> Iterator[Effect]:
         yield _effect(comparison, label, table, [found[swept[found] == value] for found in rows])
 
 
-def _effect(comparison: Comparison, label: str, table: Table, rows: Sequence[Array]) -> Effect:
+def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[Array]) -> Effect:
     """Of the rows of one or two measures."""
     iterations = table.columns.get("iteration")
     trained = iterations is not None and not any(pd.isna(iterations[found]).any() for found in rows)
@@ -118,7 +118,7 @@ def _effect(comparison: Comparison, label: str, table: Table, rows: Sequence[Arr
     return Effect(label, float(mean), float(low), float(high), p_value, seeds, len(shared) if trained else 0, env_steps)
 
 
-def _numbers(table: Table, rows: Array, column: str, trained: bool) -> dict[Key, float]:
+def _numbers(table: Grouped, rows: Array, column: str, trained: bool) -> dict[Key, float]:
     """One number for each seed and iteration, a mean where several rows have them."""
     seeds = table.columns["seed"][rows].tolist()
     iterations = table.columns["iteration"][rows].tolist() if trained else [-1] * len(rows)
@@ -136,7 +136,7 @@ def _shared(numbers: Sequence[Mapping[Key, float]]) -> tuple[tuple[int, ...], li
     return seeds, sorted(set.intersection(*of_seeds)) if seeds else []
 
 
-def _env_steps(table: Table, rows: Sequence[Array], seeds: tuple[int, ...], last: float) -> int:
+def _env_steps(table: Grouped, rows: Sequence[Array], seeds: tuple[int, ...], last: float) -> int:
     """Of the run that was trained least, where the table says so, until the last of the iterations."""
     if "env_steps" not in table.columns:
         return 0

@@ -24,7 +24,6 @@ __all__ = [
     "kl_divergence",
     "log_prob",
     "log_prob_per_action",
-    "parameter_count",
     "repeat",
 ]
 
@@ -92,11 +91,6 @@ def kl_divergence(old: Gaussian, new: Gaussian) -> Tensor:
     variance_ratio = torch.exp(2.0 * (old.log_std - new.log_std))
     mean_term = ((old.mean - new.mean) * torch.exp(-new.log_std)) ** 2
     return (new.log_std - old.log_std + 0.5 * (variance_ratio + mean_term - 1.0)).sum(-1)
-
-
-def parameter_count(params: Mapping[str, Tensor]) -> int:
-    """How many numbers the policy has."""
-    return sum(tensor.numel() for tensor in params.values())
 
 
 def repeat(params: Mapping[str, Tensor], tasks: int) -> Params:

@@ -11,7 +11,7 @@ from synthetic_results import returns_on_new_tasks, write_figure_runs, write_stu
 
 from metarl_cli.claims.exact import exact_number
 from metarl_cli.claims.judge import Verdict, judge, judge_all, load_tables, verdict_of
-from metarl_cli.claims.measures import Effect, Table, effects
+from metarl_cli.claims.measures import Effect, Grouped, effects
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.claims.wording import (
     claim_row,
@@ -55,7 +55,7 @@ def comparison(statistic="difference", *, wanted=ABOVE, **changes):
 
 
 def only_effect(comparison, frame):
-    (effect,) = effects(comparison, Table(frame))
+    (effect,) = effects(comparison, Grouped(frame))
     return effect
 
 
@@ -71,7 +71,7 @@ def claim_of(*comparisons, reads="runs", figure="promp-fig2"):
 
 def judged(claim, **tables):
     """The judgement on tables of runs, by profile."""
-    return judge(claim, {(profile, "runs"): Table(frame) for profile, frame in tables.items()})
+    return judge(claim, {(profile, "runs"): Grouped(frame) for profile, frame in tables.items()})
 
 
 # The claims as data
@@ -289,10 +289,10 @@ def test_a_sweep_takes_its_values_one_by_one():
     frame = pd.concat(
         [table({("a", 1): 1.0 + n, ("a", 2): 1.0 + n, ("b", 1): 10.0, ("b", 2): 10.0}, samples=n) for n in (30, 5, 7)]
     )
-    every = list(effects(comparison(sweep="samples"), Table(frame)))
+    every = list(effects(comparison(sweep="samples"), Grouped(frame)))
     assert [effect.mean for effect in every] == [-4.0, -2.0, 21.0]
     assert [effect.label for effect in every] == [f"a and b, samples = {n}" for n in (5, 7, 30)]
-    (first,), (last,) = (list(effects(comparison(sweep="samples", at=at), Table(frame))) for at in ("first", "last"))
+    (first,), (last,) = (list(effects(comparison(sweep="samples", at=at), Grouped(frame))) for at in ("first", "last"))
     assert (first.mean, last.mean) == (-4.0, 21.0)
 
 
