@@ -16,15 +16,20 @@ import shutil
 import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from itertools import cycle, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 from metarl_cli.config import load_config
 from metarl_cli.runs import checkpoints
 from metarl_cli.runs.launch import RunRequest, launch
+from metarl_cli.terminal import print_table
+
+Case: TypeAlias = tuple[str, str]
+"""An algorithm and an environment."""
 
 ALGORITHMS = ("promp", "tmaml", "trpo-maml", "dice", "sgmrl", "promp-taypo2")
 ENVIRONMENTS = ("Navigation", "PointMomentum", "HalfCheetahFwdBack", "HopperRandParams", "AntRandGoal")
@@ -34,6 +39,8 @@ OPERATIONS = 75
 """About as many as a run has that is not killed."""
 
 FILES = {"config.json", "meta.json", "progress.csv", "checkpoint.pt", "checkpoint.previous.pt", "DONE", ".lock"}
+KILLS = ("at a moment", "at an operation")
+COLUMNS = (*KILLS, "ends", "identical", "failures")
 EVENTS = ("open", "os.rename", "os.remove")
 
 
@@ -82,7 +89,7 @@ def descriptor_is_file(descriptor: int) -> bool:
     return not Path(f"/proc/self/fd/{descriptor}").is_dir()
 
 
-def fork(directory: Path, case: tuple[str, str], *, again: bool, countdown: int, seed: int) -> int:
+def fork(directory: Path, case: Case, *, again: bool, countdown: int, seed: int) -> int:
     """A child that trains, and dies at its n-th file operation if n is not 0; its process number."""
     child = os.fork()
     if child == 0:
@@ -99,7 +106,7 @@ def fork(directory: Path, case: tuple[str, str], *, again: bool, countdown: int,
     return child
 
 
-def is_of(directory: Path, case: tuple[str, str]) -> bool:
+def is_of(directory: Path, case: Case) -> bool:
     """Whether the directory holds no run, or one of this case: not the one that was to be begun over."""
     path = directory / "config.json"
     if not path.exists():
@@ -132,14 +139,14 @@ def complaints(directory: Path, reference: Path, *, ended: bool) -> Iterator[str
         yield f"left {', '.join(sorted(strays))}"
 
 
-def kill_until(count: int, home: Path, seed: int) -> tuple[Counter[str], list[str]]:
-    """What was counted, and what went wrong."""
-    draw, counted, failures = random.Random(seed), Counter[str](), list[str]()
-    seconds = dict[tuple[str, str], float]()
+def kill_until(count: int, home: Path, seed: int) -> tuple[dict[Case, Counter[str]], list[str]]:
+    """What was counted of each case, and what went wrong."""
+    draw, counted, failures = random.Random(seed), defaultdict[Case, Counter[str]](Counter), list[str]()
+    seconds = dict[Case, float]()
     for case in cycle(product(ALGORITHMS, ENVIRONMENTS)):
-        if counted["kills"] >= count:
-            return counted, failures
-        directory, reference = home / "run", home / "-".join(case)
+        if kills(counted) >= count:
+            break
+        directory, reference, here = home / "run", home / "-".join(case), counted[case]
         if case not in seconds:
             train(reference, *case, again=False)  # here, so that every child has already loaded what it needs
             start = time.monotonic()
@@ -147,8 +154,8 @@ def kill_until(count: int, home: Path, seed: int) -> tuple[Counter[str], list[st
             seconds[case] = time.monotonic() - start
         if draw.random() < 0.5:
             shutil.rmtree(directory, ignore_errors=True)
-        ended, again = False, directory.exists()
-        while not ended:
+        found, ended, again = list[str](), False, directory.exists()
+        while not (ended or found):
             by_moment = draw.random() < 0.5
             countdown = 0 if by_moment else draw.randint(1, OPERATIONS)
             child = fork(directory, case, again=again, countdown=countdown, seed=draw.randrange(2**32))
@@ -157,36 +164,42 @@ def kill_until(count: int, home: Path, seed: int) -> tuple[Counter[str], list[st
                 os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
             killed, ended = os.WIFSIGNALED(status), status == 0
-            counted["kills"] += killed
-            counted["at a random moment" if by_moment else "at a file operation"] += killed
-            counted["runs"] += ended
-            errors = (home / "errors").read_text().strip()
-            again = again and killed and not is_of(directory, case)
-            found = [] if again else list(complaints(directory, reference, ended=ended))
-            found += [] if killed or ended else [errors]
-            failures += [f"{' '.join(case)}, kill {counted['kills']}: {words}" for words in found]
-            if found:
-                shutil.rmtree(directory, ignore_errors=True)
-                break
-        print(told(counted), *failures[-1:], sep="; ", file=sys.stderr, flush=True)
+            here["at a moment" if by_moment else "at an operation"] += killed
+            try:
+                again = again and killed and not is_of(directory, case)
+                found = [] if again else list(complaints(directory, reference, ended=ended))
+            except Exception as error:  # what is there cannot even be read
+                found = [f"{type(error).__name__}: {error}"]
+            found += [] if killed or ended else [(home / "errors").read_text().strip()]
+        here.update(ends=ended, identical=not found, failures=bool(found))
+        failures += [f"{' '.join(case)}, kill {kills(counted)}: {words}" for words in found]
+        if found:
+            shutil.rmtree(directory, ignore_errors=True)
+        print(f"{kills(counted)} of {count} kills", *found, sep="; ", file=sys.stderr, flush=True)
     return counted, failures
 
 
-def told(counted: Counter[str]) -> str:
-    """What was counted, in words."""
-    return ", ".join(f"{number} {name}" for name, number in counted.items())
+def kills(counted: Mapping[Case, Counter[str]]) -> int:
+    """How many there were, of all cases."""
+    return sum(here[name] for here in counted.values() for name in KILLS)
+
+
+def rows(counted: Mapping[Case, Counter[str]]) -> Iterator[dict[str, object]]:
+    """A line for each case, and one for all."""
+    for (algorithm, environment), here in (*counted.items(), (("all", ""), sum(counted.values(), Counter[str]()))):
+        yield {"algorithm": algorithm, "environment": environment, **{name: here[name] for name in COLUMNS}}
 
 
 def main() -> None:
-    """Print what was counted, and every failure; exit code 1 if there is one."""
+    """Print a table of what was counted, and every failure; exit code 1 if there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000, help="how many kills")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and operations")
     arguments = parser.parse_args()
     with TemporaryDirectory() as home:
         counted, failures = kill_until(arguments.count, Path(home), arguments.seed)
-    print(*failures, f"{told(counted)}, {len(failures)} failures", sep="\n")
-    sys.exit(1 if failures else 0)
+    print_table(list(rows(counted)), as_json=False)
+    sys.exit("\n".join(failures) or 0)
 
 
 if __name__ == "__main__":
