@@ -17,8 +17,7 @@ from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, PUBLISHED
 
 if TYPE_CHECKING:
-    from metarl_cli.grid.display import Share
-    from metarl_cli.grid.jobs import Listener
+    from metarl_cli.grid.jobs import Listener, Share
 
 __all__ = ["list_", "plot", "report", "reproduce"]
 
@@ -84,7 +83,7 @@ def reproduce(
 
     Example: metarl reproduce promp-fig4 --profile quick
     """
-    from metarl_cli.grid.display import grid_display
+    from metarl_cli.cli.display import grid_display
     from metarl_cli.reproduction.run import Reproduction, planned
     from metarl_cli.reproduction.run import reproduce as run
     from metarl_cli.terminal import print_table

@@ -1,36 +1,43 @@
 """Jobs on other machines: whatever workers have joined a Dask scheduler. No disk is shared.
 
 A job travels with the bytes of the files that it reads, is run in a directory of the worker's by a child process as on
-this machine, and comes back with the bytes of those it leaves, which are written here whole, the proofs of its end
-last. A worker that is lost costs the jobs that it was at: they begin again elsewhere from what is here.
+this machine, and comes back with the bytes of those it leaves, done or stopped, which are written here whole, the
+proofs of its end last. A worker that is lost costs the jobs that it was at: they begin again elsewhere from what is
+here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, wait
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metarl_cli import __version__
 from metarl_cli.errors import UserError
-from metarl_cli.grid.jobs import RETRIES, STOPPED, Job, JobResult, is_done
-from metarl_cli.grid.local import LocalEngine
+from metarl_cli.grid.jobs import RETRIES, STOPPED, Job, JobResult, is_done, run_jobs
+from metarl_cli.grid.local import ForkServer, LocalEngine
 from metarl_cli.store import write_whole
+
+if TYPE_CHECKING:
+    from distributed import Event
 
 __all__ = ["DaskEngine", "dask_engine", "packed", "run_remotely", "unpack", "versions"]
 
 WAIT_SECONDS = 60
-POLL_SECONDS = 0.5
 SLOT = "slot"
 """The resource that a worker offers: `dask worker ADDRESS --nthreads 1 --resources slot=1`."""
 
 DECIDING = ("torch", "mujoco")
 """Packages whose versions decide numbers, beside metarl's own."""
+
+
+CERTIFICATES = tuple(f"DASK_DISTRIBUTED__COMM__TLS__{name}" for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY"))
+"""Variables of the environment that Dask takes files from."""
 
 
 @contextmanager
@@ -43,13 +50,15 @@ def dask_engine(address: str, home: Path, *, preload: Sequence[str] = ()) -> Ite
         preload: modules that each worker imports once.
 
     Raises:
-        UserError: if Dask is not installed, no scheduler answers, no worker with a slot joins within a minute, or one
-            of them has other versions of what decides numbers.
+        UserError: if Dask is not installed, no scheduler answers, TLS has no certificates, no worker with a slot joins
+            within a minute, or one of them has other versions of what decides numbers.
     """
     try:
-        from distributed import Client
+        from distributed import Client, Event
     except ImportError:
         raise UserError("--engine dask needs Dask: pip install -c constraints.txt '.[dist]'.") from None
+    if address.startswith("tls:"):
+        _check_certificates(address)
     try:
         client = Client(address, timeout=f"{WAIT_SECONDS}s", set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -58,14 +67,15 @@ def dask_engine(address: str, home: Path, *, preload: Sequence[str] = ()) -> Ite
         _await_a_slot(client, address)
         _check_versions(client)
         executor = client.get_executor(pure=False, retries=RETRIES, resources={SLOT: 1})
-        yield DaskEngine(client, executor, home, tuple(preload))
+        yield DaskEngine(client, executor, Event(client=client), home, tuple(preload))
 
 
 class DaskEngine:
     """See `dask_engine`."""
 
-    def __init__(self, client: Any, executor: Executor, home: Path, preload: tuple[str, ...]) -> None:
-        self._client, self._executor, self._home, self._preload = client, executor, home, preload
+    def __init__(self, client: Any, executor: Executor, asked: Event, home: Path, preload: tuple[str, ...]) -> None:
+        self._client, self._executor, self._asked = client, executor, asked
+        self._home, self._preload = home, preload
         self._remote: list[Future[tuple[JobResult, dict[str, bytes]]]] = []
 
     @property
@@ -76,14 +86,18 @@ class DaskEngine:
     def submit(self, job: Job) -> Future[JobResult]:
         """Send a job, with what it reads."""
         here = Future[JobResult]()
-        files = packed(self._home, (*job.reads, *job.writes))
-        remote = self._executor.submit(run_remotely, job, files, versions(), self._preload)
+        files = packed(self._home, tuple(dict.fromkeys((*job.reads, *job.writes))))
+        remote = self._executor.submit(run_remotely, job, files, versions(), self._preload, self._asked)
         self._remote.append(remote)
         remote.add_done_callback(partial(self._arrived, job, here))
         return here
 
     def stop(self, requests: int) -> None:
-        """Take every job back; a child that is running elsewhere is killed there, and what it had reached is lost."""
+        """Let every job end cleanly and send what it has reached; at a second request take it back, which kills it."""
+        if requests == 1:
+            with suppress(OSError):  # a scheduler that is gone has no jobs any more
+                self._asked.set()
+            return
         for remote in self._remote:
             remote.cancel()
 
@@ -101,27 +115,32 @@ class DaskEngine:
 
 
 def run_remotely(
-    job: Job, files: Mapping[str, bytes], expected: Mapping[str, str], preload: tuple[str, ...]
+    job: Job, files: Mapping[str, bytes], expected: Mapping[str, str], preload: tuple[str, ...], asked: Event
 ) -> tuple[JobResult, dict[str, bytes]]:
     """Run a job on a worker: how it ended, and the files that it left, by their paths.
 
-    Its child ends with the worker, and when nobody waits for the job any more.
+    It is asked to stop when its grid is; its child ends with the worker, and when nobody waits for the job any more.
     """
     from distributed import get_worker
 
     if complaint := _difference(versions(), expected):  # of a worker that joined later
         raise RuntimeError(f"{get_worker().address} has {complaint}")
-    worker, engine = get_worker(), _engine(preload)
+    worker = get_worker()
     key = worker.get_current_task()
+
+    def stop_requests() -> int:
+        task = worker.state.tasks.get(key)
+        return 2 if task is None or task.state == "cancelled" else int(asked.is_set())
+
     with TemporaryDirectory(dir=worker.local_directory) as folder:  # which Dask empties after a worker that was killed
         home = Path(folder)
         unpack(files, home, job)
-        future = engine.submit_in(job, home)
-        while not wait([future], timeout=POLL_SECONDS).done:
-            task = worker.state.tasks.get(key)
-            if task is None or task.state == "cancelled":
-                engine.kill(future)
-        return future.result(), packed(home, job.writes)
+        engine = LocalEngine(1, home, _server(preload))
+        try:
+            (result,) = run_jobs([job], engine, on_event=lambda job, result: None, stop_requests=stop_requests)
+        finally:
+            engine.stop(2)  # whatever went wrong here, no child outlives it
+        return result, packed(home, job.writes)
 
 
 def versions() -> dict[str, str]:
@@ -130,9 +149,14 @@ def versions() -> dict[str, str]:
 
 
 def packed(home: Path, paths: Sequence[str]) -> dict[str, bytes]:
-    """The content of files and of directories, by path below `home`; locks and half-written files stay."""
+    """The content of files and of directories, by path below `home`; locks and half-written files stay.
+
+    They are in the order in which they were written, so that who is killed while unpacking them leaves what the job
+    itself could have left: rows before the checkpoint that counts on them.
+    """
     found = [file for path in paths for file in (home / path, *sorted((home / path).rglob("*"))) if file.is_file()]
     kept = [file for file in found if file.name != ".lock" and file.suffix != ".tmp"]
+    kept.sort(key=lambda file: file.stat().st_mtime_ns)
     return {file.relative_to(home).as_posix(): file.read_bytes() for file in kept}
 
 
@@ -151,9 +175,9 @@ def unpack(files: Mapping[str, bytes], home: Path, job: Job) -> None:
 
 
 @cache
-def _engine(preload: tuple[str, ...]) -> LocalEngine:
+def _server(preload: tuple[str, ...]) -> ForkServer:
     """One for the life of a worker, so that it pays for its imports once."""
-    return LocalEngine(1, Path(), preload)
+    return ForkServer(preload)
 
 
 def _version(package: str) -> str:
@@ -161,6 +185,16 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "none"
+
+
+def _check_certificates(address: str) -> None:
+    """Before Dask is asked to connect, which without them fails and never ends."""
+    from distributed.security import Security
+
+    with suppress(OSError):  # of a file that is not there, or is no certificate
+        if Security().get_connection_args("client").get("ssl_context"):
+            return
+    raise UserError(f"{address} needs certificates: set {', '.join(CERTIFICATES)} to files that can be read.")
 
 
 def _slots(client: Any) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
-__all__ = ["RETRIES", "STOPPED", "Engine", "Job", "JobResult", "Listener", "is_done", "run_jobs"]
+__all__ = ["RETRIES", "STOPPED", "Engine", "Job", "JobResult", "Listener", "Share", "is_done", "run_jobs"]
 
 RETRIES = 2
 POLL_SECONDS = 0.25
@@ -41,6 +41,19 @@ class Job:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     after: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A job's part of the whole.
+
+    Attributes:
+        seconds: what the job takes from its start to its end, on one core.
+        fraction: how much of it is done by now.
+    """
+
+    seconds: float
+    fraction: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +106,7 @@ def run_jobs(
         ValueError: if two jobs have one name, or one stands before a job that it waits for.
     """
     _check_order(jobs)
-    waiting, running = list(jobs), dict[Future[JobResult], Job]()
+    names, waiting, running = {job.name for job in jobs}, list(jobs), dict[Future[JobResult], Job]()
     results: dict[str, JobResult] = {}
     told = 0
 
@@ -105,11 +118,12 @@ def run_jobs(
         if (asked := stop_requests()) > told:
             engine.stop(asked)
             told = asked
+        slots = engine.slots if waiting else 0  # which another machine has to be asked for
         for job in list(waiting):
             if reason := _obstacle(job, results, stopping=told > 0):
                 waiting.remove(job)
                 settle(job, JobResult(name=job.name, status="skipped", message=reason))
-            elif len(running) < engine.slots and _may_start(job, results, jobs):
+            elif len(running) < slots and job.after & names <= results.keys():
                 waiting.remove(job)
                 on_event(job, None)
                 running[engine.submit(job)] = job
@@ -137,10 +151,6 @@ def _obstacle(job: Job, results: Mapping[str, JobResult], *, stopping: bool) -> 
     """Why a job will not start, or nothing."""
     missing = sorted(name for name in job.after if name in results and results[name].status != "done")
     return STOPPED if stopping else f"needs {', '.join(missing)}" if missing else ""
-
-
-def _may_start(job: Job, results: Mapping[str, JobResult], jobs: Sequence[Job]) -> bool:
-    return job.after & {other.name for other in jobs} <= results.keys()
 
 
 def _result(job: Job, future: Future[JobResult]) -> JobResult:

@@ -10,8 +10,7 @@ from typing import Literal, TypeAlias
 
 from metarl_cli.config import RunConfig, config_text, load_config
 from metarl_cli.errors import UserError
-from metarl_cli.grid.display import Share
-from metarl_cli.grid.jobs import Job, is_done
+from metarl_cli.grid.jobs import Job, Share, is_done
 from metarl_cli.papers import Figure
 from metarl_cli.papers.figure import PlannedRun, planned_runs
 from metarl_cli.reproduction.costs import expected_seconds

@@ -20,8 +20,7 @@ from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.figures.comparison import compare, detail, summarise
 from metarl_cli.figures.draw import plot
 from metarl_cli.grid.cluster import dask_engine
-from metarl_cli.grid.display import Share
-from metarl_cli.grid.jobs import Engine, JobResult, Listener, run_jobs
+from metarl_cli.grid.jobs import Engine, JobResult, Listener, Share, run_jobs
 from metarl_cli.grid.local import local_engine
 from metarl_cli.papers import CLAIMS, FIGURES, Figure, find_figure
 from metarl_cli.profiles import PROFILES

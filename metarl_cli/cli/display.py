@@ -6,11 +6,9 @@ that is done or has failed. Both go to standard error.
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
 from rich.console import Console
@@ -18,27 +16,15 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from metarl_cli.grid.jobs import STOPPED, Job, JobResult, Listener
+from metarl_cli.grid.jobs import STOPPED, Job, JobResult, Listener, Share
+from metarl_cli.terminal import say
 
-__all__ = ["Share", "grid_display"]
+__all__ = ["grid_display"]
 
 STOPPING = "Stopping: what runs ends with its iteration. Ctrl-C again kills it."
 
 PRIOR_SECONDS = 30.0
 """How long the expected pace weighs as much as the pace that was seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A job's part of the whole.
-
-    Attributes:
-        seconds: what the job takes from its start to its end, on one core.
-        fraction: how much of it is done by now.
-    """
-
-    seconds: float
-    fraction: Callable[[], float]
 
 
 @contextmanager
@@ -62,15 +48,15 @@ def grid_display(shares: Mapping[str, Share], slots: int) -> Iterator[Listener]:
             yield show
     else:
 
-        def say(job: Job, result: JobResult | None) -> None:
+        def tell(job: Job, result: JobResult | None) -> None:
             stopping = board.stopping
             board.note(job, result)
             if board.stopping > stopping:
-                print(STOPPING, file=sys.stderr, flush=True)
+                say(STOPPING)
             if result and result.status != "skipped":
-                print(board.line(result), file=sys.stderr, flush=True)
+                say(board.line(result))
 
-        yield say
+        yield tell
 
 
 class _Board:
