@@ -25,9 +25,10 @@ from benchmarks.measuring import Row
 from benchmarks.rollouts import rollouts
 from benchmarks.threads import threads
 from benchmarks.updates import updates
+from benchmarks.workers import workers
 from metarl_cli.circumstances import circumstances
 
-PARTS = {part.__name__: part for part in (rollouts, updates, threads, iterations, grid, start_up)}
+PARTS = {part.__name__: part for part in (rollouts, updates, threads, iterations, grid, workers, start_up)}
 RESULTS = Path(__file__).parent / "results"
 
 
