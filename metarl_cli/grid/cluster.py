@@ -76,7 +76,6 @@ class DaskEngine:
     def __init__(self, client: Any, executor: Executor, asked: Event, home: Path, preload: tuple[str, ...]) -> None:
         self._client, self._executor, self._asked = client, executor, asked
         self._home, self._preload = home, preload
-        self._remote: list[Future[tuple[JobResult, dict[str, bytes]]]] = []
 
     @property
     def slots(self) -> int:
@@ -86,9 +85,8 @@ class DaskEngine:
     def submit(self, job: Job) -> Future[JobResult]:
         """Send a job, with what it reads."""
         here = Future[JobResult]()
-        files = packed(self._home, tuple(dict.fromkeys((*job.reads, *job.writes))))
+        files = packed(self._home, (*job.reads, *job.writes))
         remote = self._executor.submit(run_remotely, job, files, versions(), self._preload, self._asked)
-        self._remote.append(remote)
         remote.add_done_callback(partial(self._arrived, job, here))
         return here
 
@@ -97,9 +95,8 @@ class DaskEngine:
         if requests == 1:
             with suppress(OSError):  # a scheduler that is gone has no jobs any more
                 self._asked.set()
-            return
-        for remote in self._remote:
-            remote.cancel()
+        else:
+            self._executor.shutdown(wait=False)
 
     def _arrived(self, job: Job, here: Future[JobResult], remote: Future[tuple[JobResult, dict[str, bytes]]]) -> None:
         try:
@@ -154,9 +151,9 @@ def packed(home: Path, paths: Sequence[str]) -> dict[str, bytes]:
     They are in the order in which they were written, so that who is killed while unpacking them leaves what the job
     itself could have left: rows before the checkpoint that counts on them.
     """
-    found = [file for path in paths for file in (home / path, *sorted((home / path).rglob("*"))) if file.is_file()]
+    found = {file for path in paths for file in (home / path, *(home / path).rglob("*")) if file.is_file()}
     kept = [file for file in found if file.name != ".lock" and file.suffix != ".tmp"]
-    kept.sort(key=lambda file: file.stat().st_mtime_ns)
+    kept.sort(key=lambda file: (file.stat().st_mtime_ns, file))
     return {file.relative_to(home).as_posix(): file.read_bytes() for file in kept}
 
 

@@ -278,18 +278,19 @@ def test_nothing_is_written_where_a_job_does_not_write(tmp_path, path):
         unpack({path: b""}, tmp_path, Job(name="a", argv=("none",), writes=("a",)))
 
 
-def test_files_travel_without_locks_and_the_proofs_come_last(tmp_path, monkeypatch):
+def test_files_travel_without_locks_as_they_were_written_and_the_proofs_come_last(tmp_path, monkeypatch):
     job = replace(training(1), writes=("run",), reads=(), proofs={"run/DONE": None})
-    for name in ("DONE", ".lock", "a.csv", "deep/z.bin", "z.csv.1.tmp"):
+    for age, name in enumerate(("DONE", ".lock", "deep/z.bin", "a.csv", "z.csv.1.tmp")):
         path = tmp_path / "one" / "run" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
+        os.utime(path, ns=(age, age))
     files = packed(tmp_path / "one", job.writes)
     assert files == {f"run/{name}": name.encode() for name in ("DONE", "a.csv", "deep/z.bin")}
     written = []
     monkeypatch.setattr("metarl_cli.grid.cluster.write_whole", lambda path, content: written.append(path.name))
     unpack(files, tmp_path / "other", job)
-    assert written == ["a.csv", "z.bin", "DONE"]
+    assert written == ["z.bin", "a.csv", "DONE"]
 
 
 def test_the_versions_that_decide_numbers():
