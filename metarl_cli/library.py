@@ -21,7 +21,8 @@ The papers' task distributions are Gymnasium vector environments:
     (4, 2)
 
 A run that `metarl train` has made, `load_policy` brings back (`Policy` says how it acts and adapts), and `read_runs`
-reads the `progress.csv` of any number of runs as one frame; `docs/tutorial.md` goes through all of it.
+reads the `progress.csv` of any number of runs as one frame; `docs/tutorial.md` goes through all of it. The names that
+are stable, and where each comes from, stand in `metarl_cli`.
 """
 
 from __future__ import annotations
@@ -30,48 +31,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from metarl_cli import exact
 from metarl_cli.envs.registry import find_environment, find_variant
-from metarl_cli.estimators import (
-    ESTIMATORS,
-    dice,
-    doubly_robust,
-    loaded_dice,
-    lvc,
-    reinforce,
-    taypo2,
-    tmaml,
-    tmaml_per_action,
-    tmaml_printed,
-    tmaml_released,
-    truncated_dr,
-)
-from metarl_cli.policy import Episode, Policy, load_policy
 from metarl_cli.results import load_runs
 from metarl_cli.training.rollouts import Workers, make_workers
-from metarl_cli.types import Sample
 
-__all__ = [
-    "ESTIMATORS",
-    "Episode",
-    "Policy",
-    "Sample",
-    "dice",
-    "doubly_robust",
-    "exact",
-    "load_policy",
-    "loaded_dice",
-    "lvc",
-    "make_vec",
-    "read_runs",
-    "reinforce",
-    "taypo2",
-    "tmaml",
-    "tmaml_per_action",
-    "tmaml_printed",
-    "tmaml_released",
-    "truncated_dr",
-]
+__all__ = ["make_vec", "read_runs"]
 
 
 def make_vec(name: str, *, num_envs: int, variant: str | None = None, threads: int = 1) -> Workers:

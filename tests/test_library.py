@@ -15,6 +15,7 @@ import torch
 import metarl_cli as metarl
 from metarl_cli import encoding, library
 from metarl_cli.errors import UserError
+from metarl_cli.exact.estimates import bias
 from metarl_cli.papers.settings import run_config
 from metarl_cli.training import policies
 from metarl_cli.training.build import build
@@ -27,10 +28,12 @@ def test_the_examples_in_docstrings_run(module):
     assert ended.attempted > 0 == ended.failed
 
 
-def test_the_face_is_what_the_library_offers():
-    assert metarl.__all__ == library.__all__
+def test_every_name_of_the_face_leads_to_what_it_names():
     assert set(metarl.ESTIMATORS) <= set(metarl.__all__), "every surrogate by its name"
-    assert all(getattr(metarl, name) is getattr(library, name) for name in metarl.__all__)
+    assert all(metarl.ESTIMATORS[name].surrogate is getattr(metarl, name) for name in metarl.ESTIMATORS)
+    assert metarl.exact.bias is bias
+    named = set(metarl.__all__) - {"ESTIMATORS", "exact"}
+    assert {name for name in named if getattr(metarl, name).__name__ != name} == set()
     with pytest.raises(AttributeError, match="has no attribute 'lcv'"):
         _ = metarl.lcv
 
