@@ -59,3 +59,30 @@ def returns_on_new_tasks(
                 keys = {"curve": entry.curve, "environment": entry.environment, "profile": profile}
                 rows.append({**keys, "steps": steps, "seed": seed, "tasks": 4, "return": value})
     return rows
+
+
+def walks(figure: str, *, seeds: Sequence[int], profile: str = "quick") -> list[dict[str, object]]:
+    """One path to one goal, of the first seed, and for every seed what a figure says below its panel."""
+    numbers = (
+        "return",
+        "end_distance",
+        "ends_at_goal",
+        "reaches_goal",
+        "ends_in_region",
+        "corners",
+        "corners_of_batch",
+    )
+    place = ("task", "trajectory", "step", "x", "y", "radius")
+    run = {"curve": FIGURES[figure].curves[0].label, "environment": FIGURES[figure].environments[0], "profile": profile}
+    keys = {**run, "iterations": 2, **dict.fromkeys((*place, *numbers))}
+    told = [
+        {**keys, "seed": seed, "stage": stage, "return": -1.0, "end_distance": 0.5, "ends_at_goal": 0.0}
+        for seed in seeds
+        for stage in ("pre", "post")
+    ]
+    path = [
+        {**keys, "seed": seeds[0], "stage": stage, "task": 0, "trajectory": 0, "step": step, "x": 0.1 * step, "y": 0.0}
+        for stage in ("pre", "post")
+        for step in range(3)
+    ]
+    return [*told, *path, {**keys, "seed": seeds[0], "stage": "goal", "task": 0, "x": 0.4, "y": 0.1, "radius": 0.1}]

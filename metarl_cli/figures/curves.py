@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from metarl_cli.claims.statistics import mean_interval
 
 __all__ = ["CURVE_COLUMNS", "curves"]
 
+BAND_COLUMNS = ("mean", "low", "high", "least", "greatest")
 CURVE_COLUMNS = ("curve", "environment", "profile", "seeds", "quantity", "iteration", "env_steps")
 
 
@@ -24,26 +26,27 @@ def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
         One row per curve, environment, profile, quantity and iteration: `mean`, `low`, `high`, the `least` and the
         `greatest` of the seeds, and `seeds`, those that went in.
     """
-    rows = []
+    tables = []
     for (curve, environment, profile), frame in runs.groupby(["curve", "environment", "profile"], sort=True):
         seeds = sorted(frame["seed"].unique())
         counts = frame["iteration"].value_counts()
-        common = frame[frame["iteration"].isin(counts.index[counts == len(seeds)])]
+        common = frame[frame["iteration"].isin(counts.index[counts == len(seeds)])].sort_values(["iteration", "seed"])
+        columns = {
+            name: common[name].to_numpy().reshape(-1, len(seeds)) for name in ("iteration", "env_steps", *quantities)
+        }  # [iterations, n]
         for quantity in quantities:
-            table = common.pivot(index="iteration", columns="seed", values=quantity)
-            band = mean_interval(table.to_numpy().T)
-            steps = common.groupby("iteration")["env_steps"].first()
-            summary = pd.DataFrame({"iteration": table.index, "env_steps": steps.to_numpy(), **band._asdict()})
-            rows.append(
-                summary.assign(
-                    least=table.min(axis=1).to_numpy(),
-                    greatest=table.max(axis=1).to_numpy(),
-                    curve=str(curve),
-                    environment=str(environment),
-                    profile=str(profile),
-                    seeds=" ".join(map(str, seeds)),
-                    quantity=quantity,
-                )
-            )
-    columns = [*CURVE_COLUMNS, "mean", "low", "high", "least", "greatest"]
-    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
+            of_seeds = columns[quantity].T
+            table = {
+                "curve": str(curve),
+                "environment": str(environment),
+                "profile": str(profile),
+                "seeds": " ".join(map(str, seeds)),
+                "quantity": quantity,
+                "iteration": columns["iteration"][:, 0],
+                "env_steps": columns["env_steps"][:, 0],
+                **mean_interval(of_seeds)._asdict(),
+                "least": np.fmin.reduce(of_seeds),
+                "greatest": np.fmax.reduce(of_seeds),
+            }
+            tables.append(pd.DataFrame(table))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*CURVE_COLUMNS, *BAND_COLUMNS])

@@ -45,8 +45,9 @@ def _runs(finding: Finding, comparison: Comparison, results: Results) -> list[Pu
     for measure in (comparison.measure, comparison.against):
         if measure is not None:
             rows = results.runs(finding.profile)
+            chosen = rows["seed"].isin(finding.effect.seeds)
             for column, value in measure.where:
-                rows = rows[rows[column] == value]
-            names = rows.loc[rows["seed"].isin(finding.effect.seeds), "directory"].unique()
+                chosen &= rows[column] == value
+            names = rows.loc[chosen, "directory"].unique()
             paths += [home / name for name in names]
     return paths

@@ -1,7 +1,7 @@
 """`metarl report`: claims with their verdicts, figures, tables and provenance on one page that needs no network.
 
-Learning curves are drawn by the page itself, with uPlot, which is part of it; other figures are pictures. The same
-results give the same bytes: the page holds no date, and no path but those below the results.
+Learning curves are drawn by the page itself, with uPlot, which is part of it; the papers' tables are tables, other
+figures pictures. The same results give the same bytes: the page holds no date, and no path but those below the results.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A figure on the page: what there is of it, if anything, as curves or as a picture, and what it tells."""
+    """A figure on the page: what there is of it, if anything, as curves, table or picture, and what it tells."""
 
     figure: Figure
     what: Shown | None
@@ -105,6 +105,7 @@ def _entry(figure: Figure, results: Results, judgements: Sequence[Judgement]) ->
         return Entry(figure, None, command, concluded)
     frame = what.content.frame
     curves = explorable(figure, frame)
+    beside = beside_the_paper(figure, frame) if figure.name in REPORTED else None
     paths = [] if figure.source == "runs" else what.content.tables
     return Entry(
         figure,
@@ -112,9 +113,9 @@ def _entry(figure: Figure, results: Results, judgements: Sequence[Judgement]) ->
         command,
         concluded,
         curves=curves,
-        picture=None if curves else _picture(figure, frame),
+        picture=_picture(figure, frame) if curves is None and beside is None else None,
         tables=[(path.relative_to(results.directory).as_posix(), fingerprint(path)) for path in paths],
-        beside=beside_the_paper(figure, frame) if figure.name in REPORTED else None,
+        beside=beside,
     )
 
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 from small_report import CURVES, POSTS
-from synthetic_results import returns_on_new_tasks, write_figure_runs, write_study
+from synthetic_results import returns_on_new_tasks, walks, write_figure_runs, write_study
 
 from metarl_cli.pages.report import write_report
 from metarl_cli.results import Results
@@ -16,10 +16,11 @@ QUIET = ("gpu", "quic", "background-networking", "component-update", "sync", "de
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
-    """Runs of one figure, the table of another, and of the other ten nothing."""
+    """Runs of one figure, the tables of two others, and of the other nine nothing."""
     path = tmp_path_factory.mktemp("results")
     write_figure_runs(path, "tmaml-table1", "quick", POSTS)
     write_study(path, "sgmrl-table2", "quick", returns_on_new_tasks("sgmrl-table2", {1: 0.0, 2: 3.0, 4: -1.0}))
+    write_study(path, "sgmrl-fig1", "quick", walks("sgmrl-fig1", seeds=(1, 2)))
     return path
 
 
