@@ -11,6 +11,10 @@ __all__ = ["png"]
 
 def png(figure: Drawing) -> bytes:
     """What `save` writes as PNG; the same figure gives the same bytes."""
+    figure.set_dpi(DPI)
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        figure.set_layout_engine(None)  # else `savefig` draws everything twice, the first time for the layout alone
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
