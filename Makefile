@@ -71,7 +71,7 @@ docs: install  ## The documentation, as a site in site/
 	$(BIN)/mkdocs build --strict
 
 dist: install  ## Wheel and sdist in dist/, checked, and the wheel tried in an empty directory and a fresh environment
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dist]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[release]"
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*

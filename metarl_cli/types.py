@@ -17,7 +17,18 @@ from typing import Any, TypeAlias, TypeVar, cast
 import torch
 from torch import Tensor
 
-__all__ = ["Gaussian", "Params", "Round", "Sample", "Step", "Surrogate", "Trajectories", "check_shape", "for_task"]
+__all__ = [
+    "Gaussian",
+    "Params",
+    "Round",
+    "Sample",
+    "Step",
+    "Surrogate",
+    "Trajectories",
+    "check_shape",
+    "each_tensor",
+    "for_task",
+]
 
 Params: TypeAlias = dict[str, Tensor]
 
@@ -122,15 +133,20 @@ Record = TypeVar("Record", Trajectories, Sample, Gaussian, Step, Round)
 
 
 def for_task(record: Record, task: int) -> Record:
-    """The record of one task: every tensor indexed along its leading M, recursively; other entries as they are."""
+    """The record of one task: every tensor indexed along its leading M."""
+    return each_tensor(record, lambda tensor: tensor[task])
+
+
+def each_tensor(record: Record, function: Callable[[Tensor], Tensor]) -> Record:
+    """A record with the function of every tensor in it, recursively; other entries as they are."""
     entries: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(record)}
-    return type(record)(**{name: _index(value, task) for name, value in entries.items()})
+    return type(record)(**{name: _applied(function, value) for name, value in entries.items()})
 
 
-def _index(value: Any, task: int) -> Any:
+def _applied(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     if isinstance(value, Tensor):
-        return value[task]
-    return for_task(cast(Any, value), task) if is_dataclass(value) else value
+        return function(value)
+    return each_tensor(cast(Any, value), function) if is_dataclass(value) else value
 
 
 def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...] | torch.Size) -> None:

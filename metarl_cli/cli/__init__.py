@@ -112,6 +112,7 @@ app.add_typer(correlate, name="correlate")
 for name, command in CORRELATE.items():
     correlate.command(name)(command)
 
-check = typer.Typer(no_args_is_help=True, help="Try what is your own before it is used.")
+check = typer.Typer(no_args_is_help=True, help="Try an environment before it is used, or the second order of a run.")
 app.add_typer(check, name="check")
 check.command("env")(checks.env)
+check.command("second-order")(checks.second_order)

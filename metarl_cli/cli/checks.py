@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from metarl_cli.cli.exits import FAILED, OK
 
-__all__ = ["env"]
+__all__ = ["env", "second_order"]
 
 
 def env(
@@ -26,3 +27,22 @@ def env(
     rows = checks.check(name, variant)
     print_table(rows, as_json=as_json)
     raise typer.Exit(FAILED if any(row["result"] == checks.FAILS for row in rows) else OK)
+
+
+def second_order(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Directory of a run, or a file of settings as --config takes.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say whether a run's meta-gradient has its second order, how much that is, and what differences say of it.
+
+    Example: metarl check second-order results/local/quickstart/promp
+    """
+    from metarl_cli.studies.second_order import WRONG
+    from metarl_cli.studies.second_order import second_order as study
+    from metarl_cli.terminal import print_table, say
+
+    found = study(run, tell=say)
+    print_table([{"quantity": name, "value": value} for name, value in found.items()], as_json=as_json)
+    raise typer.Exit(FAILED if found["second order"] == WRONG else OK)

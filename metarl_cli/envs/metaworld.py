@@ -101,7 +101,7 @@ def _benchmark(name: str, kind: str) -> Any:
     try:
         import metaworld
     except ImportError as error:
-        raise UserError(f"Meta-World cannot be imported ({error}): pip install 'metarl[metaworld]'.") from error
+        raise UserError(f"Meta-World cannot be imported ({error}): pip install 'metarl-lab[metaworld]'.") from error
     _fit_to_mujoco()
     if kind and kind not in metaworld.ML1.ENV_NAMES:
         raise unknown_name("Meta-World task", kind, metaworld.ML1.ENV_NAMES)

@@ -149,5 +149,5 @@ def test_a_kind_that_does_not_exist_and_a_package_that_is_missing(monkeypatch):
         make_own("metaworld:ML1", num_envs=1, variant="kind33-v3")
     metaworld._benchmark.cache_clear()
     monkeypatch.setitem(sys.modules, "metaworld", None)
-    with pytest.raises(UserError, match=r"pip install 'metarl\[metaworld\]'"):
+    with pytest.raises(UserError, match=r"pip install 'metarl-lab\[metaworld\]'"):
         make_own("metaworld:ML10", num_envs=1)

@@ -1,0 +1,64 @@
+"""Whether the second order is on: by a derivative that knows no autograd, and where it is switched off or broken."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.studies import second_order as study
+from metarl_cli.training import adaptation
+
+
+def settings(path, algorithm, **others):
+    document = {"algorithm": algorithm, "environment": {"name": "Navigation"}, "profile": "smoke", **others}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def asked(metarl, path):
+    ended = metarl("check", "second-order", path, "--json")
+    return ended.code, {row["quantity"]: row["value"] for row in json.loads(ended.out)}
+
+
+FIRST_ORDER = {"sgmrl", "trpo-fmaml"}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_it_is_on_in_every_algorithm_that_does_not_leave_it_out(metarl, tmp_path, algorithm):
+    code, found = asked(metarl, settings(tmp_path / "run.json", algorithm))
+    assert code == 0
+    assert found["second order"] == (study.OFF if algorithm in FIRST_ORDER else study.ON)
+    assert found["slope with second order"] == pytest.approx(found["slope by central differences"], rel=1e-3)
+    contribution = found["slope with second order"] - found["slope without"]
+    assert contribution == pytest.approx(found["‖∇J − ∇J₁‖"]) and contribution > 1e-3
+
+
+def test_two_steps_and_a_trained_run(metarl, tmp_path):
+    run = tmp_path / "run"
+    trained = metarl("train", "--env", "Navigation", "--profile", "smoke", "--set", "inner.steps=2", "--out", run, "-q")
+    assert trained.code == 0
+    assert asked(metarl, run)[1]["second order"] == study.ON
+
+
+def test_a_step_that_moves_nothing_has_none(metarl, tmp_path):
+    assert asked(metarl, settings(tmp_path / "run.json", "promp", inner={"lr": 1e-30}))[1]["second order"] == study.OFF
+
+
+def test_half_a_second_order_is_wrong(metarl, tmp_path, monkeypatch):
+    whole = adaptation.inner_gradient
+
+    def half(stage, round_, inner, *, differentiable):
+        found = whole(stage, round_, inner, differentiable=differentiable)
+        return {name: 0.5 * (value + value.detach()) for name, value in found.items()}
+
+    monkeypatch.setattr(adaptation, "inner_gradient", half)
+    code, found = asked(metarl, settings(tmp_path / "run.json", "promp"))
+    assert (code, found["second order"]) == (1, study.WRONG)
+
+
+def test_mistakes_are_named(metarl, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "holds no run" in metarl("check", "second-order", tmp_path / "empty").err
+    assert metarl("check", "second-order", tmp_path / "none.json").code == 2
