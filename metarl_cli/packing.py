@@ -1,11 +1,11 @@
-"""The published results as a wheel brings them: tables as they are, and all runs of a profile in one file.
+"""The published results as a distribution brings them: tables as they are, and all runs of a profile in one file.
 
     published/<profile>/<figure>/<figure>.csv, <figure>.meta.json    copies
     published/<profile>/runs.csv.gz                                  every row of every run's `progress.csv`
 
 A row of the latter begins with its run's settings, as `load_runs` joins them on, and what made it, as JSON. Numbers
 keep the characters that the run wrote, so that what is read from it is what is read from the runs. Written while a
-wheel is built (`hatch_build.py`), where there is nothing but the standard library.
+distribution is built (`hatch_build.py`), where there is nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def packed_below(runs: Path) -> list[Path]:
 
 
 def pack(results: Path, out: Path) -> None:
-    """Write what a wheel brings.
+    """Write what a distribution brings.
 
     Args:
         results: a directory as `store` lays it out.
