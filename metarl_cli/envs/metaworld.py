@@ -26,12 +26,14 @@ class MetaWorldEnv(gymnasium.Env[FloatArray, FloatArray]):
 
     Args:
         benchmark: Of Meta-World.
+        render_mode: `rgb_array`, or None.
     """
 
     max_episode_steps = 500
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (Gymnasium's)
 
-    def __init__(self, benchmark: Any) -> None:
-        self._benchmark = benchmark
+    def __init__(self, benchmark: Any, render_mode: str | None) -> None:
+        self._benchmark, self.render_mode = benchmark, render_mode
         self._kind, self._env = "", cast(Any, None)
         self.set_task(benchmark.train_tasks[0])
         # Meta-World's own bounds are another in every kind, and the goal's are zero.
@@ -49,11 +51,13 @@ class MetaWorldEnv(gymnasium.Env[FloatArray, FloatArray]):
     def set_task(self, task: Any) -> None:
         """Become an environment of the task's kind, and have its goal from the next reset on."""
         if self._kind != task.env_name:
-            idle, known = _idle(self._benchmark), {**self._benchmark.train_classes, **self._benchmark.test_classes}
+            idle = _idle(self._benchmark, self.render_mode)
+            known = {**self._benchmark.train_classes, **self._benchmark.test_classes}
             if self._kind:
                 idle.setdefault(self._kind, []).append(self._env)
             free = idle.get(task.env_name)
-            self._kind, self._env = task.env_name, free.pop() if free else known[task.env_name]()
+            one = free.pop() if free else known[task.env_name](render_mode=self.render_mode)
+            self._kind, self._env = task.env_name, one
         self._env.set_task(task)
 
     def reset(
@@ -69,30 +73,38 @@ class MetaWorldEnv(gymnasium.Env[FloatArray, FloatArray]):
         observation, reward, terminated, truncated, info = self._env.step(action)
         return np.array(observation), float(reward), bool(terminated), bool(truncated), {"success": info["success"]}
 
+    def render(self) -> Any:
+        """The picture that Meta-World draws, upright."""
+        return self._env.render()
+
 
 class ML1(MetaWorldEnv):
     """One kind of task, with other goals for testing.
 
     Args:
         variant: The kind, as in reach-v3.
+        render_mode: `rgb_array`, or None.
 
     Raises:
         UserError: If Meta-World is not installed, or has no such kind.
     """
 
-    def __init__(self, variant: str = "reach-v3") -> None:
-        super().__init__(_benchmark("ML1", variant))
+    def __init__(self, variant: str = "reach-v3", render_mode: str | None = None) -> None:
+        super().__init__(_benchmark("ML1", variant), render_mode)
 
 
 class ML10(MetaWorldEnv):
     """Ten kinds of tasks, and five others for testing.
 
+    Args:
+        render_mode: `rgb_array`, or None.
+
     Raises:
         UserError: If Meta-World is not installed.
     """
 
-    def __init__(self) -> None:
-        super().__init__(_benchmark("ML10", ""))
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(_benchmark("ML10", ""), render_mode)
 
 
 @cache
@@ -109,7 +121,7 @@ def _benchmark(name: str, kind: str) -> Any:
 
 
 @cache
-def _idle(benchmark: Any) -> dict[str, list[Any]]:
+def _idle(benchmark: Any, render_mode: str | None) -> dict[str, list[Any]]:
     """The simulations of each kind that no environment is at present: each holds a model of many megabytes."""
     return {}
 

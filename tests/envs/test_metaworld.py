@@ -14,7 +14,7 @@ import pytest
 
 from metarl_cli.envs import metaworld
 from metarl_cli.envs.checks import FAILS, check
-from metarl_cli.envs.own import horizon_of, inspected, make_own
+from metarl_cli.envs.own import horizon_of, inspected, make_one, make_own
 from metarl_cli.errors import UserError
 
 KINDS = [f"kind{i}-v3" for i in range(15)]
@@ -32,8 +32,12 @@ class Sawyer(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(-1.0, 1.0, (39,), np.float64)
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32)
 
-    def __init__(self):
+    def __init__(self, render_mode=None):
         type(self).made += 1
+        self.render_mode = render_mode
+
+    def render(self):
+        return np.full((4, 4, 3), len(self.kind), np.uint8) if self.render_mode == "rgb_array" else None
 
     def set_task(self, task):
         assert task.env_name == self.kind
@@ -125,6 +129,15 @@ def test_simulations_are_shared_when_tasks_change():
         assert set(info["success"]) <= {0.0, 1.0}
     made = [kind.made for kind in metaworld._benchmark("ML10", "").train_classes.values()]
     assert sum(made[1:]) <= 9 * 4
+
+
+def test_an_environment_that_draws_is_never_one_that_does_not():
+    first, second = (make_one("metaworld:ML10", render_mode=mode) for mode in ("", "rgb_array"))
+    for seed in range(3):
+        for env in (first, second):
+            env.set_task(env.sample_tasks(1, np.random.default_rng(seed))[0])
+            env.reset()
+        assert first.render() is None and second.render().shape == (4, 4, 3)
 
 
 def test_the_checks_pass():
