@@ -53,8 +53,10 @@ def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UserError(f"There is no file {path}.{_nearest(path.name, [p.name for p in path.parent.glob('*.py')])}")
     module = _import(path.stem, path.parent.resolve())
-    if Path(module.__file__ or "").resolve() != path.resolve():
-        raise UserError(f"{path}: the name {path.stem} belongs to {module.__file__ or 'Python'}; rename the file.")
+    if Path(getattr(module, "__file__", None) or "").resolve() != path.resolve():
+        raise UserError(
+            f"{path}: the name {path.stem} belongs to {getattr(module, '__file__', None) or 'Python'}; rename the file."
+        )
     return module
 
 

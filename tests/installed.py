@@ -103,7 +103,8 @@ def main(wheel: Path) -> None:
         subprocess.run([home / "bin/pip", "install", "--quiet", "-c", constraints, wanted], check=True)
         prepare(empty)
         first, last = "metarl correlate exact --example > mdp.json", "metarl list claims --json | head -1"
-        for command in (first, *COMMANDS, last, "python face.py", f"python {ROOT / 'examples/tutorial.py'}"):
+        tutorial = f"PYTHONIOENCODING=ascii:replace python {ROOT / 'examples/tutorial.py'}"  # it prints as it likes
+        for command in (first, *COMMANDS, last, "python face.py", tutorial):
             print(f"$ {command}\n{output(command, home, empty)[:600]}", flush=True)
         if missing := [name for name in WRITTEN if not (empty / name).exists()]:
             sys.exit(f"Not written: {', '.join(missing)}")

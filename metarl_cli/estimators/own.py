@@ -77,7 +77,7 @@ def _load(reference: str) -> tuple[Estimator, str]:
     function = getattr(module, function_name)
     if not callable(function):
         raise UserError(f"{reference} is a {type(function).__name__}; expected a function (logp, sample) -> Tensor.")
-    source = Path(module.__file__ or "")
+    source = Path(getattr(module, "__file__", None) or "")
     if not source.is_file():
         raise UserError(f"{place} has no file whose code could be compared; expected a module written in Python.")
     return tried(reference, function), hashlib.sha256(source.read_bytes()).hexdigest()[:_HASH_LENGTH]

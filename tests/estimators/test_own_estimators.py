@@ -149,6 +149,7 @@ def test_what_fails_only_later_is_a_failed_run():
         ("own_syntax.py:f", "Cannot import own_syntax.py: SyntaxError"),
         ("own_exit:f", "Cannot import own_exit: SystemExit: 0"),
         ("math:sin", "math"),
+        ("sys:exit", "sys"),
         ("own_surrogates:god", "Unknown function of own_surrogates 'god'. Did you mean 'good'?"),
         ("own_surrogates:value", "own_surrogates:value is a int; expected a function (logp, sample) -> Tensor"),
         ("own_surrogates:total", "returned a tensor of shape []; expected a tensor of shape [...]"),
