@@ -43,6 +43,12 @@ def tutorial() -> str:
     )
 
 
+def reach() -> str:
+    """The example of an environment, without what its first lines say."""
+    text = (ROOT / "examples/reach.py").read_text(encoding="utf-8")
+    return f"```python\n{text[text.index('from typing') :].strip()}\n```"
+
+
 def claims() -> str:
     """Each paper's claims."""
     of = {paper: [claim for claim in CLAIMS.values() if claim.figure.startswith(paper)] for paper in PAPERS}
@@ -90,5 +96,5 @@ def columns() -> str:
 
 
 GENERATED: Mapping[str, Callable[[], str]] = {
-    made.__name__: made for made in (tutorial, claims, estimators, algorithms, commands, settings, columns)
+    made.__name__: made for made in (tutorial, reach, claims, estimators, algorithms, commands, settings, columns)
 }

@@ -18,6 +18,8 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "return/step_k": "The same after k of several adaptation steps.",
         "return/post": "The same after the last adaptation step: what the papers plot.",
         "return/post_std": "Standard deviation of the latter over tasks and trajectories.",
+        "success/pre": "Share of the trajectories before adaptation that accomplish their task, where `info` says so.",
+        "success/post": "The same after the last adaptation step.",
         "policy/std": "Mean standard deviation of the policy's actions, after the update, before they are scaled.",
         "inner/step_norm": "‖θ′ − θ‖ of an adaptation step, mean over tasks and steps.",
         "inner/kl": "D_KL(π_θ ‖ π_θ′) on what θ sampled, mean over tasks and steps.",

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.columns import COLUMNS
 from metarl_cli.errors import unknown_name
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.sizes import SIZES
@@ -101,10 +102,15 @@ def _profiles() -> Listing:
     return Listing(rows)
 
 
+def _columns() -> Listing:
+    return Listing([{"column": name, "meaning": meaning} for name, meaning in COLUMNS.items()])
+
+
 LISTINGS: Mapping[str, Callable[[], Listing]] = MappingProxyType(
     {
         "algorithms": _algorithms,
         "claims": _claims,
+        "columns": _columns,
         "envs": _environments,
         "estimators": _estimators,
         "figures": _figures,

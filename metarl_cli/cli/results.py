@@ -131,7 +131,7 @@ def report(
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="algorithms, claims, envs, estimators, figures or profiles.")],
+    what: Annotated[str, typer.Argument(help="algorithms, claims, columns, envs, estimators, figures or profiles.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what there is.

@@ -52,7 +52,7 @@ WRONG = {
     "NoMode": ("ends", "metadata['autoreset_mode'] is None, no AutoresetMode"),
     "SameArray": ("arrays", "an observation changes after it was returned"),
     "Verbose": ("Gymnasium's checker", "AssertionError"),
-    "Unpicklable": ("pickling", "pickle local object"),
+    "Unpicklable": ("pickling", "local object"),
 }
 
 
