@@ -1,6 +1,6 @@
 """A gradient step and a product with the curvature against their own matrix products, on one thread.
 
-The products that one task needs are recorded, with their shapes and strides, and multiplied again, nothing else. The
+The products are recorded, with their shapes and strides, and multiplied again, nothing else. The
 trust region's update is given in gradient steps.
 """
 
@@ -38,7 +38,7 @@ def _sampled(algorithm: str, overrides: tuple[str, ...]) -> tuple[Trainer, Train
 
 def _gradient_step(trainer: Trainer, state: TrainState, sampled: list[Round], rounds: int) -> list[Row]:
     data = trainer.task_data(state, sampled)
-    again = _products(lambda: trainer.meta_gradient(state.theta, data[:1]), trainer.tasks)
+    again = _products(lambda: trainer.meta_gradient(state.theta, data))
     gradient, products = in_turn(rounds, lambda: trainer.meta_gradient(state.theta, data), again)
     return [Row("gradient step, promp / its matrix products", "×", ratios(gradient, products))]
 
@@ -46,9 +46,9 @@ def _gradient_step(trainer: Trainer, state: TrainState, sampled: list[Round], ro
 def _trust_region(overrides: tuple[str, ...], rounds: int) -> list[Row]:
     trainer, state, sampled = _sampled("trpo-maml", (*TRUST_REGION, *overrides))
     data = trainer.task_data(state, sampled)
-    product, product_of_one = trainer.curvature(state.theta, data), trainer.curvature(state.theta, data[:1])
+    product = trainer.curvature(state.theta, data)
     direction = trainer.meta_gradient(state.theta, data)
-    again = _products(lambda: product_of_one(direction), trainer.tasks)
+    again = _products(lambda: product(direction))
     gradient, curvature, products, update = in_turn(
         rounds,
         lambda: trainer.meta_gradient(state.theta, data),
@@ -63,14 +63,13 @@ def _trust_region(overrides: tuple[str, ...], rounds: int) -> list[Row]:
     ]
 
 
-def _products(of_one_task: Callable[[], object], tasks: int) -> Callable[[], None]:
+def _products(of_all_tasks: Callable[[], object]) -> Callable[[], None]:
     with _Products() as products:
-        of_one_task()
+        of_all_tasks()
 
     def again() -> None:
-        for _ in range(tasks):
-            for function, arguments in products.calls:
-                function(*arguments)
+        for function, arguments in products.calls:
+            function(*arguments)
 
     return again
 
@@ -78,7 +77,7 @@ def _products(of_one_task: Callable[[], object], tasks: int) -> Callable[[], Non
 class _Products(TorchDispatchMode):
     """Keeps every matrix product that runs inside it, with copies of its arguments."""
 
-    KINDS = ("mm", "addmm", "addmm_", "bmm", "baddbmm")
+    KINDS = ("mm", "addmm", "addmm_", "bmm", "baddbmm", "baddbmm_")
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from metarl_cli.types import Params
 
-__all__ = ["ascend", "flatten", "leaves", "mean", "stack", "unflatten"]
+__all__ = ["ascend", "flatten", "join", "leaves", "mean", "stack", "unflatten"]
 
 
 def leaves(params: Params) -> Params:
@@ -33,9 +33,14 @@ def stack(several: Sequence[Params]) -> Params:
     return {name: torch.stack([params[name] for params in several]) for name in several[0]}
 
 
-def mean(several: Sequence[Params]) -> Params:
-    """The mean over tasks."""
-    return {name: value.mean(0) for name, value in stack(several).items()}
+def join(groups: Sequence[Params]) -> Params:
+    """The parameters of several groups of tasks, each with a leading number of tasks, as those of one."""
+    return {name: torch.cat([params[name] for params in groups]) for name in groups[0]}
+
+
+def mean(several: Params) -> Params:
+    """The mean over the tasks of a leading M."""
+    return {name: value.mean(0) for name, value in several.items()}
 
 
 def ascend(params: Params, direction: Params, rate: float) -> Params:

@@ -14,16 +14,16 @@ from torch.nn.utils.rnn import pad_sequence
 
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import UserError
-from metarl_cli.params import leaves
+from metarl_cli.params import mean
 from metarl_cli.runs.evaluate import load_run
 from metarl_cli.seeding import derived_seed, torch_generator
 from metarl_cli.training import policies
-from metarl_cli.training.adaptation import adapted, stage_at
+from metarl_cli.training.adaptation import adapted
 from metarl_cli.training.build import build
 from metarl_cli.training.processing import MATCHED, process
 from metarl_cli.training.rollouts import collect, scale_actions, unscaled_actions
 from metarl_cli.training.trainer import Trainer, TrainState
-from metarl_cli.types import Gaussian, Trajectories, for_task
+from metarl_cli.types import Gaussian, Trajectories
 
 __all__ = ["Episode", "Policy", "load_policy"]
 
@@ -133,9 +133,9 @@ class Policy:
                 "one task. `metarl evaluate` adapts to many at once."
             )
         trainer = self._trainer()
-        round_ = for_task(process(trajectories, trainer.processing, self.state.control_variate), 0)
-        theta = adapted(stage_at(leaves(self.state.theta), round_), round_, trainer.parts.inner)
-        return replace(self, state=replace(self.state, theta=theta))
+        round_ = process(trajectories, trainer.processing, self.state.control_variate)
+        theta = adapted(policies.repeat(self.state.theta, 1), round_, trainer.parts.inner)
+        return replace(self, state=replace(self.state, theta=mean(theta)))
 
     def _trainer(self, trajectories: int = 1) -> Trainer:
         """The run's trainer, for one task: without what compares tasks, which the inner step does not see."""

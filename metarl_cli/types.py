@@ -132,8 +132,8 @@ class Round:
 Record = TypeVar("Record", Trajectories, Sample, Gaussian, Step, Round)
 
 
-def for_task(record: Record, task: int) -> Record:
-    """The record of one task: every tensor indexed along its leading M."""
+def for_task(record: Record, task: int | slice) -> Record:
+    """The record of one task or several: every tensor indexed along its leading M."""
     return each_tensor(record, lambda tensor: tensor[task])
 
 

@@ -1,19 +1,31 @@
-"""The inner loop: K differentiable gradient-ascent steps on an inner surrogate, for one task."""
+"""The inner loop: gradient-ascent steps on an inner surrogate, for a group of tasks at once, and their Jacobians."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from metarl_cli.params import ascend
 from metarl_cli.training import policies
+from metarl_cli.training.layers import Layer, layers_at, pulled, pulled_again, pushed
 from metarl_cli.types import Gaussian, Params, Round, Surrogate
 
-__all__ = ["Inner", "Stage", "adapt", "adapted", "inner_gradient", "inner_objective", "inner_step", "stage_at"]
+__all__ = [
+    "Inner",
+    "InnerStep",
+    "Network",
+    "Stage",
+    "adapted",
+    "inner_gradient",
+    "inner_objective",
+    "inner_step",
+    "network_at",
+    "stage_at",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,65 +54,141 @@ class Inner:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """θᵏ, the policy π_θᵏ at the observations of round k, and log π_θᵏ of the actions taken there, [N, T, A]."""
+    """The policy π_θᵏ at the observations of round k, and log π_θᵏ of the actions taken there, [..., N, T, A]."""
 
-    params: Params
     policy: Gaussian
     logp_per_action: Tensor
 
     @property
     def logp(self) -> Tensor:
-        """log π_θᵏ(aₜ|sₜ), [N, T]."""
+        """log π_θᵏ(aₜ|sₜ), [..., N, T]."""
         return self.logp_per_action.sum(-1)
 
 
-def stage_at(params: Params, round_: Round) -> Stage:
-    """Evaluate one task's policy on one task's round."""
-    policy = policies.distribution(params, round_.trajectories.observations)
-    return Stage(params, policy, policies.log_prob_per_action(policy, round_.trajectories.actions))
+def stage_at(policy: Gaussian, round_: Round) -> Stage:
+    """Evaluate a policy on the actions of a round."""
+    return Stage(policy, policies.log_prob_per_action(policy, round_.trajectories.actions))
 
 
 def inner_objective(stage: Stage, round_: Round, inner: Inner) -> Tensor:
-    """J̄(θ) of one task."""
+    """J̄(θ) of each task, [...]."""
     logp = stage.logp_per_action if inner.per_action else stage.logp
     # ⊥π_θ: the box is one in value, only its derivatives depend on θ.
     sample = replace(round_.sample, behaviour_logp=logp.detach()) if inner.magic_box else round_.sample
     return inner.surrogate(logp, sample)
 
 
-def inner_gradient(stage: Stage, round_: Round, inner: Inner, *, differentiable: bool) -> Params:
-    """∇_θ J̄(θ).
+class Network(NamedTuple):
+    """The policies of G tasks, each with θ of its own, on their round.
+
+    Attributes:
+        layers: with what each is given.
+        stage: what objectives see: functions of the outputs, the only part that automatic differentiation goes through.
+        outputs: μ [G, N, T, A] and log σ [G, 1, 1, A], where its graph begins.
+    """
+
+    layers: Sequence[Layer]
+    stage: Stage
+    outputs: tuple[Tensor, Tensor]
+
+    def pulled(self, mean: Tensor, log_std: Tensor) -> tuple[Params, list[Tensor]]:
+        """From cotangents of the outputs, see `layers.pulled`."""
+        gradient, of_inputs = pulled(self.layers, _rows(mean))
+        return gradient | {"log_std": log_std.flatten(1)}, of_inputs
+
+
+def network_at(params: Params, round_: Round) -> Network:
+    """The policies at the parameters of G tasks, [G, …], on the round of these tasks."""
+    layers, output = layers_at(params, round_.trajectories.observations)
+    mean = output.reshape(round_.trajectories.actions.shape).requires_grad_()
+    # A leaf, as the mean is: θ is reached by hand.
+    log_std = params["log_std"].detach()[:, None, None].requires_grad_()
+    return Network(layers, stage_at(Gaussian(mean, log_std), round_), (mean, log_std))
+
+
+class InnerStep(NamedTuple):
+    """An adaptation step of G tasks, with what its Jacobian is made of.
+
+    Attributes:
+        network: at θ.
+        following: θ′.
+        signal: ∂J̄/∂μ, with the graph of its own derivative unless the step is one of first order.
+        of_inputs: ∂J̄/∂h of the hidden layers.
+        log_std: that of θ′, a function of the network's outputs in the same graph.
+        inner: how it was taken.
+    """
+
+    network: Network
+    following: Params
+    signal: Tensor
+    of_inputs: Sequence[Tensor]
+    log_std: Tensor
+    inner: Inner
+
+    def product(self, vector: Params, value: Tensor | None = None) -> Params:
+        """(I + α∇²J̄) v, which is also vᵀ(I + α∇²J̄); to first order v.
+
+        Args:
+            vector: v, [G, …].
+            value: what depends on the outputs of the network besides θ′: its gradient in θ is added.
+        """
+        layers, first_order = self.network.layers, self.inner.first_order
+        results, cotangents = [self.log_std], [vector["log_std"][:, None, None]]
+        if not first_order:
+            scaled = {name: part * self.inner.lr for name, part in vector.items()}
+            tangents, moved = pushed(layers, scaled)
+            # The Hessian in the outputs is symmetric: the backward product is the forward one.
+            results.append(self.signal)
+            cotangents.append(moved.reshape(self.signal.shape))
+        if value is not None and value.requires_grad:
+            results.append(value)
+            cotangents.append(torch.ones_like(value))
+        mean, log_std = torch.autograd.grad(
+            results, self.network.outputs, cotangents, retain_graph=True, allow_unused=True
+        )
+        if mean is None:
+            return vector | {"log_std": log_std.flatten(1)}
+        if first_order:
+            image, _ = pulled(layers, _rows(mean))
+        else:
+            signal = _rows(self.signal).detach()  # as numbers, for the layers
+            image = pulled_again(layers, signal, self.of_inputs, _rows(mean), scaled, tangents)
+        return {name: part + image[name] if name in image else log_std.flatten(1) for name, part in vector.items()}
+
+
+def inner_step(params: Params, round_: Round, inner: Inner, *, differentiable: bool) -> InnerStep:
+    """θ′ = θ + α ∇_θ J̄(θ) of G tasks, [G, …].
 
     Args:
-        stage: θ and its policy at the round's observations, with the graph that connects them.
-        round_: the data of one task.
+        params: θ of each task, [G, …].
+        round_: the data of these tasks.
         inner: surrogate and step size.
-        differentiable: keep the graph of the gradient, for the meta-gradient; sampling does without.
+        differentiable: keep the graphs of the outputs, for the Jacobian; sampling does without.
     """
-    gradients = torch.autograd.grad(
-        inner_objective(stage, round_, inner),
-        list(stage.params.values()),
+    network = network_at(params, round_)
+    signal, of_log_std = torch.autograd.grad(
+        inner_objective(network.stage, round_, inner).sum(),
+        network.outputs,
         create_graph=differentiable and not inner.first_order,
         retain_graph=differentiable,
     )
-    return dict(zip(stage.params, gradients, strict=True))
+    log_std = network.outputs[1] + inner.lr * of_log_std
+    gradient, of_inputs = network.pulled(signal.detach(), of_log_std.detach())  # as numbers, for the layers
+    return InnerStep(network, ascend(params, gradient, inner.lr), signal, of_inputs, log_std, inner)
 
 
-def inner_step(stage: Stage, round_: Round, inner: Inner, *, differentiable: bool) -> Params:
-    """θ′ = θ + α ∇_θ J̄(θ); arguments as for `inner_gradient`."""
-    return ascend(stage.params, inner_gradient(stage, round_, inner, differentiable=differentiable), inner.lr)
+def inner_gradient(network: Network, round_: Round, inner: Inner) -> Params:
+    """∇_θ J̄(θ) of each task, [G, …], as numbers; the graph of the outputs is kept for another estimator's."""
+    value = inner_objective(network.stage, round_, inner).sum()
+    gradient, _ = network.pulled(*torch.autograd.grad(value, network.outputs, retain_graph=True))
+    return gradient
 
 
-def adapted(stage: Stage, round_: Round, inner: Inner) -> Params:
-    """θ′ without a graph: what samples the next round, and what a diagnosis looks at."""
-    following = inner_step(stage, round_, inner, differentiable=False)
-    return {name: value.detach() for name, value in following.items()}  # the sampling policy is data
+def adapted(params: Params, round_: Round, inner: Inner) -> Params:
+    """θ′ of each task, [G, …]: what samples the next round, and what a diagnosis looks at."""
+    return inner_step(params, round_, inner, differentiable=False).following
 
 
-def adapt(theta: Params, rounds: Sequence[Round], inner: Inner, *, differentiable: bool = True) -> list[Stage]:
-    """θ⁰ … θᴷ on the stored rounds of one task: K + 1 stages for K + 1 rounds."""
-    stages = [stage_at(theta, rounds[0])]
-    for previous, following in pairwise(rounds):
-        params = inner_step(stages[-1], previous, inner, differentiable=differentiable)
-        stages.append(stage_at(params, following))
-    return stages
+def _rows(outputs: Tensor) -> Tensor:
+    """[G, N, T, A] as the layers have it, [G, B, A]."""
+    return outputs.flatten(1, -2)

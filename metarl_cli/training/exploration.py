@@ -29,7 +29,7 @@ Credit: TypeAlias = Callable[[Sequence[Round], float], Tensor]
 """`credit(rounds, discount)`: one number per task, [M], from the rounds of all tasks."""
 
 Score: TypeAlias = Callable[[Sequence[Stage], Sequence[Round]], Tensor]
-"""`score(stages, rounds)`: a scalar of one task, from the stages before the last."""
+"""`score(stages, rounds)`: one number per task, [...], from the stages before the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,8 @@ def no_credit(rounds: Sequence[Round], discount: float) -> Tensor:
 def standardised_reward(rounds: Sequence[Round], discount: float) -> Tensor:
     """R̃_i: the mean over task i's post-update steps of (r − μ)/(σ + 1e-8), μ and σ over all tasks' steps."""
     rewards, mask = rounds[-1].trajectories.rewards, rounds[-1].sample.mask
-    mean = step_mean(rewards, mask)
-    deviation = step_mean((rewards - mean) ** 2, mask).sqrt()
+    mean = step_mean(rewards.flatten(0, 1), mask.flatten(0, 1))
+    deviation = step_mean(((rewards - mean) ** 2).flatten(0, 1), mask.flatten(0, 1)).sqrt()
     return alive(rewards - mean, mask).sum((-2, -1)) / mask.sum((-2, -1)) / (deviation + 1e-8)
 
 
@@ -92,12 +92,12 @@ def first_stage_sum(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
 
 def every_stage_sum(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
     """Σ_{k<K} Σ_{τ∈D^k} log π_{θ^k}(τ), per step of a trajectory; each θ^k is a function of θ."""
-    return torch.stack([_trajectory_sum(s, r) for s, r in zip(stages[:-1], rounds[:-1], strict=True)]).sum()
+    return torch.stack([_trajectory_sum(s, r) for s, r in zip(stages[:-1], rounds[:-1], strict=True)]).sum(0)
 
 
 def first_stage_total(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
     """Σ over all steps of D⁰ of log π_θ(a|s), not divided by anything."""
-    return alive(stages[0].logp, rounds[0].sample.mask).sum()
+    return alive(stages[0].logp, rounds[0].sample.mask).sum((-2, -1))
 
 
 def _trajectory_sum(stage: Stage, round_: Round) -> Tensor:

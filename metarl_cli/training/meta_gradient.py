@@ -1,9 +1,10 @@
-"""The meta-gradient of one task, as free functions of θ, the task's data and the parts of an algorithm.
+"""The meta-gradients of a group of tasks, as free functions of θ, the tasks' data and the parts of an algorithm.
 
     θᵏ⁺¹ = θᵏ + α ∇J_inner(θᵏ; Dᵏ),   J(θ) = value(θᴷ; D^K) − penalty(θ⁰ … θᴷ⁻¹) + credit · score(θ⁰ … θᴷ⁻¹)
 
 What training iterates, what the variance of a meta-gradient is measured of, and what the 1-D study compares with the
-truth are these functions; they map over tasks, one by one: smaller products stay in the cache.
+truth are these functions; they map over groups of tasks: large enough that a thousand small operations are few, small
+enough that what one leaves for the next stays in the cache.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metarl_cli.params import leaves
-from metarl_cli.training.adaptation import Inner, Stage, adapt, adapted, stage_at
+from metarl_cli.training.adaptation import Inner, InnerStep, Network, Stage, inner_step, network_at
 from metarl_cli.training.exploration import Exploration
 from metarl_cli.training.objectives import Objective, stage_kl
 from metarl_cli.types import Params, Round
@@ -34,7 +34,7 @@ class Parts:
 
 
 class TaskData(NamedTuple):
-    """What the objective of one task sees besides θ: its K + 1 rounds, its exploration credit, its penalty's state."""
+    """What the objectives of G tasks see besides θ: K + 1 rounds, exploration credit [G], the state of the penalty."""
 
     rounds: list[Round]
     credit: Tensor
@@ -42,43 +42,59 @@ class TaskData(NamedTuple):
 
 
 def objective(stages: Sequence[Stage], data: TaskData, parts: Parts) -> tuple[Tensor, list[Tensor]]:
-    """J of a task that was adapted to θ⁰ … θᴷ, and the divergences of θ⁰ … θᴷ⁻¹ if a penalty has asked for them."""
+    """J of each task that was adapted to θ⁰ … θᴷ, [G], and the divergences of θ⁰ … θᴷ⁻¹ if a penalty asks for them."""
     rounds, penalty, kl = data.rounds, parts.objective.penalty, list[Tensor]()
     value = parts.objective.value(stages[-1], rounds[-1])
     if penalty is not None:
         kl = stage_kl(stages[:-1], rounds[:-1])
-        value = value - penalty.cost(data.penalty, torch.stack(kl))
+        value = value - penalty.cost(data.penalty, torch.stack(kl, dim=-1))
     return value + data.credit * parts.exploration.score(stages, rounds), kl
 
 
 def gradient(theta: Params, data: TaskData, parts: Parts) -> Params:
-    """∇_θ J, through every adaptation step."""
-    at = leaves(theta)
-    value, _ = objective(adapt(at, data.rounds, parts.inner), data, parts)
-    return dict(zip(at, torch.autograd.grad(value, list(at.values())), strict=True))
+    """∇_θ J of each task, [G, …], through every adaptation step; θ is given once for each, likewise."""
+    steps, last = _adapted(theta, data, parts)
+    value, _ = objective([*(step.network.stage for step in steps), last.stage], data, parts)
+    return _pulled(value, steps, last)
 
 
 def diagnosed_gradient(theta: Params, data: TaskData, parts: Parts) -> tuple[Tensor, Params]:
     """What `diagnose` and `gradient` give, for little more than the latter costs."""
-    at = leaves(theta)
-    stages = adapt(at, data.rounds, parts.inner)
+    steps, last = _adapted(theta, data, parts)
+    stages = [*(step.network.stage for step in steps), last.stage]
     value, kl = objective(stages, data, parts)
-    gradients = torch.autograd.grad(value, list(at.values()))
-    return _numbers(value, kl, stages, data), dict(zip(at, gradients, strict=True))
+    return _numbers(value, kl, stages, data), _pulled(value, steps, last)
 
 
 def diagnose(theta: Params, data: TaskData, parts: Parts) -> Tensor:
-    """J, and D_KL(π_old^k ‖ π_{θ^k}) of each stage, [1 + K + 1]."""
-    stages = list[Stage]()
-    for round_ in data.rounds[:-1]:
-        stages.append(stage_at(leaves(theta), round_))
-        theta = adapted(stages[-1], round_, parts.inner)
+    """J, and D_KL(π_old^k ‖ π_{θ^k}) of each stage, [G, 1 + K + 1]."""
+    steps, last = _adapted(theta, data, parts, differentiable=False)
     with torch.no_grad():
-        stages.append(stage_at(theta, data.rounds[-1]))
+        stages = [*(step.network.stage for step in steps), last.stage]
         return _numbers(*objective(stages, data, parts), stages, data)
+
+
+def _adapted(
+    theta: Params, data: TaskData, parts: Parts, *, differentiable: bool = True
+) -> tuple[list[InnerStep], Network]:
+    steps = list[InnerStep]()
+    for round_ in data.rounds[:-1]:
+        steps.append(inner_step(theta, round_, parts.inner, differentiable=differentiable))
+        theta = steps[-1].following
+    return steps, network_at(theta, data.rounds[-1])
+
+
+def _pulled(value: Tensor, steps: Sequence[InnerStep], last: Network) -> Params:
+    """∇_θ of a value of each task that is a function of the outputs of the networks."""
+    value = value.sum()  # each depends on its own task
+    cotangents = torch.autograd.grad(value, last.outputs, retain_graph=True)
+    gradient, _ = last.pulled(*cotangents)
+    for step in reversed(steps):
+        gradient = step.product(gradient, value)
+    return gradient
 
 
 def _numbers(value: Tensor, kl: list[Tensor], stages: Sequence[Stage], data: TaskData) -> Tensor:
     with torch.no_grad():  # numbers to look at
         others = stage_kl(stages[len(kl) :], data.rounds[len(kl) :])
-        return torch.cat([value.reshape(1), torch.stack([*kl, *others])])
+        return torch.stack([value, *kl, *others], dim=-1)

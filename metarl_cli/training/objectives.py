@@ -1,4 +1,4 @@
-"""Outer objectives: what the adapted policy is asked to be good at, one task at a time, as a value to ascend.
+"""Outer objectives: what the adapted policy is asked to be good at, of each task of its own, as a value to ascend.
 
 First the equations, as functions of arrays; below them the thin part that picks the arrays from a stage and its round.
 """
@@ -37,8 +37,8 @@ ETA = "coefficient"
 
 
 def step_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean over the steps before the end of the episodes: [N, T] to a scalar."""
-    return alive(values, mask).sum() / mask.sum()
+    """The mean over the steps before the end of the episodes: [..., N, T] to [...]."""
+    return alive(values, mask).sum((-2, -1)) / mask.sum((-2, -1))
 
 
 def clipped_surrogate(ratio: Tensor, advantages: Tensor, *, epsilon: float) -> Tensor:
@@ -55,12 +55,12 @@ def clipped_surrogate(ratio: Tensor, advantages: Tensor, *, epsilon: float) -> T
 
 
 def kl_penalty(kl: Tensor, coefficients: Tensor) -> Tensor:
-    """(1/K) Σ_k η_k D_k: a mean over the stages, as in the released code of ProMP; both [K]."""
-    return (coefficients * kl).mean()
+    """(1/K) Σ_k η_k D_k: a mean over the stages, as in the released code of ProMP; [..., K] and [K] to [...]."""
+    return (coefficients * kl).mean(-1)
 
 
 Value: TypeAlias = Callable[[Stage, Round], Tensor]
-"""`value(stage, round_)`: a scalar to ascend, from θᴷ of one task and the data that it sampled."""
+"""`value(stage, round_)`: what each task ascends, [...], from its θᴷ and the data that it sampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Penalty:
         return {ETA: torch.full((steps,), self.coefficient)}
 
     def cost(self, state: Params, kl: Tensor) -> Tensor:
-        """What is subtracted from the objective, for the divergences of these stages, [K]."""
+        """What is subtracted from the objective, for the divergences of these stages, [..., K]."""
         return kl_penalty(kl, state[ETA])
 
     def update(self, state: Params, kl: Sequence[float]) -> Params:
@@ -118,7 +118,7 @@ def ratio(stage: Stage, round_: Round) -> Tensor:
 def dice(stage: Stage, round_: Round) -> Tensor:
     """DiCE on the post-update data, per step: the outer objective of DiCE-MAML (Rothfuss et al. 2019, Sec. 4)."""
     mask = round_.sample.mask
-    return dice_surrogate(stage.logp, round_.sample) * (mask.shape[-2] / mask.sum())
+    return dice_surrogate(stage.logp, round_.sample) * (mask.shape[-2] / mask.sum((-2, -1)))
 
 
 def clipped(*, epsilon: float) -> Value:

@@ -1,6 +1,6 @@
 """The shared trainer: sample → objective → meta_gradient → step (Rothfuss et al. 2019, Algorithm 1).
 
-What the studies share is `training.meta_gradient`, of one task: the trainer maps it over tasks and iterates. Nothing
+What the studies share is `training.meta_gradient`: the trainer maps it over groups of tasks and iterates. Nothing
 here knows the name of an algorithm: behaviour arrives as functions.
 """
 
@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from metarl_cli.params import flatten, leaves, mean, stack
+from metarl_cli.params import join, mean
 from metarl_cli.seeding import derived_seed, numpy_generator, torch_generator
 from metarl_cli.training import meta_gradient, policies
-from metarl_cli.training.adaptation import Stage, adapted, inner_gradient, stage_at
+from metarl_cli.training.adaptation import adapted, inner_gradient, network_at
 from metarl_cli.training.curvature import curvature
 from metarl_cli.training.meta_gradient import Parts, TaskData
 from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, OptimizerState
@@ -29,6 +29,9 @@ from metarl_cli.types import Params, Round, for_task
 __all__ = ["Ascent", "TrainState", "Trainer"]
 
 Result = TypeVar("Result")
+
+GROUP = 5000
+"""Steps of all tasks of a group: what they leave for each other then stays in the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ class Trainer:
         steps: K.
         optimizer: the outer optimiser.
         seed: of every random stream.
-        threads: how many tasks are differentiated at once; it does not change a single bit.
+        threads: how many groups of tasks are differentiated at once; it does not change a single bit.
     """
 
     workers: Workers
@@ -125,32 +128,38 @@ class Trainer:
         return rounds
 
     def task_data(self, state: TrainState, rounds: Sequence[Round]) -> list[TaskData]:
-        """The rounds task by task, with the exploration credit, which depends on all tasks."""
+        """The rounds group by group, with the exploration credit, which depends on all tasks."""
         credits = self.parts.exploration.credit(rounds, self.processing.discount)
         return [
-            TaskData([for_task(round_, task) for round_ in rounds], credits[task], state.penalty)
-            for task in range(self.tasks)
+            TaskData([for_task(round_, group) for round_ in rounds], credits[group], state.penalty)
+            for group in self._groups()
         ]
 
     def meta_gradient(self, theta: Params, data: Sequence[TaskData]) -> Params:
         """∇_θ of the mean of the task objectives."""
-        return mean(self._map(lambda task: meta_gradient.gradient(theta, task, self.parts), data))
+        return mean(join(self._map(lambda group: meta_gradient.gradient(_each(theta, group), group, self.parts), data)))
 
     def diagnosed_gradient(self, theta: Params, data: Sequence[TaskData]) -> tuple[Diagnosis, Params]:
         """The diagnosis and the meta-gradient at θ."""
         numbers, gradients = zip(
-            *self._map(lambda task: meta_gradient.diagnosed_gradient(theta, task, self.parts), data), strict=True
+            *self._map(lambda group: meta_gradient.diagnosed_gradient(_each(theta, group), group, self.parts), data),
+            strict=True,
         )
-        return _diagnosis(numbers), mean(gradients)
+        return _diagnosis(numbers), mean(join(gradients))
 
     def diagnose(self, theta: Params, data: Sequence[TaskData]) -> Diagnosis:
         """The meta-objective and the divergences at θ."""
-        return _diagnosis(self._map(lambda task: meta_gradient.diagnose(theta, task, self.parts), data))
+        return _diagnosis(self._map(lambda group: meta_gradient.diagnose(_each(theta, group), group, self.parts), data))
 
     def curvature(self, theta: Params, data: Sequence[TaskData]) -> Callable[[Params], Params]:
         """v ↦ Hv with H = ∇²_θ of the mean over tasks of D_KL(π_old^K ‖ π_{θ^K}), at the θ that sampled."""
-        products = self._map(lambda task: curvature(theta, task.rounds, self.parts.inner), data)
-        return lambda vector: mean(self._map(lambda product: product(vector), products))
+
+        def of_group(group: TaskData) -> Callable[[Params], Params]:
+            product = curvature(_each(theta, group), group.rounds, self.parts.inner)
+            return lambda vector: product(_each(vector, group))
+
+        products = self._map(of_group, data)
+        return lambda vector: mean(join(self._map(lambda product: product(vector), products)))
 
     def step(self, state: TrainState, rounds: Sequence[Round]) -> tuple[TrainState, Ascent]:
         """Alg. 1, lines 9–12: the meta-update on stored rounds. The state that is given stays as it was."""
@@ -179,39 +188,54 @@ class Trainer:
         return learned
 
     def _adapted(self, params: Params, round_: Round) -> Params:
-        def of_task(task: int) -> Params:
-            data = for_task(round_, task)
-            return adapted(_stage(params, task, data), data, self.parts.inner)
+        def of_group(group: slice) -> Params:
+            return adapted(_of(params, group), for_task(round_, group), self.parts.inner)
 
-        return stack(self._map(of_task, range(self.tasks)))
+        return join(self._map(of_group, self._groups()))
 
     def _matched(self, params: Params, round_: Round) -> Round:
         """The rewards in the units in which the inner step is as long as the reference's."""
-        if self.parts.inner.reference is None:
+        own = self.parts.inner
+        if own.reference is None:
             return round_
-        own = replace(self.parts.inner, first_order=True)  # lengths of steps: no derivative of them is taken
-        reference = replace(own, surrogate=self.parts.inner.reference, per_action=False, magic_box=False)
+        reference = replace(own, surrogate=own.reference, per_action=False, magic_box=False)
 
-        def lengths(task: int) -> Tensor:
-            data = for_task(round_, task)
-            stage = _stage(params, task, data)
-            gradients = [inner_gradient(stage, data, inner, differentiable=True) for inner in (reference, own)]
-            return torch.stack([flatten(gradient).norm() for gradient in gradients])
+        def lengths(group: slice) -> Tensor:
+            data = for_task(round_, group)
+            network = network_at(_of(params, group), data)
+            gradients = [inner_gradient(network, data, inner) for inner in (reference, own)]
+            return torch.stack([_norms(gradient) for gradient in gradients], dim=-1)
 
-        wanted, given = torch.stack(self._map(lengths, range(self.tasks))).unbind(-1)
+        wanted, given = torch.cat(self._map(lengths, self._groups())).unbind(-1)
         return matched(round_, given, wanted)
 
-    def _map(self, function: Callable[..., Result], tasks: Sequence[object]) -> list[Result]:
+    def _groups(self) -> list[slice]:
+        """Consecutive tasks, some for each of four threads, and the same whatever their number is."""
+        steps = self.workers.num_envs // self.tasks * self.horizon
+        size = max(1, min(GROUP // steps, -(-self.tasks // 4)))
+        return [slice(first, min(first + size, self.tasks)) for first in range(0, self.tasks, size)]
+
+    def _map(self, function: Callable[..., Result], groups: Sequence[object]) -> list[Result]:
         if self.threads == 1:
-            return [function(task) for task in tasks]
+            return [function(group) for group in groups]
         with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(function, tasks))
+            return list(pool.map(function, groups))
 
 
-def _stage(params: Params, task: int, data: Round) -> Stage:
-    return stage_at(leaves({name: value[task] for name, value in params.items()}), data)
+def _each(theta: Params, group: TaskData) -> Params:
+    """θ once for each task of a group."""
+    return policies.repeat(theta, len(group.credit))
+
+
+def _of(params: Params, tasks: int | slice) -> Params:
+    return {name: value[tasks] for name, value in params.items()}
+
+
+def _norms(gradients: Params) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(torch.cat([value.flatten(1) for value in gradients.values()], 1), dim=-1)
+    return norms
 
 
 def _diagnosis(numbers: Sequence[Tensor]) -> Diagnosis:
-    objective, *kl = torch.stack([*numbers]).mean(0).tolist()
+    objective, *kl = torch.cat([*numbers]).mean(0).tolist()
     return Diagnosis(objective, kl)

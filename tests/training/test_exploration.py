@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from training_cases import step_by_autograd
 
 from metarl_cli.estimators import per_step, reinforce
 from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
 from metarl_cli.exact.meta_oracles import InnerLoop, sgmrl_gradient
 from metarl_cli.exact.oracles import TabularMDP, maml_gradient, random_mdp
-from metarl_cli.training.adaptation import Inner, Stage, inner_step
+from metarl_cli.training.adaptation import Inner, Stage
 from metarl_cli.training.exploration import EXPLORATIONS, Exploration
 from metarl_cli.training.objectives import vpg
 from metarl_cli.types import Gaussian, Round, Trajectories
@@ -37,7 +38,7 @@ def logits(seed: int) -> Tensor:
 
 def stage(theta: Tensor, states: Tensor, actions: Tensor) -> Stage:
     logp = action_logp(theta, states, actions)
-    return Stage({"logits": theta}, NO_POLICY, logp.unsqueeze(-1))
+    return Stage(NO_POLICY, logp.unsqueeze(-1))
 
 
 def round_of(mdp: TabularMDP, theta: Tensor, states: Tensor, actions: Tensor) -> Round:
@@ -82,7 +83,7 @@ def branches(mdp: TabularMDP, theta: Tensor, steps: int) -> Iterator[Branch]:
                 yield weight, [*stages, here], [*rounds, outer_round(mdp, current, s[None], a[None])]
                 continue
             data = round_of(mdp, current, s[None], a[None])
-            adapted = inner_step(here, data, inner, differentiable=True)["logits"]
+            adapted = step_by_autograd({"logits": current}, here, data, inner)["logits"]
             yield from extend(adapted, weight, [*stages, here], [*rounds, data])
 
     for weight, stages, rounds in extend(theta, torch.ones((), dtype=torch.float64), [], []):
@@ -220,7 +221,7 @@ def test_mean_and_sum_forms_differ_by_the_number_of_trajectories() -> None:
     round_ = random_round(4)
     sample = tabular_sample_like(*[torch.ones((4, 5))] * 3)
     one = replace(round_, sample=sample)
-    here = Stage({}, NO_POLICY, logp)
+    here = Stage(NO_POLICY, logp)
     mean = EXPLORATIONS["emaml"].score([here, here], [one, one])
     total = EXPLORATIONS["sgmrl_released"].score([here, here], [one, one])
     summed = EXPLORATIONS["emaml_sum"].score([here, here], [one, one])

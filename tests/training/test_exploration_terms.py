@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training_cases import in_float64, moved, sampled, small
+from training_cases import adapt, at_params, in_float64, moved, sampled, small
 
 from metarl_cli.params import leaves
-from metarl_cli.training.adaptation import adapt, stage_at
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.meta_gradient import objective
 
@@ -69,7 +68,7 @@ def test_no_exploration_is_no_credit(case):
 
 def scores(case, name):
     trainer, _, rounds, theta, data = case
-    task = cut_short(rounds)[0].sample.mask[0].double()
+    task = cut_short(rounds)[0].sample.mask[:1].double()
     shortened = [
         replace(r, trajectories=replace(r.trajectories, mask=task), sample=replace(r.sample, mask=task))
         for r in data[0].rounds
@@ -104,7 +103,7 @@ def test_the_term_is_added_to_the_objective_with_the_credit_as_its_weight(case):
         plain, added = (t.task_data(state, rounds) for t in (trainer, explored))
         for m in range(3):
             assert float(added[m].credit) == float(credit[m])
-            stage = stage_at(state.theta, added[m].rounds[0])
+            stage = at_params(state.theta, added[m].rounds[0])
             stages = adapt(leaves(state.theta), added[m].rounds, trainer.parts.inner)
             torch.testing.assert_close(stages[0].logp, stage.logp)
             with_term, _ = objective(stages, added[m], explored.parts)

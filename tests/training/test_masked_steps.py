@@ -93,7 +93,7 @@ def test_inner_surrogates(name, log_ratio):
 
 
 def stage_of(logp_per_action: Tensor) -> Stage:
-    return Stage({}, Gaussian(torch.empty(0), torch.empty(0)), logp_per_action)
+    return Stage(Gaussian(torch.empty(0), torch.empty(0)), logp_per_action)
 
 
 @RATIOS

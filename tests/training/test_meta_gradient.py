@@ -6,9 +6,12 @@ from functools import cache
 import pytest
 import torch
 from training_cases import (
+    adapt,
+    at_params,
     double,
     in_float64,
     inner_product,
+    iterates,
     moved,
     penalised,
     sampled,
@@ -19,14 +22,18 @@ from training_cases import (
     with_objective,
 )
 
-from metarl_cli.config import OuterConfig
+from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.config import OuterConfig, with_overrides
 from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.papers.settings import run_config
 from metarl_cli.params import leaves
-from metarl_cli.training.adaptation import Stage, adapt, stage_at
-from metarl_cli.training.build import OBJECTIVES
+from metarl_cli.training import policies
+from metarl_cli.training.build import OBJECTIVES, build
 from metarl_cli.training.exploration import EXPLORATIONS
-from metarl_cli.training.meta_gradient import objective
+from metarl_cli.training.meta_gradient import TaskData, objective
 from metarl_cli.training.objectives import Objective, Penalty, clipped, ratio
+from metarl_cli.training.policies import kl_divergence
+from metarl_cli.types import for_task
 
 INNER = {name: with_estimator(name) for name, estimator in ESTIMATORS.items() if not estimator.per_action}
 INNER["tmaml, per action"] = ("inner.estimator=tmaml", "inner.control_variate=per-task")
@@ -85,9 +92,8 @@ def test_other_environments_and_masks(environment):
 
 def first_order_by_hand(trainer, theta, task):
     """Σ_k ∇_{θ^k} J at constant θ⁰ … θᴷ: what is left of the chain rule where every Jacobian is I."""
-    stages = adapt(leaves(theta), task.rounds, trainer.parts.inner)
-    constant = [leaves(stage.params) for stage in stages]
-    cut = [stage_at(params, round_) for params, round_ in zip(constant, task.rounds, strict=True)]
+    constant = [leaves(params) for params in iterates(leaves(theta), task.rounds, trainer.parts.inner)]
+    cut = [at_params(params, round_) for params, round_ in zip(constant, task.rounds, strict=True)]
     flat = [tensor for params in constant for tensor in params.values()]
     gradients = torch.autograd.grad(objective(cut, task, trainer.parts)[0], flat, allow_unused=True)
     parts = [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(flat, gradients, strict=True)]
@@ -159,7 +165,7 @@ def test_lvc_and_reinforce_have_one_gradient_and_two_hessians(per_task_scale):
     scaled = [
         replace(r, sample=replace(r.sample, advantages=per_task_scale * r.sample.advantages)) for r in data[0].rounds
     ]
-    adapted = [adapt(leaves(theta), scaled, t.parts.inner)[-1].params for t in (lvc, reinforce)]
+    adapted = [iterates(leaves(theta), scaled, t.parts.inner)[-1] for t in (lvc, reinforce)]
     torch.testing.assert_close(*adapted, rtol=1e-12, atol=1e-14)
     task = data[0]._replace(rounds=scaled)
     plain = [with_objective(t, Objective(value=ratio)) for t in (lvc, reinforce)]
@@ -177,12 +183,12 @@ def test_at_the_sampling_policy_every_divergence_is_zero(steps):
 def test_masked_steps_have_no_part_in_it():
     """Whatever stands in the cells after the end of an episode, the meta-gradient is the same."""
     trainer, theta, data = problem("lvc", 2)
-    mask = torch.ones(4, 5, dtype=torch.float64)
-    mask[1, 3:], mask[2, 1:] = 0.0, 0.0
+    mask = torch.ones(1, 4, 5, dtype=torch.float64)
+    mask[:, 1, 3:], mask[:, 2, 1:] = 0.0, 0.0
 
     def ended(task, noise):
         def fill(tensor):
-            cells = mask.reshape(*mask.shape, *(1,) * (tensor.dim() - 2))
+            cells = mask.reshape(*mask.shape, *(1,) * (tensor.dim() - 3))
             return torch.where(cells > 0, tensor, noise * torch.ones_like(tensor))
 
         rounds = []
@@ -203,22 +209,22 @@ def test_masked_steps_have_no_part_in_it():
 def test_masks_are_counted_out_of_the_means():
     """Two trajectories that ended at once weigh nothing: the same as the others alone, but for the number of steps."""
     trainer, theta, data = problem("lvc", 1)
-    mask = torch.ones(4, 5, dtype=torch.float64)
-    mask[2:] = 0.0
+    mask = torch.ones(1, 4, 5, dtype=torch.float64)
+    mask[:, 2:] = 0.0
 
     def cut(record, rows):
-        return replace(record, **{f: getattr(record, f)[rows] for f in fields_of(record)})
+        return replace(record, **{f: getattr(record, f)[:, rows] for f in fields_of(record)})
 
     def fields_of(record):
         names = record.__slots__
-        return [n for n in names if isinstance(getattr(record, n), torch.Tensor) and getattr(record, n).dim() >= 2]
+        return [n for n in names if isinstance(getattr(record, n), torch.Tensor) and getattr(record, n).dim() >= 3]
 
     def masked(round_):
         t, s = replace(round_.trajectories, mask=mask), replace(round_.sample, mask=mask)
         return replace(round_, trajectories=t, sample=s)
 
     def halved(round_):
-        behaviour = replace(round_.trajectories.behaviour, mean=round_.trajectories.behaviour.mean[:2])
+        behaviour = replace(round_.trajectories.behaviour, mean=round_.trajectories.behaviour.mean[:, :2])
         t = replace(cut(round_.trajectories, slice(2)), behaviour=behaviour)
         return replace(round_, trajectories=t, sample=cut(round_.sample, slice(2)))
 
@@ -232,8 +238,7 @@ def test_masks_are_counted_out_of_the_means():
 
 def test_the_stage_is_what_the_objective_sees():
     _, theta, data = problem("lvc", 1)
-    stage = stage_at(theta, data[0].rounds[0])
-    assert isinstance(stage, Stage)
+    stage = at_params(theta, data[0].rounds[0])
     torch.testing.assert_close(stage.logp, data[0].rounds[0].trajectories.behaviour_logp, rtol=1e-12, atol=0.0)
 
 
@@ -241,3 +246,45 @@ def test_double_leaves_nothing_in_single():
     trainer, state = small()
     rounds = double(sampled(trainer, state))
     assert rounds[0].sample.advantages.dtype == rounds[1].trajectories.behaviour.mean.dtype == torch.float64
+
+
+def by_autograd(trainer, theta, task):
+    at = leaves(theta)
+    value, _ = objective(adapt(at, task.rounds, trainer.parts.inner), task, trainer.parts)
+    return dict(zip(at, torch.autograd.grad(value.sum(), [*at.values()]), strict=True))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_by_hand_it_is_what_automatic_differentiation_gives(algorithm, steps):
+    settings = (f"inner.steps={steps}", "sampling.tasks=3", "sampling.trajectories=5", "sampling.horizon=8")
+    trainer, state = build(with_overrides(run_config(algorithm, "Navigation", profile="smoke"), settings))
+    theta, data = in_float64(trainer, state, sampled(trainer, state))
+    theta = moved(theta, 0.01)
+    for task in data:
+        by_hand, expected = trainer.meta_gradient(theta, [task]), by_autograd(trainer, theta, task)
+        assert list(by_hand) == list(theta)
+        for name, value in by_hand.items():
+            assert (value - expected[name]).norm() <= 1e-12 * expected[name].norm()
+
+
+@pytest.mark.parametrize("size", [1, 2, 6])
+def test_it_does_not_matter_which_tasks_are_differentiated_together(size):
+    """Bit by bit, or the number of threads would."""
+    trainer, state = small("sampling.tasks=6", "inner.steps=2")
+    rounds = sampled(trainer, state)
+    together = [
+        TaskData([for_task(r, slice(i, i + size)) for r in rounds], torch.zeros(size), penalty=state.penalty)
+        for i in range(0, 6, size)
+    ]
+    alone = trainer.meta_gradient(state.theta, trainer.task_data(state, rounds))
+    assert all(torch.equal(value, alone[name]) for name, value in trainer.meta_gradient(state.theta, together).items())
+
+
+@pytest.mark.parametrize(("name", "asked"), [("ratio", 0), ("vpg", 0), ("dice", 0), ("clipped", 2)])
+def test_a_gradient_takes_divergences_only_for_a_penalty(monkeypatch, name, asked):
+    trainer, theta, data = problem("lvc", 2)
+    taken = []
+    monkeypatch.setattr(policies, "kl_divergence", lambda old, new: taken.append(1) or kl_divergence(old, new))
+    with_objective(trainer, OBJECTIVES[name](OuterConfig())).meta_gradient(theta, penalised(data[:1], 2, 0.7))
+    assert len(taken) == asked

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_cases import in_float64, moved, sampled, small
+from training_cases import adapt, in_float64, moved, sampled, small
 
 from metarl_cli.config import OuterConfig
 from metarl_cli.estimators import lvc
 from metarl_cli.params import leaves
-from metarl_cli.training.adaptation import Inner, adapt
+from metarl_cli.training.adaptation import Inner
 from metarl_cli.training.build import OBJECTIVES
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.meta_gradient import Parts, TaskData, objective
@@ -24,7 +24,7 @@ def case():
     """Two adaptation steps away from where the data was sampled; three of the four trajectories end early."""
     trainer, state = small("inner.steps=2")
     theta, data = in_float64(trainer, state, sampled(trainer, state))
-    mask = (torch.arange(5) < torch.tensor([5, 3, 1, 2])[:, None]).double()
+    mask = (torch.arange(5) < torch.tensor([5, 3, 1, 2])[:, None]).double()[None]
     rounds = [
         replace(r, trajectories=replace(r.trajectories, mask=mask), sample=replace(r.sample, mask=mask))
         for r in data[0].rounds
@@ -39,8 +39,8 @@ def steps(case):
     rho = (logp - sample.behaviour_logp).exp()
     for n in range(4):
         for t in range(5):
-            if sample.mask[n, t]:
-                yield n, t, *(float(value[n, t]) for value in (rho, logp, sample.advantages, sample.rewards))
+            if sample.mask[0, n, t]:
+                yield n, t, *(float(value[0, n, t]) for value in (rho, logp, sample.advantages, sample.rewards))
 
 
 def value(name, case, *, clip=CLIP):

@@ -7,14 +7,15 @@ from dataclasses import fields, is_dataclass, replace
 import pytest
 import torch
 from torch import Tensor
-from training_cases import in_float64, moved, sampled, small, with_estimator, with_inner
+from training_cases import adapt, at_params, in_float64, iterates, moved, sampled, small, with_estimator, with_inner
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import with_overrides
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.papers.settings import run_config
+from metarl_cli.params import leaves
 from metarl_cli.training import policies
-from metarl_cli.training.adaptation import adapt, inner_step, stage_at
+from metarl_cli.training.adaptation import inner_step
 from metarl_cli.training.build import build
 from metarl_cli.training.objectives import stage_kl
 from metarl_cli.training.trainer import TrainState
@@ -125,11 +126,12 @@ def test_every_round_is_sampled_by_the_policy_adapted_on_the_rounds_before(steps
     assert len(rounds) == steps + 1
     for task in range(trainer.tasks):
         data = [for_task(round_, task) for round_ in rounds]
-        stages = adapt({k: v.clone().requires_grad_() for k, v in state.theta.items()}, data, trainer.parts.inner)
-        for stage, round_ in zip(stages, data, strict=True):
+        params = iterates(leaves(state.theta), data, trainer.parts.inner)
+        for at, round_ in zip(params, data, strict=True):
+            stage = at_params(at, round_)
             torch.testing.assert_close(stage.policy.mean, round_.trajectories.behaviour.mean, rtol=1e-4, atol=1e-5)
             log_std = round_.trajectories.behaviour.log_std.flatten()
-            torch.testing.assert_close(stage.params["log_std"], log_std, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(at["log_std"], log_std, rtol=1e-4, atol=1e-5)
     first, last = rounds[0].trajectories.behaviour.log_std, rounds[-1].trajectories.behaviour.log_std
     assert torch.equal(first[0], first[1])
     assert not torch.allclose(last[0], last[1])
@@ -145,32 +147,30 @@ def test_sampling_adapts_as_the_meta_gradient_does_also_to_first_order():
 def test_an_inner_step_is_theta_plus_alpha_times_the_gradient_of_the_mean_over_steps(name):
     trainer, state = small(*with_estimator(name), "inner.lr=0.3")
     theta, data = in_float64(trainer, state, sampled(trainer, state))
-    mask = torch.ones(4, 5, dtype=torch.float64)
-    mask[1, 3:], mask[2, 1:] = 0.0, 0.0
+    mask = torch.ones(1, 4, 5, dtype=torch.float64)
+    mask[:, 1, 3:], mask[:, 2, 1:] = 0.0, 0.0
     round_ = data[0].rounds[0]
     round_ = replace(round_, sample=replace(round_.sample, mask=mask))
-    leaves = {key: value.requires_grad_() for key, value in theta.items()}
-    stage = stage_at(leaves, round_)
+    at = leaves(theta)
+    stage = at_params(at, round_)
     total = ESTIMATORS[name].surrogate(stage.logp, round_.sample) * 4.0  # surrogates average over the N trajectories
-    gradients = torch.autograd.grad(total / mask.sum(), list(leaves.values()), retain_graph=True)
-    adapted = inner_step(stage, round_, trainer.parts.inner, differentiable=False)
-    for (key, value), gradient in zip(leaves.items(), gradients, strict=True):
-        torch.testing.assert_close(adapted[key], (value + 0.3 * gradient).detach())
-        assert adapted[key].requires_grad  # through θ itself
-    assert adapted["log_std"].grad_fn is not None
+    gradients = torch.autograd.grad(total.sum() / mask.sum(), list(at.values()))
+    adapted = inner_step(policies.repeat(theta, 1), round_, trainer.parts.inner, differentiable=False).following
+    for (key, value), gradient in zip(at.items(), gradients, strict=True):
+        torch.testing.assert_close(adapted[key][0], (value + 0.3 * gradient).detach())
+        assert not adapted[key].requires_grad
 
 
 @pytest.mark.parametrize("differentiable", [False, True])
-def test_adapt_leaves_what_it_was_given(differentiable):
-    trainer, state = small("inner.steps=2")
+def test_an_inner_step_leaves_what_it_was_given(differentiable):
+    trainer, state = small()
     theta, data = in_float64(trainer, state, sampled(trainer, state))
-    leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
-    before = copy.deepcopy(data[0].rounds)
-    stages = adapt(leaves, data[0].rounds, trainer.parts.inner, differentiable=differentiable)
-    assert len(stages) == 3
-    assert stages[0].params is leaves
-    assert_same(data[0].rounds, before)
-    assert all(torch.equal(leaves[name], theta[name]) for name in theta)
+    params, round_ = policies.repeat(theta, 1), data[0].rounds[0]
+    before = copy.deepcopy((params, round_))
+    step = inner_step(params, round_, trainer.parts.inner, differentiable=differentiable)
+    if differentiable:
+        step.product(params)
+    assert_same((params, round_), before)
 
 
 def test_one_step_on_what_was_sampled_improves_the_objective():
@@ -227,10 +227,10 @@ def test_divergences_are_means_over_unmasked_steps():
     theta, data = in_float64(trainer, state, rounds)
     at = moved(theta, 0.1)
     for task in data:
-        stages = adapt({k: v.requires_grad_() for k, v in at.items()}, task.rounds, trainer.parts.inner)
+        stages = adapt(leaves(at), task.rounds, trainer.parts.inner)
         for value, stage, round_ in zip(stage_kl(stages, task.rounds), stages, task.rounds, strict=True):
             kl = policies.kl_divergence(round_.trajectories.behaviour, stage.policy)
-            torch.testing.assert_close(value, kl[round_.sample.mask > 0].mean())
+            torch.testing.assert_close(value, kl[round_.sample.mask > 0].mean().reshape(1))
 
 
 def test_the_control_variate_learns_after_its_predictions_were_used():

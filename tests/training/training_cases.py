@@ -12,7 +12,7 @@ from metarl_cli.config import RunConfig, with_overrides
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.params import ascend, leaves
 from metarl_cli.training import policies
-from metarl_cli.training.adaptation import adapted, stage_at
+from metarl_cli.training.adaptation import Inner, Stage, inner_objective, stage_at
 from metarl_cli.training.build import build
 from metarl_cli.training.meta_gradient import TaskData
 from metarl_cli.training.objectives import Objective, Penalty
@@ -69,15 +69,41 @@ def resampled(trainer: Trainer, theta: Params, rounds: Sequence[Round]) -> list[
     """The rounds of a task with the policies recorded that θ adapts to on them."""
     params, renewed = theta, list[Round]()
     for round_ in rounds:
-        stage = stage_at(leaves(params), round_)
+        at = leaves(params)
+        stage = at_params(at, round_)
         behaviour = Gaussian(stage.policy.mean.detach(), stage.policy.log_std.detach())
         per_action = stage.logp_per_action.detach()
         logp = policies.log_prob(behaviour, round_.trajectories.actions)
         trajectories = replace(round_.trajectories, behaviour=behaviour, behaviour_logp=logp)
         sample = replace(round_.sample, behaviour_logp=per_action if trainer.parts.inner.per_action else logp)
         renewed.append(replace(round_, trajectories=trajectories, sample=sample))
-        params = adapted(stage, renewed[-1], trainer.parts.inner)
+        params = leaves(step_by_autograd(at, stage, renewed[-1], trainer.parts.inner))
     return renewed
+
+
+def at_params(params: Params, round_: Round) -> Stage:
+    """A policy on a round, with the graph that connects it with its parameters."""
+    return stage_at(policies.distribution(params, round_.trajectories.observations), round_)
+
+
+def step_by_autograd(params: Params, stage: Stage, round_: Round, inner: Inner) -> Params:
+    """θ′ = θ + α ∇J̄(θ) with the graph of its Jacobian, or of the identity to first order."""
+    value = inner_objective(stage, round_, inner).sum()
+    gradient = torch.autograd.grad(value, [*params.values()], create_graph=not inner.first_order, retain_graph=True)
+    return ascend(params, dict(zip(params, gradient, strict=True)), inner.lr)
+
+
+def adapt(theta: Params, rounds: Sequence[Round], inner: Inner) -> list[Stage]:
+    """The stages of θ⁰ … θᴷ by automatic differentiation alone: the oracle of what is differentiated by hand."""
+    return [at_params(params, round_) for params, round_ in zip(iterates(theta, rounds, inner), rounds, strict=True)]
+
+
+def iterates(theta: Params, rounds: Sequence[Round], inner: Inner) -> list[Params]:
+    """θ⁰ … θᴷ, likewise."""
+    params = [theta]
+    for round_ in rounds[:-1]:
+        params.append(step_by_autograd(params[-1], at_params(params[-1], round_), round_, inner))
+    return params
 
 
 def with_objective(trainer: Trainer, objective: Objective) -> Trainer:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from metarl_cli.params import flatten, leaves, mean, stack
+from metarl_cli.params import flatten, leaves, mean
 from metarl_cli.studies.toy1d.derivatives import Expansion, hessian, interpolation
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner, adapted, stage_at
@@ -75,27 +75,26 @@ def estimate_hessians(surrogate: Surrogate, round_: Round, expansion: Expansion)
 
 def estimate_gradients(surrogate: Surrogate, params: Params, round_: Round) -> Tensor:
     """∇ of the surrogate at the policy of each task, [M, D]; the round was sampled with these policies."""
-    at = leaves(params)
-    stages = (
-        stage_at({name: value[task] for name, value in at.items()}, for_task(round_, task))
-        for task in range(len(round_.scale))
-    )
-    values = [surrogate(stage.logp, for_task(round_, task).sample) for task, stage in enumerate(stages)]
+    at, values = leaves(params), list[Tensor]()
+    for task in range(len(round_.scale)):
+        data = for_task(round_, task)
+        own = {name: value[task] for name, value in at.items()}
+        policy = policies.distribution(own, data.trajectories.observations)
+        values.append(surrogate(stage_at(policy, data).logp, data.sample))
     gradients = torch.autograd.grad(torch.stack(values).sum(), list(at.values()))
     return torch.cat([part.flatten(1) for part in gradients], dim=1)
 
 
 def adapted_policies(theta: Params, round_: Round, inner: Inner) -> Params:
     """θ′ of each task, [M, …]: the policies that sample the outer round."""
-    tasks = [for_task(round_, task) for task in range(len(round_.scale))]
-    return stack([adapted(stage_at(leaves(theta), task), task, inner) for task in tasks])
+    return adapted(policies.repeat(theta, len(round_.scale)), round_, inner)
 
 
 def estimate_meta_gradient(theta: Params, rounds: Sequence[Round], inner: Inner) -> Tensor:
     """∇_θ of the mean over tasks of the policy-gradient objective at θ′, through the inner step, [D]."""
     parts = Parts(inner=inner, exploration=EXPLORATIONS["none"], objective=Objective(value=vpg))
-    tasks = [[for_task(round_, task) for round_ in rounds] for task in range(len(rounds[0].scale))]
-    return flatten(mean([gradient(theta, TaskData(data, torch.zeros(()), {}), parts) for data in tasks]))
+    tasks = len(rounds[0].scale)
+    return flatten(mean(gradient(policies.repeat(theta, tasks), TaskData([*rounds], torch.zeros(tasks), {}), parts)))
 
 
 def _task_hessian(surrogate: Surrogate, round_: Round, expansion: Expansion) -> Tensor:

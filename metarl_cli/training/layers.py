@@ -1,0 +1,117 @@
+"""The policy's network differentiated by hand, G networks at once, each at the observations of its own task.
+
+A layer takes h to h Wᵀ + b, and all but the last are followed by tanh. Derivatives in both directions cost their matrix
+products and little else. Automatic differentiation gives the same numbers to the last bit, since products and sums are
+taken here in its forms and in its order; but it spends as much on a thousand small operations as on the products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl_cli.types import Params
+
+__all__ = ["Layer", "Tangents", "layers_at", "pulled", "pulled_again", "pushed", "through_tanh"]
+
+
+class Layer(NamedTuple):
+    """A layer at the observations of one round, B = N·T of them for each task.
+
+    Attributes:
+        weight_name, bias_name: of its parameters.
+        weight: [G, out, in].
+        inputs: h, what it is given, [G, B, in].
+        first: whether h are the observations, and not the tanh of what another layer gives.
+    """
+
+    weight_name: str
+    bias_name: str
+    weight: Tensor
+    inputs: Tensor
+    first: bool
+
+
+class Tangents(NamedTuple):
+    """Along a direction in the parameters: of what a layer is given, [G, B, in], before tanh and after it."""
+
+    before: Tensor
+    after: Tensor
+
+
+def layers_at(params: Params, observations: Tensor) -> tuple[list[Layer], Tensor]:
+    """The layers at observations [G, N, T, S], and what the last gives, [G, B, A]; parameters have a leading G."""
+    output, layers = observations.flatten(1, -2), list[Layer]()
+    for weight_name in (name for name in params if name.endswith(".weight")):
+        bias_name = weight_name.replace(".weight", ".bias")
+        inputs = output.tanh_() if layers else output
+        layers.append(Layer(weight_name, bias_name, params[weight_name], inputs, first=not layers))
+        output = torch.baddbmm(params[bias_name].unsqueeze(-2), inputs, params[weight_name].mT)
+    return layers, output
+
+
+def pulled(layers: Sequence[Layer], signal: Tensor) -> tuple[Params, list[Tensor]]:
+    """From a cotangent of the outputs: those of the parameters, and of each h but the observations."""
+    gradient, of_inputs = Params(), list[Tensor]()
+    for layer in reversed(layers):
+        gradient[layer.bias_name] = signal.sum(1)
+        gradient[layer.weight_name] = signal.mT @ layer.inputs
+        if not layer.first:
+            of_inputs.insert(0, signal @ layer.weight)
+            signal = through_tanh(of_inputs[0], layer.inputs)
+    return dict(reversed(gradient.items())), of_inputs
+
+
+def pushed(layers: Sequence[Layer], vector: Params) -> tuple[list[Tangents], Tensor]:
+    """The tangents along a direction in the parameters: of each h but the observations, and of the outputs."""
+    tangents, output = list[Tangents](), torch.empty(0)
+    for layer in layers:
+        if not layer.first:
+            tangents.append(Tangents(output, through_tanh(output, layer.inputs)))
+        output = (layer.inputs @ vector[layer.weight_name].mT).add_(vector[layer.bias_name].unsqueeze(-2))
+        if not layer.first:
+            output.baddbmm_(tangents[-1].after, layer.weight.mT)
+    return tangents, output
+
+
+def pulled_again(
+    layers: Sequence[Layer],
+    signal: Tensor,
+    of_inputs: Sequence[Tensor],
+    turned: Tensor,
+    vector: Params,
+    tangents: Sequence[Tangents],
+) -> Params:
+    """The derivative of `pulled` along a direction: how a gradient turns while its parameters move.
+
+    Args:
+        layers: of the network.
+        signal: the cotangent of the outputs that was pulled.
+        of_inputs: what came of it, second result of `pulled`.
+        turned: the derivative of that signal along the direction.
+        vector: the direction.
+        tangents: along it, first result of `pushed`.
+    """
+    image = Params()
+    for layer in reversed(layers):
+        image[layer.bias_name] = turned.sum(1)
+        image[layer.weight_name] = turned.mT @ layer.inputs
+        if layer.first:
+            break
+        (before, after), arrived = tangents[-1], of_inputs[-1]
+        tangents, of_inputs = tangents[:-1], of_inputs[:-1]
+        image[layer.weight_name] += signal.mT @ after
+        turned = (signal @ vector[layer.weight_name]).baddbmm_(turned, layer.weight)
+        turned.add_((arrived * layer.inputs).mul_(before), alpha=-2.0)  # tanh″ = −2 tanh tanh′
+        turned = through_tanh(turned, layer.inputs)
+        signal = through_tanh(arrived, layer.inputs)
+    return image
+
+
+def through_tanh(derivative: Tensor, h: Tensor) -> Tensor:
+    """The derivative times 1 − h², forwards or backwards, without keeping 1 − h²."""
+    through: Tensor = torch.ops.aten.tanh_backward(derivative, h)
+    return through
