@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["RunFailedError", "UserError", "unknown_name"]
+__all__ = ["RunFailedError", "UserError", "nearest", "unknown_name"]
 
 
 class UserError(Exception):
@@ -19,6 +19,10 @@ class RunFailedError(Exception):
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> UserError:
     """The error for a name that is in no registry, with the nearest match and all the names there are."""
     names = sorted(known)
-    matches = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
-    hint = f" Did you mean {matches[0]!r}?" if matches else ""
-    return UserError(f"Unknown {kind} {given!r}.{hint} Known: {', '.join(names)}.")
+    return UserError(f"Unknown {kind} {given!r}.{nearest(given, names)} Known: {', '.join(names)}.")
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """The question whether the nearest of the known names was meant; nothing if none is near."""
+    matches = difflib.get_close_matches(given, sorted(known), n=1, cutoff=0.5)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -1,20 +1,30 @@
-"""What is the user's own, named on the command line as "package.module:Name" or "path/file.py:Name"."""
+"""What is the user's own, named on the command line as "package.module:Name" or "path/file.py:Name".
+
+`pinned` adds the hash of the file, "path/file.py:Name@hash": a name that only this code has, so that a run which was
+begun with it does not go on with another. What that file imports is not looked at.
+"""
 
 from __future__ import annotations
 
-import difflib
+import hashlib
 import importlib
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, nearest, unknown_name
 
-__all__ = ["directory_name", "is_reference", "load_reference"]
+__all__ = ["directory_name", "is_reference", "load_reference", "pinned", "unpinned"]
+
+ADAPTERS: Mapping[str, str] = MappingProxyType({"metaworld": "metarl_cli.envs.metaworld"})
+"""Packages whose benchmarks have an interface of their own, and the module that gives them metarl's."""
+
+HASH_LENGTH = 12
 
 
 def is_reference(name: str) -> bool:
@@ -22,69 +32,111 @@ def is_reference(name: str) -> bool:
     return ":" in name
 
 
+def unpinned(name: str) -> str:
+    """A reference without the hash of its file; a name of a registry as it is."""
+    place, colon, own = name.rpartition(":")
+    return f"{place}{colon}{own.partition('@')[0]}"
+
+
 def directory_name(name: str) -> str:
-    """A reference as one component of a path; a name of a registry is its own."""
-    return re.sub(r"[^\w.-]+", "-", name.removesuffix("/")).strip("-.")
+    """A reference as one component of a path, whatever its code; a name of a registry is its own."""
+    return re.sub(r"[^\w.-]+", "-", unpinned(name).removesuffix("/")).strip("-.")
+
+
+def pinned(name: str, kind: str) -> str:
+    """A reference with the hash of its file; a name of a registry, and of a package's benchmark, as it is.
+
+    Raises:
+        UserError: as `load_reference`; or if the module has no file.
+    """
+    plain = unpinned(name)
+    place = plain.rpartition(":")[0]
+    if not is_reference(plain) or place in ADAPTERS:
+        return name
+    load_reference(name, kind)
+    return f"{plain}@{_code(_module(place))}"
 
 
 def load_reference(reference: str, kind: str) -> Any:
     """What a reference names. Modules are also looked for in the working directory.
 
     Args:
-        reference: "package.module:Name" or "path/file.py:Name", the path relative to the working directory.
+        reference: "package.module:Name" or "path/file.py:Name", the path relative to the working directory or to one of
+            those in which Python looks for modules; pinned or not.
         kind: of the thing that is expected, for messages.
 
     Raises:
-        UserError: if the reference has another form, the module cannot be imported, or it has no such name; with the
-            nearest match.
+        UserError: if the reference has another form, the module cannot be imported, or it has no such name, with the
+            nearest match; or if its file is not the one whose hash the reference has.
     """
-    place, _, name = reference.rpartition(":")
+    plain = unpinned(reference)
+    wanted = reference[len(plain) :].removeprefix("@")
+    place, _, name = plain.rpartition(":")
     if not (place and name):
-        raise UserError(f"{reference!r} names no {kind}; write it as package.module:Name or path/file.py:Name.")
-    module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
+        raise UserError(f"{plain!r} names no {kind}; write it as package.module:Name or path/file.py:Name.")
+    module = _module(place)
     if not hasattr(module, name):
         own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise unknown_name(f"{kind} of {place}", name, own)
+    if wanted and wanted != _code(module):
+        raise UserError(
+            f"The code of {plain} is not what it was: its file has hash {_code(module)} now, and {wanted} is asked "
+            "for. Put it back to go on; with the new code, begin anew: --overwrite, or another --out."
+        )
     return getattr(module, name)
+
+
+def _module(place: str) -> ModuleType:
+    place = ADAPTERS.get(place, place)
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # an installed command does not have it, unlike `python -m`
+    return _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
+
+
+@cache  # what was imported stays what it is, whatever becomes of the file
+def _code(module: ModuleType) -> str:
+    source = Path(_file(module) or "")
+    if not source.is_file():
+        raise UserError(f"{module.__name__} has no file whose code could be compared; expected a module of Python's.")
+    return hashlib.sha256(source.read_bytes()).hexdigest()[:HASH_LENGTH]
+
+
+def _file(module: ModuleType) -> str | None:
+    """None for a module that is part of the interpreter, which may lack even the attribute."""
+    return getattr(module, "__file__", None)
 
 
 def _from_file(path: Path) -> ModuleType:
     """The module of that file, under its stem, so that a spawned process and a pickle find it again."""
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.{_nearest(path.name, [p.name for p in path.parent.glob('*.py')])}")
-    module = _import(path.stem, path.parent.resolve())
-    if Path(getattr(module, "__file__", None) or "").resolve() != path.resolve():
-        raise UserError(
-            f"{path}: the name {path.stem} belongs to {getattr(module, '__file__', None) or 'Python'}; rename the file."
-        )
+    found = next((file for home in ("", *sys.path) if (file := home / path).is_file()), None)
+    if found is None:
+        raise UserError(f"There is no file {path}.{nearest(path.name, (p.name for p in path.parent.glob('*.py')))}")
+    if (home := str(found.parent.resolve())) not in sys.path:
+        sys.path.insert(0, home)
+    module = _import(path.stem)
+    if Path(_file(module) or "").resolve() != found.resolve():
+        raise UserError(f"{path}: the name {path.stem} belongs to {_file(module) or 'Python'}; rename the file.")
     return module
 
 
 def _from_path(name: str) -> ModuleType:
     first, here = name.partition(".")[0], Path.cwd()
     try:
-        return _import(name, here)
+        return _import(name)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):  # it is there, and imports what is not
-            raise UserError(f"Cannot import {name}: {error}.") from error
-        known = [p.stem for p in (*here.glob("*.py"), *here.glob("*/")) if p.stem.isidentifier()]
+        known = (p.stem for p in (*here.glob("*.py"), *here.glob("*/")) if p.stem.isidentifier())
         raise UserError(
-            f"There is no module {error.name}, neither installed nor in {here}.{_nearest(first, known)}"
+            f"There is no module {error.name}, neither installed nor in {here}.{nearest(first, known)}"
         ) from None
 
 
-def _import(name: str, home: Path) -> ModuleType:
-    if os.fspath(home) not in sys.path:
-        sys.path.insert(0, os.fspath(home))  # an installed command does not have it, unlike `python -m`
+def _import(name: str) -> ModuleType:
     importlib.invalidate_caches()  # the file may be younger than the last look into its directory
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError:
-        raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(
+            f"{error.name}."
+        ):  # else it imports another
+            raise
         raise UserError(f"Cannot import {name}: {type(error).__name__}: {error}.") from error
-
-
-def _nearest(given: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(given, sorted(known), n=1, cutoff=0.5)
-    return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -13,6 +13,7 @@ from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
 from metarl_cli.packing import META, packed_below
 from metarl_cli.papers.figure import Figure
+from metarl_cli.references import directory_name, unpinned
 from metarl_cli.schema import PROGRESS, TABLES, Meta
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path
 from metarl_cli.tables import read_columns, read_meta, read_table
@@ -53,7 +54,11 @@ class Results:
     def damaged_runs(self, figure: Figure, profile: str) -> list[str]:
         """Why runs are left out that lie where those of a figure lie."""
         home = runs_directory(self.directory, profile)
-        places = [home / curve.label / environment for curve in figure.curves for environment in figure.environments]
+        places = [
+            home / curve.label / directory_name(environment)
+            for curve in figure.curves
+            for environment in figure.environments
+        ]
         return [reason for path, reason in self.damage.items() if path.parent in places]
 
     def table(self, figure: Figure, profile: str) -> pd.DataFrame | None:
@@ -146,7 +151,7 @@ def _read_run(path: Path, home: Path) -> _Run:
         return _Run((), {}, 0)
     config, columns = load_config(path.with_name("config.json")), read_columns(path, PROGRESS)
     curve, sampling = config.label or config.algorithm, config.sampling
-    own = (curve, config.environment.name, config.profile, config.seed, sampling.tasks, sampling.trajectories)
+    own = (curve, unpinned(config.environment.name), config.profile, config.seed, sampling.tasks, sampling.trajectories)
     return _Run((*own, path.parent.relative_to(home).as_posix()), columns, len(columns["iteration"]))
 
 

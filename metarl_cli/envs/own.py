@@ -13,10 +13,9 @@ A class, or a function that makes an environment, with Gymnasium's interface and
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
 import gymnasium
@@ -41,9 +40,6 @@ __all__ = [
 ]
 
 DEFAULT_HORIZON = 100
-
-ADAPTERS: Mapping[str, str] = MappingProxyType({"metaworld": "metarl_cli.envs.metaworld"})
-"""Packages whose benchmarks have an interface of their own, and the module that gives them this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +67,7 @@ def find_maker(reference: str) -> Callable[..., Any]:
     Raises:
         UserError: If there is no such thing, or it makes nothing.
     """
-    place, _, name = reference.rpartition(":")
-    maker: Callable[..., Any] = load_reference(f"{ADAPTERS.get(place, place)}:{name}", "environment")
+    maker: Callable[..., Any] = load_reference(reference, "environment")
     if not callable(maker):
         raise UserError(f"{reference} is a {type(maker).__name__}; expected a class, or a function that makes one.")
     return maker

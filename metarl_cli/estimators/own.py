@@ -3,104 +3,44 @@
     module:function   package.module:function   path/to/file.py:function        def f(logp: Tensor, sample: Sample)
 
 What the registry says of its own estimators is found out by trying: which fields of the sample change the value, and
-whether trajectories are coupled. `pinned` adds the hash of the file, module:function@hash: a name that only this code
-has, so that a run which was begun with it does not go on with another.
+whether trajectories are coupled.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from metarl_cli.errors import RunFailedError, UserError, unknown_name
 from metarl_cli.estimators import ESTIMATORS, Estimator
+from metarl_cli.references import is_reference, load_reference, unpinned
 from metarl_cli.types import Sample, for_task
 
-__all__ = ["find_estimator", "pinned", "tried"]
+__all__ = ["find_estimator", "tried"]
 
 _EXPECTED = "expected a tensor of shape [...] for logp [..., N, T]: sum over steps, mean over trajectories"
-_HASH_LENGTH = 12
 
 
 def find_estimator(name: str) -> Estimator:
     """The estimator of a name in `ESTIMATORS`, or of a reference to a function.
 
     Raises:
-        UserError: if there is no such name or function, its file is not the one whose hash the reference has, or the
-            function fails on a small sample, mixes leading dimensions, returns anything but a finite tensor of shape
-            [...] that has first and second derivatives in logp, or does not return the same twice.
+        UserError: if there is no such name or function, see `load_reference`, or the function fails on a small sample,
+            mixes leading dimensions, returns anything but a finite tensor of shape [...] that has first and second
+            derivatives in logp, or does not return the same twice.
     """
-    if ":" not in name:
+    if not is_reference(name):
         if name not in ESTIMATORS:
             raise unknown_name("estimator", name, ESTIMATORS)
         return ESTIMATORS[name]
-    reference, _, wanted = name.partition("@")
-    estimator, found = _load(reference)
-    if wanted not in ("", found):
-        raise UserError(
-            f"The code of {reference} is not what it was: its file has hash {found} now, and {wanted} is asked for. "
-            "Put it back, or begin anew with the new code."
-        )
-    return estimator
-
-
-def pinned(name: str) -> str:
-    """The name of an estimator, a reference with the hash of its file."""
-    if ":" not in name:
-        return name
-    reference = name.partition("@")[0]
-    find_estimator(name)
-    return f"{reference}@{_load(reference)[1]}"
-
-
-@cache  # what was imported stays what it is, whatever becomes of the file
-def _load(reference: str) -> tuple[Estimator, str]:
-    """The estimator behind a reference without hash, and the hash of its file."""
-    place, _, function_name = reference.rpartition(":")
-    if not (place and function_name):
-        raise UserError(f"{reference!r} names no function; write it as package.module:function or file.py:function.")
-    module = _import(place)
-    if not hasattr(module, function_name):
-        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise unknown_name(f"function of {place}", function_name, known)
-    function = getattr(module, function_name)
+    function, plain = load_reference(name, "function"), unpinned(name)
     if not callable(function):
-        raise UserError(f"{reference} is a {type(function).__name__}; expected a function (logp, sample) -> Tensor.")
-    source = Path(getattr(module, "__file__", None) or "")
-    if not source.is_file():
-        raise UserError(f"{place} has no file whose code could be compared; expected a module written in Python.")
-    return tried(reference, function), hashlib.sha256(source.read_bytes()).hexdigest()[:_HASH_LENGTH]
-
-
-def _import(place: str) -> ModuleType:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # an installed command does not have it, unlike `python -m`
-    try:
-        return _run_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except (Exception, SystemExit) as error:
-        raise UserError(f"Cannot import {place}: {_told(error)}.") from error
-
-
-def _run_file(path: Path) -> ModuleType:
-    name = f"metarl_own_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+        raise UserError(f"{plain} is a {type(function).__name__}; expected a function (logp, sample) -> Tensor.")
+    return _tried(plain, function)
 
 
 def tried(reference: str, function: Callable[..., object]) -> Estimator:
@@ -139,6 +79,9 @@ def tried(reference: str, function: Callable[..., object]) -> Estimator:
 
 
 _FIELDS = ("behaviour_logp", "rewards", "advantages", "control_variate")
+
+
+_tried = cache(tried)
 
 
 def _example() -> tuple[Tensor, Sample]:

@@ -24,9 +24,9 @@ from metarl_cli.config import (
     with_overrides,
 )
 from metarl_cli.papers.sizes import size
-from metarl_cli.references import is_reference
+from metarl_cli.references import is_reference, pinned
 
-__all__ = ["TRAINING", "EnvironmentSettings", "run_config"]
+__all__ = ["TRAINING", "EnvironmentSettings", "run_config", "with_code"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +113,14 @@ def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
         ),
     )
     return with_overrides(config, named.settings)
+
+
+def with_code(config: RunConfig) -> RunConfig:
+    """The settings with the hashes of the code that is the user's own: another code is another setting.
+
+    Raises:
+        UserError: if there is no such code, or it is not that whose hash the settings have already.
+    """
+    environment = replace(config.environment, name=pinned(config.environment.name, "environment"))
+    inner = replace(config.inner, estimator=pinned(config.inner.estimator, "function"))
+    return replace(config, environment=environment, inner=inner)

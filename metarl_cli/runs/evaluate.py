@@ -12,6 +12,7 @@ import torch
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.config import RunConfig, load_config
 from metarl_cli.errors import UserError
+from metarl_cli.references import pinned, unpinned
 from metarl_cli.runs import checkpoints
 from metarl_cli.runs import directory as runs
 from metarl_cli.seeding import numpy_generator
@@ -25,16 +26,23 @@ HELD_OUT = (0, 0)
 
 
 def load_run(directory: Path, tell: Callable[[str], None] = lambda message: None) -> tuple[RunConfig, TrainState]:
-    """The settings of a run, and its state after the last completed iteration; `tell` hears of a damaged checkpoint.
+    """The settings of a run, and its state after the last completed iteration.
+
+    An environment of the user's own is what it is now: `tell` hears if that is not the code of the run, and of a
+    damaged checkpoint.
 
     Raises:
         UserError: if the directory holds no run, one without a completed iteration, or one that is damaged.
     """
     if not (directory / runs.CONFIG).exists():
         raise UserError(f"{directory} holds no run: there is no {runs.CONFIG}. `metarl train --out` makes one.")
-    config = load_config(directory / runs.CONFIG)
+    trained = load_config(directory / runs.CONFIG)
+    name = trained.environment.name
+    config = replace(trained, environment=replace(trained.environment, name=unpinned(name)))
+    if name not in (now := (unpinned(name), pinned(unpinned(name), "environment"))):
+        tell(f"The code of {now[0]} is not that which {directory} was trained with: what follows is of {now[1]}.")
     _, fresh = build(config)
-    state = checkpoints.load(directory, config, fresh, tell)
+    state = checkpoints.load(directory, trained, fresh, tell)
     if state is None:
         raise UserError(f"{directory} has no {checkpoints.CHECKPOINT}: no iteration of that run was completed here.")
     return config, state

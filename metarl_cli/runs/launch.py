@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -13,10 +13,9 @@ from metarl_cli.circumstances import PHYSICS, other_physics
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
 from metarl_cli.envs.registry import ENVIRONMENTS, LOCOMOTION
 from metarl_cli.errors import RunFailedError, UserError
-from metarl_cli.estimators.own import pinned
 from metarl_cli.live_logs import check_live_log, live_log
-from metarl_cli.papers.settings import run_config
-from metarl_cli.references import directory_name
+from metarl_cli.papers.settings import run_config, with_code
+from metarl_cli.references import directory_name, pinned
 from metarl_cli.runs import checkpoints, progress
 from metarl_cli.runs import directory as runs
 from metarl_cli.runs.record import Row, progress_columns
@@ -158,12 +157,7 @@ def _wanted(request: RunRequest) -> RunConfig:
         key = override.partition("=")[0].strip()
         if key in CHOICES:
             raise UserError(f"--set {override}: choose it with {CHOICES[key]}, which sets all that goes with it.")
-    return _pinned(with_overrides(_chosen(request), request.overrides))
-
-
-def _pinned(config: RunConfig) -> RunConfig:
-    """With the hash of an inner estimator's code, where it is the user's own."""
-    return replace(config, inner=replace(config.inner, estimator=pinned(config.inner.estimator)))
+    return with_code(with_overrides(_chosen(request), request.overrides))
 
 
 def _chosen(request: RunRequest) -> RunConfig:
@@ -180,7 +174,8 @@ def _chosen(request: RunRequest) -> RunConfig:
 
 def _choices(request: RunRequest) -> dict[str, str]:
     algorithm = request.algorithm and Path(request.algorithm).name  # of a file, as the settings have it
-    given = {"algorithm": algorithm, "environment.name": request.environment, "profile": request.profile}
+    environment = request.environment and pinned(request.environment, "environment")
+    given = {"algorithm": algorithm, "environment.name": environment, "profile": request.profile}
     return {key: value for key, value in given.items() if value is not None}
 
 
@@ -189,14 +184,13 @@ def _resumed_config(directory: Path, request: RunRequest, wanted: RunConfig, tel
     found = checkpoints.restore(directory, tell)
     if found:
         checkpoints.check_settings(found, saved)
-    asked = wanted if request.file else with_overrides(saved, request.overrides)
-    if asked.inner != saved.inner:
-        asked = _pinned(asked)
+    asked = wanted if request.file else with_code(with_overrides(saved, request.overrides))
     before, after = settable_keys(saved), settable_keys(asked) | _choices(request)
     changed = [key for key in before if before[key] != after[key] and key != "iterations"]
     if changed:
         pairs = ", ".join(f"{key} is {before[key]} there, not {after[key]}" for key in changed)
-        raise UserError(f"A resumed run keeps its settings, all but iterations: {pairs}. Choose another --out.")
+        kept = "A resumed run keeps its settings, all but iterations"
+        raise UserError(f"{kept}: {pairs}. Choose another --out; --overwrite starts the run again.")
     done = found.state.iteration if found else 0
     if asked.iterations < done:
         raise UserError(f"--iterations {asked.iterations}: {directory} has done {done} already.")

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from metarl_cli.estimators import Estimator
-from metarl_cli.estimators.own import find_estimator, pinned
+from metarl_cli.estimators.own import find_estimator
 from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, tabular_sample
 from metarl_cli.exact.estimates import exact_rows, one_action_dimension
 from metarl_cli.exact.oracles import gradient_of
 from metarl_cli.exact.problem import Problem
+from metarl_cli.references import pinned, unpinned
 from metarl_cli.studies.variance.estimators import build_bench, resample
 from metarl_cli.studies.variance.figures import settings_for
 from metarl_cli.studies.variance.statistics import spread
@@ -51,13 +52,13 @@ def audit(name: str, problem: Problem, environment: str, *, rounds: int) -> list
         UserError: for names that do not exist, or a function that is no estimator.
         RunFailedError: if it fails on the environment's batches.
     """
-    names = list(dict.fromkeys((pinned(name), *REFERENCES)))
+    names = list(dict.fromkeys((pinned(name, "function"), *REFERENCES)))
     signals = _signals(names, environment, rounds)
     costs = _costs([find_estimator(each) for each in names])
     reference = costs[names.index("lvc")]
     return [
         {
-            "estimator": each.partition("@")[0],
+            "estimator": unpinned(each),
             **_exact(each, problem),
             "differences": _disagreement(find_estimator(each), problem),
             "cost": cost / reference,

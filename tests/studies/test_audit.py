@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from metarl_cli.estimators import own
 from metarl_cli.exact.estimates import exact_rows
 from metarl_cli.exact.problem import EXAMPLE, parse_problem
 
@@ -48,7 +47,6 @@ def test_rows_are_those_of_the_studies(metarl):
 
 def test_a_derivative_that_is_not_that_of_the_value_is_seen(metarl, tmp_path):
     (tmp_path / "half.py").write_text(WRONG)
-    own._load.cache_clear()
     done = metarl("audit", f"{tmp_path / 'half.py'}:wrong", "--rounds", 3, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)[0]["differences"] == pytest.approx(1.0, abs=0.1)

@@ -17,10 +17,9 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from metarl_cli.estimators.own import pinned
 from metarl_cli.papers.figure import Figure, planned_runs
-from metarl_cli.papers.settings import run_config
-from metarl_cli.references import directory_name
+from metarl_cli.papers.settings import run_config, with_code
+from metarl_cli.references import directory_name, pinned
 from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import LOCAL, runs_directory
 from metarl_cli.studies.variance.estimators import MEASURED
@@ -98,8 +97,8 @@ def settings_for(
     every = dict.fromkeys(name for names in FIGURE_ESTIMATORS.values() for name in names)
     at = checkpoints or size.checkpoints
     return VarianceSettings(
-        config=replace(base, label="carrier", seed=seed, iterations=max(*at, 1), sampling=sampling),
-        estimators=tuple(pinned(name) for name in estimators or every),
+        config=with_code(replace(base, label="carrier", seed=seed, iterations=max(*at, 1), sampling=sampling)),
+        estimators=tuple(pinned(name, "function") for name in estimators or every),
         rounds=size.rounds if rounds is None else rounds,
         checkpoints=at,
     )
