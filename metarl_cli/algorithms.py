@@ -14,7 +14,7 @@ from typing import Any
 
 from metarl_cli.errors import UserError, unknown_name
 
-__all__ = ["ALGORITHMS", "Algorithm", "find_algorithm", "is_file"]
+__all__ = ["ALGORITHMS", "Algorithm", "find_algorithm", "is_file", "overrides_of", "read_toml"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,17 +215,35 @@ def find_algorithm(name: str) -> Algorithm:
 
 
 def is_file(name: str) -> bool:
-    """Whether the name of an algorithm is that of a TOML file."""
+    """Whether the name of an algorithm or figure is that of a TOML file."""
     return name.endswith(".toml")
 
 
-def _read(path: Path) -> Algorithm:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        UserError: naming the file, if it cannot be read or is none.
+    """
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not valid TOML: {error}.") from None
+
+
+def overrides_of(table: Mapping[str, Any], section: str = "") -> Iterator[str]:
+    """The settings of a table as `--set` takes them; a key may have the name of its section, or stand in its table."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from overrides_of(value, f"{section}{key}.")
+        else:
+            yield f"{section}{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+
+
+def _read(path: Path) -> Algorithm:
+    entries = read_toml(path)
     known = {field.name: field for field in fields(Algorithm)}
     for key in entries:
         if key not in known:
@@ -241,12 +259,4 @@ def _read(path: Path) -> Algorithm:
         kind = bool if known[name].default in (True, False) else str
         if not isinstance(value, kind):
             raise UserError(f"{path}: {name} is {value!r}; expected {'true or false' if kind is bool else 'a string'}.")
-    return Algorithm(**entries, settings=tuple(_overrides(settings)))
-
-
-def _overrides(table: Mapping[str, Any], section: str = "") -> Iterator[str]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _overrides(value, f"{section}{key}.")
-        else:
-            yield f"{section}{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+    return Algorithm(**entries, settings=tuple(overrides_of(settings)))

@@ -14,13 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le, MinLen
 
 from metarl_cli.algorithms import ALGORITHMS, is_file
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.store import write_whole
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 __all__ = [
     "SCHEMA",
@@ -34,6 +37,7 @@ __all__ = [
     "config_of",
     "config_text",
     "load_config",
+    "reasons",
     "save_config",
     "settable_keys",
     "with_overrides",
@@ -244,11 +248,15 @@ def config_of(document: Any, source: str) -> RunConfig:
     try:
         config: RunConfig = _adapter(RunConfig).validate_json(json.dumps(current, default=str))
     except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
-        raise UserError(f"{source}: {reasons}.") from None
+        raise UserError(f"{source}: {reasons(error)}.") from None
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     return config
+
+
+def reasons(error: ValidationError) -> str:
+    """What pydantic finds wrong, and where."""
+    return "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
 
 
 def _brought_up_to_date(document: Any, source: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ __all__ = [
     "INSTALLED",
     "LOCAL",
     "META_SUFFIX",
+    "OWN_FIGURES",
     "OWN_STUDIES",
     "PUBLISHED",
     "runs_directory",
@@ -38,6 +39,8 @@ PUBLISHED = _published()
 LOCAL = Path("results/local")
 OWN_STUDIES = LOCAL / "studies"
 """Where a study that was asked for by itself goes, so that it never meets what a reproduction makes."""
+OWN_FIGURES = LOCAL / "own"
+"""Where figures of the user's own are made, each in a directory of its name, for the same reason."""
 META_SUFFIX = ".meta.json"
 
 

@@ -20,7 +20,7 @@ from metarl_cli.config import (
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.errors import UserError
 from metarl_cli.papers.settings import TRAINING, run_config
-from metarl_cli.papers.sizes import seeds
+from metarl_cli.papers.sizes import size
 from metarl_cli.profiles import PROFILES
 
 EVERY_RUN = [(a, e, p) for a in ALGORITHMS for e in TRAINING for p in PROFILES]
@@ -72,7 +72,7 @@ def test_smaller_profiles_are_smaller(environment):
     def work(profile):
         config = run_config("promp", environment, profile=profile)
         steps = config.sampling.tasks * config.sampling.trajectories * config.sampling.horizon * config.iterations
-        return steps * len(seeds(environment, profile))
+        return steps * size(environment, profile).seeds
 
     assert list(PROFILES) == ["smoke", "quick", "overnight", "standard", "paper"]
     works = [work(profile) for profile in PROFILES]

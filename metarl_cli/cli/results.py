@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metarl_cli.algorithms import is_file
 from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.profiles import PROFILE_HELP
-from metarl_cli.store import LOCAL, PUBLISHED
+from metarl_cli.store import LOCAL, OWN_FIGURES, PUBLISHED
 
 if TYPE_CHECKING:
     from metarl_cli.grid.jobs import Listener, Share
@@ -29,10 +30,14 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
 
 def plot(
     figure: Annotated[
-        str | None, typer.Argument(help="Figure; see `metarl list figures`. fig2, fig3, fig4 are ProMP's.")
+        str | None,
+        typer.Argument(help="Figure; see `metarl list figures`, fig2, fig3, fig4 are ProMP's; or your FIGURE.toml."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All there are results of, and a page of them.")] = False,
-    results: Annotated[Path, typer.Option(help="Where the CSV files are.")] = PUBLISHED,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Where the CSV files are. Default: the published ones; those of your FIGURE.toml."),
+    ] = None,
     profile: Annotated[
         str | None, typer.Option(help="Profile of the results. Default: the one that has most of the figure.")
     ] = None,
@@ -50,7 +55,7 @@ def plot(
         raise typer.BadParameter("one figure, see `metarl list figures`, or --all.", param_hint="[FIGURE]")
     from metarl_cli.results import Results
 
-    found = Results(results)
+    found = Results(results or _home(figure, PUBLISHED))
     if figure is None:
         from metarl_cli.pages.gallery import write_gallery
 
@@ -64,10 +69,17 @@ def plot(
 
 
 def reproduce(
-    figure: Annotated[str | None, typer.Argument(help="Figure; see `metarl list figures`.")] = None,
+    figure: Annotated[
+        str | None, typer.Argument(help="Figure; see `metarl list figures`; or your own, FIGURE.toml.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All twelve figures.")] = False,
     profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "quick",
-    results: Annotated[Path, typer.Option(help="Where everything is made and continued.")] = LOCAL,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where everything is made and continued. Default: results/local, or results/local/own/FIGURE."
+        ),
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Child processes at a time, one thread each. Default: one per core.")
     ] = None,
@@ -95,7 +107,9 @@ def reproduce(
     if jobs and engine == "dask":
         raise UserError("--jobs is for the local engine: a Dask worker does as many as the slots it was started with.")
     scheduler = address if engine == "dask" else None
-    request = Reproduction(figure=figure, profile=profile, results=results, jobs=jobs, scheduler=scheduler)
+    request = Reproduction(
+        figure=figure, profile=profile, results=results or _home(figure, LOCAL), jobs=jobs, scheduler=scheduler
+    )
     if plan:
         print_table(planned(request), as_json=False)
         return
@@ -105,6 +119,11 @@ def reproduce(
     for message in outcome.messages:
         print(message, file=sys.stderr)
     raise typer.Exit(EXIT_CODES[outcome.status])
+
+
+def _home(figure: str | None, usual: Path) -> Path:
+    """Where the results of a figure are, unless another place is named."""
+    return OWN_FIGURES / Path(figure).stem if figure and is_file(figure) else usual
 
 
 @contextmanager

@@ -29,7 +29,6 @@ RELATIVE_ROUNDING = 1e-8
 
 
 CURVE_KEYS = ("environment", "curve")
-CURVE_QUANTITY = "return/post"
 CURVE_COLUMNS = frozenset({*CURVE_KEYS, "quantity", "iteration", "mean", "low", "high", "seeds"})
 VALUES = ("what", "iteration", "mean", "low", "high", "seeds")
 
@@ -61,19 +60,16 @@ def compare(figure: Figure, results: Results, *, profile: str, published: Result
 
 
 def detail(comparison: pd.DataFrame) -> list[dict[str, object]]:
-    """Every number in words, ours with its interval beside the published one with its own, and of which profile."""
-    return [
-        {
-            "what": row["what"],
-            "at": "" if row["iteration"] < 0 else f"iteration {row['iteration']}",
-            "ours": _in_words(row["mean"], row["low"], row["high"]),
-            f"published ({row['published_profile'] or 'nothing'})": _in_words(
-                row["published_mean"], row["published_low"], row["published_high"]
-            ),
-            "verdict": row["verdict"],
-        }
-        for _, row in comparison.iterrows()
-    ]
+    """Every number in words, ours with its interval; beside the published one, if any is, and of which profile."""
+    rows = []
+    for _, row in comparison.iterrows():
+        at = "" if row["iteration"] < 0 else f"iteration {row['iteration']}"
+        words = {"what": row["what"], "at": at, "ours": _in_words(row["mean"], row["low"], row["high"])}
+        if row["published_profile"]:
+            published = _in_words(row["published_mean"], row["published_low"], row["published_high"])
+            words |= {f"published ({row['published_profile']})": published, "verdict": row["verdict"]}
+        rows.append(words)
+    return rows
 
 
 def summarise(comparison: pd.DataFrame) -> list[dict[str, object]]:
@@ -101,16 +97,16 @@ def _published(figure: Figure, published: Results, profile: str, wanted: set[str
 
 
 def _values(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
-    parts = [_curve_values(frame), _cell_values(frame, VIEWS[figure.plot].cells)]
+    parts = [_curve_values(frame, figure.column), _cell_values(frame, VIEWS[figure.plot].cells)]
     return pd.concat(
         [part for part in parts if not part.empty] or [pd.DataFrame(columns=list(VALUES))], ignore_index=True
     )
 
 
-def _curve_values(frame: pd.DataFrame) -> pd.DataFrame:
+def _curve_values(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     if not set(frame.columns) >= CURVE_COLUMNS:
         return pd.DataFrame()
-    rows = frame[frame["quantity"] == CURVE_QUANTITY]
+    rows = frame[frame["quantity"] == column]
     seeds = [len(str(seeds).split()) for seeds in rows["seeds"]]
     return rows.assign(what=_names(rows, CURVE_KEYS), seeds=seeds).reindex(columns=list(VALUES))
 

@@ -14,6 +14,7 @@ from metarl_cli.figures.plots import save
 from metarl_cli.figures.tables import write_texts
 from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import ADAPTATION, REPORTED, Figure
+from metarl_cli.papers.claim import RETURN
 from metarl_cli.profiles import PROFILES
 from metarl_cli.results import Results, load_runs
 from metarl_cli.store import INSTALLED
@@ -76,7 +77,7 @@ def content_of(figure: Figure, results: Results, profile: str | None = None) -> 
     if profile is not None and profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
     if figure == ADAPTATION:
-        frame = _curves(load_runs(results.directory), results)
+        frame = _curves(figure, load_runs(results.directory), results)
         return Content(frame, {results.directory / f"{figure.name}.csv": frame})
     return (_study_content if figure.source == "study" else _runs_content)(figure, results, profile)
 
@@ -86,7 +87,7 @@ def _runs_content(figure: Figure, results: Results, profile: str | None) -> Cont
     runs = {name: _shown(figure, results.runs(name)) for name in names}
     if damaged := [reason for name in names for reason in results.damaged_runs(figure, name)]:
         raise UserError(" ".join(damaged))
-    tables = {name: _curves(frame, results) for name, frame in runs.items() if len(frame)}
+    tables = {name: _curves(figure, frame, results) for name, frame in runs.items() if len(frame)}
     if not tables:
         raise _no_runs(results)
     chosen = {environment: _fullest(tables, environment) for environment in figure.environments}
@@ -138,10 +139,12 @@ def _shown(figure: Figure, runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["curve"].isin(labels) & runs["environment"].isin(figure.environments)]
 
 
-def _curves(runs: pd.DataFrame, results: Results) -> pd.DataFrame:
+def _curves(figure: Figure, runs: pd.DataFrame, results: Results) -> pd.DataFrame:
     if runs.empty:
         raise _no_runs(results)
-    return curves(runs, ("return/pre", "return/post"))
+    if figure.column not in runs:
+        raise UserError(f"The runs below {results.directory} have no column {figure.column!r}.")
+    return curves(runs, tuple(dict.fromkeys(("return/pre", RETURN, figure.column))))
 
 
 def _no_runs(results: Results) -> NoResultsError:

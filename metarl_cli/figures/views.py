@@ -20,6 +20,7 @@ from metarl_cli.figures.plots.trajectories import trajectories
 from metarl_cli.figures.plots.variance import promp_fig3, tmaml_fig2
 from metarl_cli.figures.tables import beside_the_paper
 from metarl_cli.papers import Figure
+from metarl_cli.papers.figure import OWN
 
 __all__ = ["VIEWS", "Cells", "View"]
 
@@ -52,13 +53,13 @@ class View:
     cells: Cells | None = None
 
 
-def _labels(figure: Figure) -> list[str]:
-    return [curve.label for curve in figure.curves]
+def _names(figure: Figure) -> dict[str, str]:
+    return {curve.label: curve.title for curve in figure.curves}
 
 
 _RETURNS = View(lambda figure, frame: table_figure(beside_the_paper(figure, frame)))
 _PLANE = View(
-    lambda figure, frame: trajectories(frame, labels=_labels(figure)),
+    lambda figure, frame: trajectories(frame, labels=list(_names(figure))),
     Cells(("environment", "curve", "stage"), "return"),
 )
 _DEVIATION = Cells(("environment", "curve", "iteration"), "value", only=("quantity", "rstd"))
@@ -66,7 +67,13 @@ _DEVIATION = Cells(("environment", "curve", "iteration"), "value", only=("quanti
 VIEWS: Mapping[str, View] = MappingProxyType(
     {
         "learning_curves": View(
-            lambda figure, frame: learning_curves(frame, environments=figure.environments, labels=_labels(figure))
+            lambda figure, frame: learning_curves(
+                frame,
+                environments=figure.environments,
+                names=_names(figure),
+                column=figure.column,
+                title=figure.title if figure.paper == OWN else "",
+            )
         ),
         "adaptation": View(lambda figure, frame: adaptation(frame)),
         "return_table": _RETURNS,
@@ -80,7 +87,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
             Cells(("role", "quantity", "estimator", "control_variate", "samples"), "pearson"),
         ),
         "taypo_fig1": View(
-            lambda figure, frame: taypo_fig1(frame, training=training_panel(frame, _labels(figure))),
+            lambda figure, frame: taypo_fig1(frame, training=training_panel(frame, _names(figure))),
             Cells(("sweep", "epsilon", "samples", "estimator", "order"), "pearson"),
         ),
     }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
-from metarl_cli.errors import unknown_name
+from metarl_cli.algorithms import is_file
+from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.papers import promp, sgmrl, taypo, tmaml
 from metarl_cli.papers.claim import Claim, Reported
 from metarl_cli.papers.figure import Figure
+from metarl_cli.papers.own import read_figure
 
 __all__ = ["CLAIMS", "FIGURES", "PAPERS", "REPORTED", "Figure", "find_figure"]
 
@@ -50,12 +53,17 @@ _DEFAULT_PAPER = "promp"
 
 
 def find_figure(name: str) -> Figure:
-    """The figure of that name; `fig2` alone means ProMP's.
+    """The figure of that name, `fig2` alone means ProMP's; or one of the user's own, from a TOML file.
 
     Raises:
-        UserError: if there is none, with the nearest match.
+        UserError: if there is none, with the nearest match; or for a file as `read_figure`.
     """
     known = {**FIGURES, ADAPTATION.name: ADAPTATION}
+    if is_file(name):
+        figure = read_figure(Path(name))
+        if figure.name in known:
+            raise UserError(f"{name}: {figure.name} is a figure that metarl has; call the file otherwise.")
+        return figure
     for candidate in (name, f"{_DEFAULT_PAPER}-{name}"):
         if candidate in known:
             return known[candidate]

@@ -6,19 +6,26 @@ belongs to the profile, not to the figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.algorithms import find_algorithm
 from metarl_cli.config import RunConfig, with_overrides
-from metarl_cli.papers.settings import run_config
-from metarl_cli.papers.sizes import seeds
+from metarl_cli.errors import UserError
+from metarl_cli.papers.claim import RETURN
+from metarl_cli.papers.settings import run_config, with_code
+from metarl_cli.papers.sizes import Size, size
+from metarl_cli.references import directory_name
 
-__all__ = ["RELEASED_REWARDS", "Curve", "Figure", "PlannedRun", "Source", "planned_runs"]
+__all__ = ["OWN", "RELEASED_REWARDS", "Curve", "Figure", "PlannedRun", "Source", "planned_runs"]
 
 Source: TypeAlias = Literal["runs", "study"]
+
+
+OWN = "own"
+"""The paper of a figure of the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class Curve:
 
     Attributes:
         label: the name in file paths and tables.
-        algorithm: one of `ALGORITHMS`.
+        algorithm: one of `ALGORITHMS`, or a TOML file, see `find_algorithm`.
         overrides: as for `--set`.
         named: the name in legends; empty for the algorithm's.
     """
@@ -40,7 +47,7 @@ class Curve:
     @property
     def title(self) -> str:
         """The name in legends."""
-        return self.named or ALGORITHMS[self.algorithm].title
+        return self.named or find_algorithm(self.algorithm).title
 
 
 RELEASED_REWARDS = ("inner.rewards=released",)
@@ -49,17 +56,19 @@ RELEASED_REWARDS = ("inner.rewards=released",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One artefact of a paper.
+    """One artefact of a paper, or one of the user's own, see `own`.
 
     Attributes:
         name: `<paper>-<figure>`, the name of its files.
-        paper: the short name of the paper.
+        paper: the short name of the paper, or `OWN`.
         title: what it shows, one line.
         plot: the function of `figures.views` that draws it.
         source: `runs`: drawn from training runs alone; `study`: from the table that a study of that name writes,
             which may use trained runs.
         environments: the panels, in the paper's order.
         curves: the lines in each panel, in the order of the legend.
+        column: of `progress.csv`, which learning curves show.
+        sizes: of its runs, by profile; none for those of the environments. `smoke` is as small as everywhere.
     """
 
     name: str
@@ -69,6 +78,19 @@ class Figure:
     source: Source
     environments: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
+    column: str = RETURN
+    sizes: Mapping[str, Size] = field(default_factory=dict, hash=False)
+
+    def size(self, environment: str, profile: str) -> Size:
+        """How large its runs on an environment are.
+
+        Raises:
+            UserError: for a profile that does not exist, or of which a figure with sizes of its own says nothing.
+        """
+        usual = size(environment, profile)
+        if self.sizes and profile not in self.sizes and profile != "smoke":
+            raise UserError(f"{self.name} has sizes for {', '.join(self.sizes)}; {profile} is none: give --profile.")
+        return self.sizes.get(profile, usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +104,14 @@ class PlannedRun:
 def planned_runs(figure: Figure, profile: str) -> Iterator[PlannedRun]:
     """Every run of a figure at the size of a profile, seed by seed, so that a first seed of all comes early."""
     environments = figure.environments[:1] if profile == "smoke" else figure.environments
-    count = max((len(seeds(environment, profile)) for environment in environments), default=0)
-    for position in range(count):
-        for environment in environments:
-            for curve in figure.curves:
-                if position < len(seeds(environment, profile)):
-                    yield _planned(curve, environment, profile, seeds(environment, profile)[position])
+    sizes = {environment: figure.size(environment, profile) for environment in environments}
+    for seed in range(1, 1 + max((each.seeds for each in sizes.values()), default=0)):
+        for environment, each in sizes.items():
+            if seed <= each.seeds:
+                yield from (_planned(curve, environment, profile, each, seed) for curve in figure.curves)
 
 
-def _planned(curve: Curve, environment: str, profile: str, seed: int) -> PlannedRun:
+def _planned(curve: Curve, environment: str, profile: str, scale: Size, seed: int) -> PlannedRun:
     changes = (*curve.overrides, f"seed={seed}", f"label={curve.label}")
-    config = with_overrides(run_config(curve.algorithm, environment, profile=profile), changes)
-    return PlannedRun(config, Path(curve.label) / environment / f"seed{seed}")
+    config = with_overrides(run_config(curve.algorithm, environment, profile=profile, scale=scale), changes)
+    return PlannedRun(with_code(config), Path(curve.label) / directory_name(environment) / f"seed{seed}")

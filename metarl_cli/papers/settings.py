@@ -23,7 +23,7 @@ from metarl_cli.config import (
     SamplingConfig,
     with_overrides,
 )
-from metarl_cli.papers.sizes import size
+from metarl_cli.papers.sizes import Size, size
 from metarl_cli.references import is_reference, pinned
 
 __all__ = ["TRAINING", "EnvironmentSettings", "run_config", "with_code"]
@@ -72,8 +72,14 @@ OWN = EnvironmentSettings()
 """Of an environment of the user's own."""
 
 
-def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
-    """The settings of an algorithm, by name or TOML file, on an environment, at the size of a profile.
+def run_config(algorithm: str, environment: str, *, profile: str, scale: Size | None = None) -> RunConfig:
+    """The settings of an algorithm, by name or TOML file, on an environment.
+
+    Args:
+        algorithm: its name or file.
+        environment: its name or reference.
+        profile: of which the run is.
+        scale: its size; None for that of the profile.
 
     Raises:
         UserError: for a name that does not exist, with the nearest match.
@@ -83,7 +89,7 @@ def run_config(algorithm: str, environment: str, *, profile: str) -> RunConfig:
 
     named = find_algorithm(algorithm)
     settings = OWN if is_reference(environment) else TRAINING[find_environment(environment).name]
-    scale = size(environment, profile)
+    scale = scale or size(environment, profile)
     base = RunConfig(algorithm=Path(algorithm).name, profile=profile, iterations=scale.iterations)
     config = replace(
         base,

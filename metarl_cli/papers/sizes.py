@@ -10,23 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Annotated
+
+from annotated_types import Ge
 
 from metarl_cli.errors import unknown_name
 from metarl_cli.profiles import PROFILES
 from metarl_cli.references import is_reference
 
-__all__ = ["SIZES", "Size", "seeds", "size"]
+__all__ = ["SIZES", "Size", "size"]
+
+Count = Annotated[int, Ge(1)]
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
     """Tasks M, trajectories N, meta-iterations, seeds; a shorter horizon, or 0 for the environment's own."""
 
-    tasks: int
-    trajectories: int
-    iterations: int
-    seeds: int
-    horizon: int = 0
+    tasks: Count
+    trajectories: Count
+    iterations: Count
+    seeds: Count
+    horizon: Annotated[int, Ge(0)] = 0
 
 
 def _locomotion(standard_iterations: int) -> Mapping[str, Size]:
@@ -104,8 +109,3 @@ def size(environment: str, profile: str) -> Size:
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
     return OWN[profile] if is_reference(environment) else SIZES[environment][profile]
-
-
-def seeds(environment: str, profile: str) -> tuple[int, ...]:
-    """The seeds of a profile, counted from 1."""
-    return tuple(range(1, size(environment, profile).seeds + 1))

@@ -44,6 +44,9 @@ SAMPLING: Mapping[str, float] = MappingProxyType(
 )
 """Microseconds per environment step of sampling."""
 
+OWN_SAMPLING = 8.6
+"""Of an environment of the user's own: that of `examples/reach.py`, 4.1 times PointCorner's; of others a guess."""
+
 TRUST_REGION, GRADIENT_STEP, META_VARIATE = 53.0, 3.0, 14.0
 """Microseconds per environment step of a trust-region update, of each gradient step and of the diagnosis, and of
 learning a control variate. A trust region without second derivatives of the inner steps takes half of it."""
@@ -65,7 +68,7 @@ SECONDS_PER_LINE, SECONDS_PER_SAMPLE = 4.0, 0.0063
 def expected_seconds(config: RunConfig) -> float:
     """Seconds of one core for a whole run."""
     steps = _env_steps(config, config.sampling.tasks, config.sampling.trajectories)
-    return START_SECONDS + 1e-6 * config.iterations * steps * (SAMPLING[config.environment.name] + _update(config))
+    return START_SECONDS + 1e-6 * config.iterations * steps * (_sampling(config) + _update(config))
 
 
 def accuracy_seconds(figure: Figure, profile: str) -> float:
@@ -93,7 +96,7 @@ def testing_seconds(figure: Figure, profile: str, tasks: int) -> float:
     """Of adapting every run of a figure to so many held-out tasks."""
     configs = [run.config for run in planned_runs(figure, profile)]
     steps = [_env_steps(config, tasks, config.sampling.trajectories) for config in configs]
-    sampling = sum(n * SAMPLING[config.environment.name] for n, config in zip(steps, configs, strict=True))
+    sampling = sum(n * _sampling(config) for n, config in zip(steps, configs, strict=True))
     return START_SECONDS * len(configs) + 1e-6 * sampling
 
 
@@ -102,13 +105,24 @@ def _env_steps(config: RunConfig, tasks: int, trajectories: int) -> int:
     return tasks * trajectories * config.sampling.horizon * (config.inner.steps + 1)
 
 
+def _sampling(config: RunConfig) -> float:
+    """Microseconds per environment step."""
+    return SAMPLING.get(config.environment.name, OWN_SAMPLING)
+
+
 def _update(config: RunConfig) -> float:
     """Microseconds per environment step of everything but sampling."""
     outer, inner = config.outer, config.inner
     trust_region = TRUST_REGION / 2 if inner.first_order else TRUST_REGION
     update = trust_region if outer.optimizer == "trpo" else GRADIENT_STEP * (1 + outer.gradient_steps)
     variate = META_VARIATE if inner.control_variate == "meta" else 0.0
-    spec = ENVIRONMENTS[config.environment.name]
     stages = 1 + FURTHER_STEP * (inner.steps - 1)
-    weights = sum(a * b for a, b in pairwise((spec.observation_size, *config.policy.hidden, spec.action_size)))
-    return (update + variate) * stages * (FIXED_SHARE + (1 - FIXED_SHARE) * weights / REFERENCE_WEIGHTS)
+    return (update + variate) * stages * (FIXED_SHARE + (1 - FIXED_SHARE) * _weights(config) / REFERENCE_WEIGHTS)
+
+
+def _weights(config: RunConfig) -> int:
+    """Of the network; of an environment of the user's own those of the usual one."""
+    spec = ENVIRONMENTS.get(config.environment.name)
+    if spec is None:
+        return REFERENCE_WEIGHTS
+    return sum(a * b for a, b in pairwise((spec.observation_size, *config.policy.hidden, spec.action_size)))

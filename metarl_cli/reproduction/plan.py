@@ -18,6 +18,7 @@ from metarl_cli.reproduction.tables import STUDIES, origin_path, origin_text
 from metarl_cli.runs import directory as runs
 from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import runs_directory, table_path
+from metarl_cli.training.composition import check_composition
 
 __all__ = ["State", "Step", "plan", "run_state"]
 
@@ -46,7 +47,11 @@ class Step:
 
 
 def plan(figures: Sequence[Figure], profile: str, results: Path) -> list[Step]:
-    """Every run and study that the figures need, once; each study after its runs. What is finished is in it too."""
+    """Every run and study that the figures need, once; each study after its runs. What is finished is in it too.
+
+    Raises:
+        UserError: if the parts of a run do not exist or go together, as they may of a figure of the user's own.
+    """
     steps: dict[str, Step] = {}
     for figure in figures:
         for run in planned_runs(figure, profile):
@@ -84,6 +89,10 @@ def _place(run: PlannedRun) -> Path:
 
 def _training(run: PlannedRun, results: Path) -> Step:
     place, config = _place(run), run.config
+    try:
+        check_composition(config)
+    except UserError as error:
+        raise UserError(f"{_name(run)}: {error}") from None
     settings = config_text(config)
     job = Job(
         name=_name(run),

@@ -22,7 +22,7 @@ from metarl_cli.figures.draw import plot
 from metarl_cli.grid.cluster import dask_engine
 from metarl_cli.grid.jobs import Engine, JobResult, Listener, Share, run_jobs
 from metarl_cli.grid.local import local_engine
-from metarl_cli.papers import CLAIMS, FIGURES, Figure, find_figure
+from metarl_cli.papers import ADAPTATION, CLAIMS, FIGURES, Figure, find_figure
 from metarl_cli.profiles import PROFILES
 from metarl_cli.reproduction.aside import set_aside
 from metarl_cli.reproduction.forecast import forecast
@@ -135,10 +135,13 @@ def contradictions(figures: Sequence[Figure], results: Results, profile: str, pu
     As printed they are compared with whatever is published, at a smaller scope with what has the same profile.
     """
     names = {figure.name for figure in figures}
+    claims = [claim for claim in CLAIMS.values() if claim.figure in names]
+    if not claims:
+        return []
     ours, theirs = load_tables(results), load_tables(published)
     here, there = ({key: table for key, table in tables.items() if key[0] == profile} for tables in (ours, theirs))
     found = []
-    for claim in (claim for claim in CLAIMS.values() if claim.figure in names):
+    for claim in claims:
         judged, printed, scoped = (judge(claim, tables) for tables in (here, theirs, there))
         if {judged.verdict, printed.verdict} == DECIDED:
             found.append(f"{claim.name} {judged.verdict} here, and {printed.verdict} in {published.directory}.")
@@ -153,7 +156,7 @@ def _figures(name: str | None) -> list[Figure]:
     if name is None:
         return list(FIGURES.values())
     figure = find_figure(name)
-    if figure.name not in FIGURES:
+    if figure == ADAPTATION:
         raise UserError(f"{name} is a picture of whatever runs there are: `metarl plot {name}` draws it.")
     return [figure]
 

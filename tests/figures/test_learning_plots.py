@@ -19,7 +19,7 @@ from metarl_cli.figures.plots.style import COLOURS, CURVE_LABELS, ESTIMATOR_LABE
 from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, planned_runs
-from metarl_cli.papers.sizes import seeds
+from metarl_cli.papers.sizes import size
 from metarl_cli.reproduction.plan import plan
 from metarl_cli.results import Results
 from metarl_cli.store import runs_directory, table_path
@@ -45,6 +45,10 @@ def visible(figure):
     return [panel for panel in figure.axes if panel.get_visible()]
 
 
+def named(labels):
+    return {label: curve_label(label) for label in labels}
+
+
 def texts(panel):
     return [text.get_text() for text in panel.texts]
 
@@ -56,7 +60,7 @@ def legend(figure):
 
 def test_a_panel_for_each_environment_in_order_also_without_data():
     figure = learning_curves(
-        curve(), environments=("AntRandDir", "Navigation", "Toy1D", "PointWalls"), labels=("promp",)
+        curve(), environments=("AntRandDir", "Navigation", "Toy1D", "PointWalls"), names=named(("promp",))
     )
     panels = visible(figure)
     titles = ["AntRandDir", "Navigation (quick, n = 3)", "Toy1D", "PointWalls"]
@@ -67,7 +71,7 @@ def test_a_panel_for_each_environment_in_order_also_without_data():
 
 def test_lines_are_the_means_over_steps_and_bands_their_intervals():
     frame = curves(curve(), curve("vpg-maml", level=5.0, seeds="4 5"), curve(quantity="return/pre", level=99.0))
-    figure = learning_curves(frame, environments=("Navigation",), labels=("vpg-maml", "promp"))
+    figure = learning_curves(frame, environments=("Navigation",), names=named(("vpg-maml", "promp")))
     (panel,) = visible(figure)
     assert legend(figure) == [curve_label("vpg-maml"), "ProMP"]
     assert panel.get_title() == "Navigation (quick, n = 2 to 3)"
@@ -81,7 +85,7 @@ def test_lines_are_the_means_over_steps_and_bands_their_intervals():
 
 def test_panels_of_different_sizes_say_so():
     frame = curves(curve(), curve(environment="Toy1D", profile="overnight", seeds="1 2"))
-    figure = learning_curves(frame, environments=("Navigation", "Toy1D"), labels=("promp",))
+    figure = learning_curves(frame, environments=("Navigation", "Toy1D"), names=named(("promp",)))
     titles = ["Navigation (quick, n = 3)", "Toy1D (overnight, n = 2)"]
     assert [panel.get_title() for panel in visible(figure)] == titles
     assert "Profile: overnight, quick." in figure.get_supxlabel()
@@ -111,12 +115,12 @@ def test_adaptation_shows_before_and_after_of_each_run():
 )
 def test_the_caption_says_what_the_bands_are(seeds, bands):
     frame = curves(*(curve(name, seeds=given) for name, given in zip(("promp", "vpg-maml"), seeds, strict=False)))
-    figure = learning_curves(frame, environments=("Navigation",), labels=("promp", "vpg-maml"))
+    figure = learning_curves(frame, environments=("Navigation",), names=named(("promp", "vpg-maml")))
     assert figure.get_supxlabel().replace("\n", " ").endswith(bands)
 
 
 @pytest.mark.parametrize(
-    "draw", [adaptation, lambda f: learning_curves(f, environments=("Navigation",), labels=("promp",))]
+    "draw", [adaptation, lambda f: learning_curves(f, environments=("Navigation",), names=named(("promp",)))]
 )
 def test_the_figure_says_profile_seeds_and_band(draw):
     text = draw(curves(curve(seeds="2 7 10"), curve(quantity="return/pre", seeds="2 7 10"))).get_supxlabel()
@@ -127,7 +131,7 @@ def test_the_figure_says_profile_seeds_and_band(draw):
 
 def test_a_figure_without_any_run_says_so():
     empty = curve().iloc[:0]
-    figure = learning_curves(empty, environments=("Navigation", "Toy1D"), labels=("promp",))
+    figure = learning_curves(empty, environments=("Navigation", "Toy1D"), names=named(("promp",)))
     assert figure.get_supxlabel() == "No runs yet."
     assert [texts(panel) for panel in visible(figure)] == [["no data yet"]] * 2
 
@@ -138,7 +142,7 @@ def test_a_figure_without_any_run_says_so():
 def test_files_are_written_and_the_same_figure_gives_the_same_bytes(tmp_path, frame):
     written = []
     for name in ("a/figure", "b/figure"):
-        figure = learning_curves(frame, environments=("Navigation", "Toy1D"), labels=("promp",))
+        figure = learning_curves(frame, environments=("Navigation", "Toy1D"), names=named(("promp",)))
         png, pdf = save(figure, tmp_path / name)
         assert (png.suffix, pdf.suffix) == (".png", ".pdf")
         written.append((png.read_bytes(), pdf.read_bytes()))
@@ -150,7 +154,9 @@ def test_files_are_written_and_the_same_figure_gives_the_same_bytes(tmp_path, fr
 def test_one_line_of_data_adds_an_algorithm_to_a_figure(tmp_path):
     figure = FIGURES["promp-fig2"]
     longer = replace(figure, curves=(*figure.curves, Curve("dice-vpg", "dice-vpg")))
-    new = {f"dice-vpg/{name}/seed{seed}" for name in figure.environments for seed in seeds(name, "quick")}
+    new = {
+        f"dice-vpg/{name}/seed{seed + 1}" for name in figure.environments for seed in range(size(name, "quick").seeds)
+    }
     before, after = ({step.job.name for step in plan([f], "quick", tmp_path)} for f in (figure, longer))
     assert after - before == new
     for run in planned_runs(longer, "quick"):
@@ -199,7 +205,7 @@ def test_a_study_without_training_of_its_size_shows_that_of_another_which_its_pa
 def test_legend_and_caption_fit_into_the_figure(figure):
     labels = [c.label for c in figure.curves]
     mixed = [curve(name, seeds=seeds) for name, seeds in zip(labels, ["1 2", *["1 2 3"] * len(labels)], strict=False)]
-    drawn = learning_curves(curves(*mixed), environments=("Navigation", *figure.environments[1:]), labels=labels)
+    drawn = learning_curves(curves(*mixed), environments=("Navigation", *figure.environments[1:]), names=named(labels))
     drawn.draw_without_rendering()
     (legend,) = drawn.legends
     for part in (legend, drawn._supxlabel):
@@ -211,7 +217,7 @@ def test_what_is_given_stays():
     frame = curve()
     before = frame.copy(deep=True)
     adaptation(frame)
-    learning_curves(frame, environments=("Navigation",), labels=("promp",))
+    learning_curves(frame, environments=("Navigation",), names=named(("promp",)))
     pd.testing.assert_frame_equal(frame, before)
 
 

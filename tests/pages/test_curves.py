@@ -25,8 +25,8 @@ def frame(tmp_path_factory):
 
 def test_a_page_draws_what_the_picture_draws(frame):
     found = explorable(FIGURE, frame)
-    labels = [curve.label for curve in FIGURE.curves]
-    picture = learning_curves(frame, environments=FIGURE.environments, labels=labels)
+    names = {curve.label: curve.title for curve in FIGURE.curves}
+    picture = learning_curves(frame, environments=FIGURE.environments, names=names)
     panels = [panel for panel in picture.axes if panel.get_visible()]
     assert [panel["title"] for panel in found["panels"]] == [panel.get_title() for panel in panels]
     for panel, drawn in zip(found["panels"], panels, strict=True):

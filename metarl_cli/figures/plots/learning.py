@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from metarl_cli.figures.plots.style import STAGE_LABELS, caption, colour, curve_label, mark_missing, new_figure
+from metarl_cli.figures.plots.style import STAGE_LABELS, caption, colours, curve_label, mark_missing, new_figure
+from metarl_cli.papers.claim import RETURN
 
 __all__ = ["adaptation", "band", "evidence", "explanation", "learning_curves", "training_panel"]
 
@@ -26,19 +27,30 @@ COLUMNS: Mapping[int, int] = MappingProxyType({4: 2, 5: 3, 6: 3})
 """Of panels, by their number, where a single row would be too wide; at most five."""
 
 
-def learning_curves(curves: pd.DataFrame, *, environments: Sequence[str], labels: Sequence[str]) -> Figure:
-    """Post-update return against environment steps, a panel for each environment, also where nothing was run yet.
+def learning_curves(
+    curves: pd.DataFrame,
+    *,
+    environments: Sequence[str],
+    names: Mapping[str, str],
+    column: str = RETURN,
+    title: str = "",
+) -> Figure:
+    """A column against environment steps, a panel for each environment, also where nothing was run yet.
 
     Args:
         curves: as `figures.curves.curves` gives them, each environment at one profile.
         environments: the panels, in order.
-        labels: the lines, in the order of the legend.
+        names: what the legend says of each line, in its order.
+        column: of `progress.csv`.
+        title: above the legend.
     """
-    drawn = curves[(curves["quantity"] == "return/post") & curves["curve"].isin(labels)]
+    drawn = curves[(curves["quantity"] == column) & curves["curve"].isin(names)]
     figure, panels = _panels(len(environments))
     for panel, environment in zip(panels, environments, strict=False):
-        curve_panel(panel, environment, drawn[drawn["environment"] == environment], by="curve", names=_curves(labels))
-    _finish(figure, panels, drawn)
+        curve_panel(panel, environment, drawn[drawn["environment"] == environment], by="curve", names=names)
+        if column != RETURN and panel.lines:
+            panel.set_ylabel(column, fontsize=8)
+    _finish(figure, panels, drawn, title)
     return figure
 
 
@@ -54,22 +66,18 @@ def adaptation(curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def training_panel(frame: pd.DataFrame, labels: Sequence[str]) -> Callable[[Axes], None] | None:
+def training_panel(frame: pd.DataFrame, names: Mapping[str, str]) -> Callable[[Axes], None] | None:
     """Draws panel (d) of TayPO's Fig. 1 from the rows `study = training` of its table; None if there are none."""
     rows = frame[frame["study"] == "training"]
     if rows.empty:
         return None
-    drawn = rows[rows["quantity"] == "return/post"]
+    drawn = rows[rows["quantity"] == RETURN]
 
     def draw(panel: Axes) -> None:
-        curve_panel(panel, f"(d) {drawn['environment'].iloc[0]}", drawn, by="curve", names=_curves(labels))
+        curve_panel(panel, f"(d) {drawn['environment'].iloc[0]}", drawn, by="curve", names=names)
         panel.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     return draw
-
-
-def _curves(labels: Sequence[str]) -> dict[str, str]:
-    return {name: curve_label(name) for name in labels}
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -86,13 +94,14 @@ def curve_panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, names
     if curves.empty:
         mark_missing(panel)
         return
+    own = colours(names)
     for name, label in names.items():
         line = curves[curves[by] == name].sort_values("env_steps")
         if line.empty:
             continue
         low, high = band(line)
-        panel.plot(line["env_steps"], line["mean"], color=colour(name), linewidth=1.4, label=label)
-        panel.fill_between(line["env_steps"], line[low], line[high], color=colour(name), alpha=0.15, linewidth=0)
+        panel.plot(line["env_steps"], line["mean"], color=own[name], linewidth=1.4, label=label)
+        panel.fill_between(line["env_steps"], line[low], line[high], color=own[name], alpha=0.15, linewidth=0)
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.set_xlabel("environment steps", fontsize=8)
@@ -115,7 +124,7 @@ def _counts(curves: pd.DataFrame) -> set[int]:
     return {len(str(seeds).split()) for seeds in curves["seeds"].unique()}
 
 
-def _finish(figure: Figure, panels: Iterable[Axes], drawn: pd.DataFrame) -> None:
+def _finish(figure: Figure, panels: Iterable[Axes], drawn: pd.DataFrame, title: str = "") -> None:
     if drawn.empty:
         caption(figure, "No runs yet.")
         return
@@ -127,6 +136,8 @@ def _finish(figure: Figure, panels: Iterable[Axes], drawn: pd.DataFrame) -> None
         ncols=min(len(lines), int(figure.get_figwidth() / LEGEND_INCHES)),
         fontsize=8,
         frameon=False,
+        title=title or None,
+        title_fontsize=9,
     )
     caption(figure, explanation(drawn))
 

@@ -7,7 +7,7 @@ of curves, of estimators or of stages: a `dice` among runs is not the `dice` amo
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from matplotlib import rcParams
@@ -24,6 +24,7 @@ __all__ = [
     "STAGE_LABELS",
     "caption",
     "colour",
+    "colours",
     "curve_label",
     "estimator_label",
     "mark_missing",
@@ -32,6 +33,8 @@ __all__ = [
 
 _BLACK, _ORANGE, _SKY, _GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 _YELLOW, _BLUE, _VERMILION, _PURPLE, _GREY = "#D0C000", "#0072B2", "#D55E00", "#CC79A7", "#777777"
+
+PALETTE = (_BLUE, _VERMILION, _GREEN, _ORANGE, _PURPLE, _SKY, _BLACK, _YELLOW, _GREY)
 
 COLOURS: Mapping[str, str] = MappingProxyType(
     {
@@ -100,6 +103,16 @@ CAPTION_POINTS, CHARACTERS_PER_INCH = 7, 19
 def colour(name: str) -> str:
     """The colour of an algorithm or estimator, grey for a name that has none."""
     return COLOURS.get(name, _GREY)
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """The colour of each curve of a figure: its own; without one, or with another's, the first that is left."""
+    own = dict[str, str]()
+    for name in names:
+        if name in COLOURS and COLOURS[name] not in own.values():
+            own[name] = COLOURS[name]
+    left = iter([shade for shade in PALETTE if shade not in own.values()])
+    return {name: own.get(name) or next(left, _GREY) for name in names}
 
 
 def curve_label(name: str) -> str:
