@@ -25,7 +25,7 @@ from metarl_cli.encoding import can_show, spelled
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["counted", "print_table", "say", "show_measured", "training_display"]
+__all__ = ["counted", "print_json", "print_table", "say", "show_measured", "training_display"]
 
 WIDE = 400
 
@@ -34,11 +34,10 @@ ShowRow: TypeAlias = Callable[[RunConfig, Mapping[str, float]], None]
 
 def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     """Print rows of equal keys as a table, or as one JSON document and nothing else."""
-    encoding = sys.stdout.encoding
     if as_json:
-        text = json.dumps(rows, indent=2, ensure_ascii=False)
-        print(text if can_show(text, encoding) else json.dumps(rows, indent=2))
+        print_json(rows)
         return
+    encoding = sys.stdout.encoding
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for position, name in enumerate(rows[0]):
         table.add_column(name, no_wrap=position == 0)
@@ -48,6 +47,12 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     # In a file or a pipe a row is a line, however long; a terminal has a width to keep to, and COLUMNS sets one.
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     Console(width=None if has_width else WIDE).print(table, markup=False)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document, in what characters standard output has."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    print(text if can_show(text, sys.stdout.encoding) else json.dumps(document, indent=2))
 
 
 @contextmanager

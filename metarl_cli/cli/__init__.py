@@ -93,6 +93,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "train": runs.train,
         "evaluate": runs.evaluate,
         "render": runs.render,
+        "compare": runs.compare,
         "variance": studies.variance,
         "audit": studies.audit,
         "plot": results.plot,

@@ -1,4 +1,4 @@
-"""Commands about one run: train, evaluate, render."""
+"""Commands about runs: train, evaluate, render, compare."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metarl_cli.profiles import PROFILE_HELP
 if TYPE_CHECKING:
     from metarl_cli.config import RunConfig
 
-__all__ = ["evaluate", "render", "train"]
+__all__ = ["compare", "evaluate", "render", "train"]
 
 
 def train(
@@ -125,3 +125,38 @@ def render(
 
 def _ignore(config: RunConfig, row: Mapping[str, float]) -> None:
     """What `--quiet` shows of a row."""
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run directories, or directories with the seeds of a curve.")
+    ],
+    metric: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column of progress.csv. Default: the one that the figures plot.")
+    ] = "return/post",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the curves there: compare.png, compare.pdf, compare.csv.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare runs: the settings that differ, their curves, and the differences from the first, seed by seed.
+
+    Example: metarl compare runs/promp runs/taypo2 --out figures
+    """
+    from metarl_cli.runs.compare import compare as beside
+    from metarl_cli.runs.compare import draw
+    from metarl_cli.terminal import print_json, print_table, say
+
+    found = beside(runs, metric)
+    parts = {"settings": found.settings, "curves": found.curves, "differences": found.differences}
+    if as_json:
+        print_json({"column": found.column, **parts, "notes": found.notes})
+    else:
+        print(found.column)
+        for rows in filter(None, parts.values()):
+            print()
+            shown = [{key: "–" if cell is None else cell for key, cell in row.items()} for row in rows]
+            print_table(shown, as_json=False)
+        print("".join(f"\n{note}" for note in found.notes))
+    for path in draw(found, out) if out else ():
+        say(str(path))

@@ -24,6 +24,7 @@ __all__ = [
     "Position",
     "Range",
     "Reported",
+    "Summary",
     "Where",
     "beats",
     "beats_all",

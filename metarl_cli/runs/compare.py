@@ -1,0 +1,254 @@
+"""Runs beside each other: the settings that differ, their curves, and their differences seed by seed.
+
+Runs that differ in nothing but the seed are one curve. What is finished and what is not are compared over the
+iterations that all of them have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from metarl_cli.claims.measures import Effect, Table, effects
+from metarl_cli.columns import meaning
+from metarl_cli.config import RunConfig, load_config, settable_keys
+from metarl_cli.errors import UserError, nearest, unknown_name
+from metarl_cli.figures.curves import curves
+from metarl_cli.papers.claim import RETURN, Comparison, Measure, Range, Summary
+from metarl_cli.references import unpinned
+from metarl_cli.results import SETTINGS, load_runs
+from metarl_cli.runs.progress import PROGRESS
+from metarl_cli.tables import write_table
+
+__all__ = ["Compared", "compare", "draw"]
+
+Row: TypeAlias = dict[str, object]
+
+CONFIG = "config.json"
+TENTH = 10
+"""What `first` and `last` are means over: the first and the last tenth of the iterations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What two or more curves come to.
+
+    Attributes:
+        column: of `progress.csv`, and what it is, in words.
+        settings: a row for every setting that differs, a column for every curve.
+        curves: a row for every curve: `first`, `last` with its 95 % Student t interval over seeds, and `area`, the mean
+            over all iterations.
+        differences: of `last` and `area` from the first curve's, paired by seed, with the same interval.
+        notes: why something is left out or not compared.
+        table: the curves as figures have them, see `figures.curves`.
+    """
+
+    column: str
+    settings: list[Row]
+    curves: list[Row]
+    differences: list[Row]
+    notes: list[str]
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Curve:
+    name: str
+    config: RunConfig
+    places: tuple[Path, ...]
+    rows: pd.DataFrame
+
+    @property
+    def environment(self) -> str:
+        own = self.config.environment
+        return f"{own.name} ({own.variant})" if own.variant else own.name
+
+
+def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
+    """Compare runs, with the first curve as what the others are compared with.
+
+    Args:
+        paths: run directories, or directories with runs below them.
+        column: of `progress.csv`.
+
+    Raises:
+        UserError: if there are fewer than two curves, a run is damaged, or one does not have the column.
+    """
+    notes = list[str]()
+    found = _curves(_directories(paths), notes)
+    if len(found) < 2:
+        given = ", ".join(map(str, paths))
+        raise UserError(f"{given}: nothing to compare, the runs there differ in nothing but the seed.")
+    _check_column(column, found)
+    settings = {curve.name: settable_keys(curve.config) for curve in found}
+    common = min(int(rows["iteration"].max()) + 1 for curve in found for _, rows in curve.rows.groupby("directory"))
+    notes += _unequal(found, common)
+    frame = pd.concat([curve.rows.assign(curve=curve.name) for curve in found], ignore_index=True)
+    frame = frame[frame["iteration"] < common]
+    if not (differing := _differing(found)):
+        notes.append("No setting differs: these are runs of the same seeds.")
+    return Compared(
+        column=f"{column}: {meaning(column)}",
+        settings=[{"setting": key, **{name: of[key] for name, of in settings.items()}} for key in differing],
+        curves=[_summary(curve, frame, column, common) for curve in found],
+        differences=[row for curve in found[1:] for row in _differences(curve, found[0], frame, column, notes)],
+        notes=notes,
+        table=curves(frame, (column,)),
+    )
+
+
+def draw(compared: Compared, out: Path) -> list[Path]:
+    """Write the curves as `compare.png`, `compare.pdf` and `compare.csv` to a directory; returns the files."""
+    from metarl_cli.figures.plots import save
+    from metarl_cli.figures.plots.learning import learning_curves
+
+    names = {str(row["curve"]): str(row["curve"]) for row in compared.curves}
+    environments = list(dict.fromkeys(compared.table["environment"]))
+    (column,) = compared.table["quantity"].unique()
+    files = save(
+        learning_curves(compared.table, environments=environments, names=names, column=column), out / "compare"
+    )
+    write_table(compared.table, out / "compare.csv")
+    return [*files, out / "compare.csv"]
+
+
+def _directories(paths: Iterable[Path]) -> list[Path]:
+    """Of the runs, each once."""
+    found = dict[Path, Path]()
+    for path in paths:
+        if not path.exists():
+            raise UserError(
+                f"There is no {path}.{nearest(path.name, (other.name for other in path.parent.glob('*/')))}"
+            )
+        below = [path] if (path / CONFIG).exists() else [file.parent for file in sorted(path.rglob(CONFIG))]
+        below = [place for place in below if (place / PROGRESS).exists()]
+        if not below:
+            raise UserError(f"{path} holds no run: expected a run directory, or a directory with runs below it.")
+        found |= {place.resolve(): place for place in below if place.resolve() not in found}
+    return list(found.values())
+
+
+def _curves(directories: Sequence[Path], notes: list[str]) -> list[_Curve]:
+    """The runs by all their settings but the seed; a second run of the same seed begins a curve of its own."""
+    groups: dict[tuple[object, ...], _Curve] = {}
+    times = Counter[tuple[object, ...]]()
+    for directory in directories:
+        config, rows = load_config(directory / CONFIG), load_runs(directory)
+        if rows.empty:
+            notes.append(f"{directory} has no iteration yet, and is left out.")
+            continue
+        same = tuple(value for key, value in settable_keys(config).items() if key not in ("seed", "iterations"))
+        key = (same, times[same, config.seed])
+        times[same, config.seed] += 1
+        curve = groups.get(key, _Curve(name="", config=config, places=(), rows=rows.iloc[:0]))
+        added = pd.concat([curve.rows, rows.assign(directory=str(directory))], ignore_index=True)
+        groups[key] = replace(curve, places=(*curve.places, directory), rows=added)
+    found = list(groups.values())
+    return [replace(curve, name=name) for curve, name in zip(found, _names(found), strict=True)]
+
+
+def _names(found: Sequence[_Curve]) -> list[str]:
+    """What tells the curves apart: their labels, if need be with the settings that differ, or their number."""
+    labels = [curve.config.label or curve.config.algorithm for curve in found]
+    told = []
+    for label, curve in zip(labels, found, strict=True):
+        own = settable_keys(curve.config)
+        told.append(" ".join([label, *(f"{key}={own[key]}" for key in _differing(found))]))
+    numbered = [f"{label} {number}" for number, label in enumerate(labels, start=1)]
+    return next(names for names in (labels, told, numbered) if len(set(names)) == len(names))
+
+
+def _differing(found: Sequence[_Curve]) -> list[str]:
+    settings = [settable_keys(curve.config) for curve in found]
+    return [key for key in settings[0] if key != "seed" and len({of[key] for of in settings}) > 1]
+
+
+def _check_column(column: str, found: Sequence[_Curve]) -> None:
+    """Refuse one that not every run has."""
+    whole = {curve.name: set(curve.rows.dropna(axis="columns").columns) for curve in found}
+    known = set.intersection(*whole.values()) - {*SETTINGS, "iteration"}
+    if column in known:
+        return
+    if any(column in curve.rows for curve in found) and column not in {*SETTINGS, "iteration"}:
+        lacking = [name for name, columns in whole.items() if column not in columns]
+        raise UserError(f"--metric {column}: it is not in every run of {', '.join(lacking)}.")
+    raise unknown_name("column", column, known)
+
+
+def _unequal(found: Sequence[_Curve], common: int) -> Iterator[str]:
+    """What of runs of unequal length or size is to be known."""
+    longer = [curve.name for curve in found if curve.rows["iteration"].max() >= common]
+    if longer or any(curve.config.iterations > common for curve in found):
+        done = "; ".join(
+            f"{curve.name} {' '.join(str(n) for n in curve.rows.groupby('seed')['iteration'].size())} of "
+            f"{curve.config.iterations}"
+            for curve in found
+        )
+        yield f"Compared over the first {common} iterations, which all runs have: by seed, {done}."
+    steps = {
+        curve.name: int(curve.rows.loc[curve.rows["iteration"] == common - 1, "env_steps"].iloc[0]) for curve in found
+    }
+    if len(set(steps.values())) > 1:
+        told = ", ".join(f"{name} {count:,}" for name, count in steps.items())
+        yield f"Until then the runs have taken unequal numbers of environment steps: {told}."
+
+
+def _summary(curve: _Curve, frame: pd.DataFrame, column: str, common: int) -> Row:
+    own = Measure(column=column, where=(("curve", curve.name),))
+    first = _effect(own, None, frame[frame["iteration"] < math.ceil(common / TENTH)], "mean")
+    last, area = _effect(own, None, frame, "final"), _effect(own, None, frame, "mean")
+    return {
+        "curve": curve.name,
+        "environment": unpinned(curve.environment),
+        "seeds": _seeds(curve),
+        "first": first.mean,
+        **_interval("last", last),
+        "area": area.mean,
+    }
+
+
+def _differences(curve: _Curve, base: _Curve, frame: pd.DataFrame, column: str, notes: list[str]) -> Iterator[Row]:
+    """Of what is paired by seed; why it is not, is noted."""
+    pair = f"{curve.name} − {base.name}"
+    if curve.environment != base.environment:
+        notes.append(f"{pair} is not taken: the environments are {curve.environment} and {base.environment}.")
+        return
+    one, other = (Measure(column=column, where=(("curve", each.name),)) for each in (curve, base))
+    found = {"last": _effect(one, other, frame, "final"), "area": _effect(one, other, frame, "mean")}
+    seeds = found["last"].seeds
+    if not seeds:
+        notes.append(f"{pair} is not taken: no seed is in both, {_seeds(curve)} and {_seeds(base)}.")
+        return
+    if len(seeds) == 1:
+        notes.append(f"{pair}: one common seed, {seeds[0]}, has no interval.")
+    for name, effect in found.items():
+        yield {"difference": pair, "of": name, **_interval("mean", effect), "n": len(seeds)}
+
+
+def _effect(measure: Measure, against: Measure | None, frame: pd.DataFrame, summary: Summary) -> Effect:
+    comparison = Comparison(
+        label="",
+        statistic="difference" if against else "value",
+        measure=measure,
+        against=against,
+        summary=summary,
+        wanted=Range(),
+    )
+    (effect,) = effects(comparison, Table(frame))
+    return effect
+
+
+def _interval(name: str, effect: Effect) -> Mapping[str, Any]:
+    """None where there is no limit, which JSON has and NaN it has not."""
+    limits = {"low": effect.low, "high": effect.high}
+    return {name: effect.mean, **{key: value if math.isfinite(value) else None for key, value in limits.items()}}
+
+
+def _seeds(curve: _Curve) -> str:
+    return " ".join(str(seed) for seed in sorted(curve.rows["seed"].unique()))
