@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from metarl_cli.claims.measures import Effect, Table, effects
+from metarl_cli.claims.measures import Effect, Grouped, effects
 from metarl_cli.columns import meaning
 from metarl_cli.config import RunConfig, load_config, settable_keys
 from metarl_cli.errors import UserError, nearest, unknown_name
@@ -240,7 +240,7 @@ def _effect(measure: Measure, against: Measure | None, frame: pd.DataFrame, summ
         summary=summary,
         wanted=Range(),
     )
-    (effect,) = effects(comparison, Table(frame))
+    (effect,) = effects(comparison, Grouped(frame))
     return effect
 
 
