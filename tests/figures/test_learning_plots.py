@@ -15,7 +15,7 @@ from metarl_cli.figures.draw import content_of
 from metarl_cli.figures.effort import effort
 from metarl_cli.figures.plots import save
 from metarl_cli.figures.plots.learning import adaptation, learning_curves
-from metarl_cli.figures.plots.style import COLOURS, CURVE_LABELS, ESTIMATOR_LABELS, colour, curve_label
+from metarl_cli.figures.plots.style import COLOURS, CURVE_LABELS, ESTIMATOR_LABELS, colour, colours, curve_label
 from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.figure import Curve, planned_runs
@@ -225,6 +225,15 @@ def test_colours_exist_and_names_without_one_are_grey():
     assert all(is_color_like(value) for value in COLOURS.values())
     assert colour("anything else") == "#777777"
     assert curve_label("anything else") == "anything else"
+
+
+def test_curves_of_one_figure_have_a_colour_each():
+    """A user's may have no colour, or the one of another: `lvc-vpg` and `lvc-trpo` share theirs among the papers'."""
+    assert colour("lvc-vpg") == colour("lvc-trpo")
+    given = colours(["lvc-vpg", "mine", "lvc-trpo", "promp", "yours"])
+    assert len(set(given.values())) == len(given)
+    assert (given["lvc-vpg"], given["promp"]) == (colour("lvc-vpg"), colour("promp"))
+    assert colours(f"curve {n}" for n in range(20))["curve 19"] == "#777777"
 
 
 def test_labels_are_the_titles_of_the_registries():

@@ -152,6 +152,7 @@ def test_it_is_run_drawn_and_made_again_when_its_environment_changes(metarl, fil
     expected = pd.read_csv(run / "progress.csv")["return/pre"]
     shown = table[(table["curve"] == "slow") & (table["quantity"] == "return/pre")]["mean"]
     assert shown.tolist() == pytest.approx(expected.tolist())
+    assert list(drawn.axes[0].lines[1].get_ydata()) == pytest.approx(expected.tolist())
 
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     assert metarl(*command).code == 0

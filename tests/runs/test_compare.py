@@ -85,6 +85,7 @@ def test_runs_that_are_not_finished_are_compared_as_far_as_all_are(metarl, two, 
         "Compared over the first 5 iterations, which all runs have: by seed, promp inner.lr=0.1 20 20 20 of 20; "
         "promp inner.lr=0.2 5 20 of 20."
     )
+    assert found["curves"][0]["area"] == pytest.approx(np.mean([post[:5].mean() for post in FIRST.values()]))
     area = found["differences"][1]
     assert area["mean"] == pytest.approx(np.mean([SECOND[s][:5].mean() - FIRST[s][:5].mean() for s in (2, 3)]))
 
