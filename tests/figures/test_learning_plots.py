@@ -233,7 +233,7 @@ def test_curves_of_one_figure_have_a_colour_each():
     given = colours(["lvc-vpg", "mine", "lvc-trpo", "promp", "yours"])
     assert len(set(given.values())) == len(given)
     assert (given["lvc-vpg"], given["promp"]) == (colour("lvc-vpg"), colour("promp"))
-    assert colours(f"curve {n}" for n in range(20))["curve 19"] == "#777777"
+    assert colours([f"curve {n}" for n in range(20)])["curve 19"] == "#777777"
 
 
 def test_labels_are_the_titles_of_the_registries():

@@ -7,7 +7,7 @@ of curves, of estimators or of stages: a `dice` among runs is not the `dice` amo
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from matplotlib import rcParams
@@ -105,7 +105,7 @@ def colour(name: str) -> str:
     return COLOURS.get(name, _GREY)
 
 
-def colours(names: Iterable[str]) -> dict[str, str]:
+def colours(names: Collection[str]) -> dict[str, str]:
     """The colour of each curve of a figure: its own; without one, or with another's, the first that is left."""
     own = dict[str, str]()
     for name in names:
