@@ -26,6 +26,7 @@ def test_the_parts_and_settings_of_a_file_are_trained(metarl, tmp_path):
     assert config["policy"]["hidden"] == [8, 8]
     more = ("--algo", tmp_path / "mine.toml", "--iterations", 2, "--quiet")
     assert metarl("train", "--resume", "--out", tmp_path / "run", *more).code == 0
+    assert metarl("render", tmp_path / "run").code == 0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from typing import cast
 import numpy as np
 import torch
 
-from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.config import RunConfig
 from metarl_cli.envs.episodes import OwnWorkers
 from metarl_cli.envs.registry import find_environment
@@ -33,6 +32,7 @@ from metarl_cli.figures.plots.filmstrip import (
     filmstrip,
     save,
 )
+from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.references import is_reference
 from metarl_cli.runs.evaluate import HELD_OUT, load_run
 from metarl_cli.seeding import numpy_generator
@@ -270,7 +270,7 @@ def _vector(entries: Array, digits: str) -> str:
 def _about(config: RunConfig, state: TrainState) -> str:
     inner, trajectories = config.inner, config.sampling.trajectories
     return (
-        f"{ALGORITHMS[config.algorithm].title} on {config.environment.name}, profile {config.profile}, "
+        f"{curve_label(config.algorithm)} on {config.environment.name}, profile {config.profile}, "
         f"seed {config.seed}, iteration {state.iteration}. Held-out tasks; "
         f"adaptation: {inner.steps} step{'s' if inner.steps > 1 else ''} on {trajectories} trajectories each."
     )
