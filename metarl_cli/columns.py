@@ -22,8 +22,6 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "success/pre": "Share of the trajectories before adaptation that accomplish their task, where `info` says so.",
         "success/post": "The same after the last adaptation step.",
         "policy/std": "Mean standard deviation of the policy's actions, after the update, before they are scaled.",
-        "success/pre": "Share of trajectories that accomplish their task, before adaptation; where it is known.",
-        "success/post": "The same after the last adaptation step.",
         "inner/step_norm": "‖θ′ − θ‖ of an adaptation step, mean over tasks and steps.",
         "inner/kl": "D_KL(π_θ ‖ π_θ′) on what θ sampled, mean over tasks and steps.",
         "loss/before": "Minus the outer objective before the update, on the rounds that it is made from.",

@@ -12,19 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
 import torch
 from torch import Tensor
 
 from metarl_cli.config import RunConfig
-from metarl_cli.params import flatten, mean, unflatten
+from metarl_cli.params import flatten, unflatten
 from metarl_cli.runs.evaluate import load_run
 from metarl_cli.runs.settings_file import read_settings
-from metarl_cli.training import meta_gradient
 from metarl_cli.training.build import build
 from metarl_cli.training.meta_gradient import Parts, TaskData
-from metarl_cli.training.trainer import TrainState
+from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Params, each_tensor
 
 __all__ = ["OFF", "ON", "WRONG", "second_order"]
@@ -53,9 +51,9 @@ def second_order(source: Path, tell: Callable[[str], None] = lambda message: Non
     config, state = load_run(source, tell) if source.is_dir() else _before_training(read_settings(source))
     trainer, _ = build(config)
     rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
-    data, theta = [_double(task) for task in trainer.task_data(state, rounds)], _doubled(state.theta)
-    versions = _versions(trainer.parts)
-    own, full, first = (_gradient(theta, data, parts) for parts in versions)
+    data, theta = [_double(group) for group in trainer.task_data(state, rounds)], _doubled(state.theta)
+    versions = [replace(trainer, parts=parts) for parts in _versions(trainer.parts)]
+    own, full, first = (flatten(version.meta_gradient(theta, data)) for version in versions)
     direction = torch.nn.functional.normalize(full - first, dim=0)
     slope, with_it, without = ((gradient @ direction).item() for gradient in (own, full, first))
     differences = _difference(theta, data, versions[1], direction)
@@ -91,20 +89,15 @@ def _doubled(params: Params) -> Params:
     return {name: value.double() for name, value in params.items()}
 
 
-def _double(task: TaskData) -> TaskData:
-    rounds = [each_tensor(round_, Tensor.double) for round_ in task.rounds]
-    return TaskData(rounds, task.credit.double(), _doubled(task.penalty))
+def _double(group: TaskData) -> TaskData:
+    rounds = [each_tensor(round_, Tensor.double) for round_ in group.rounds]
+    return TaskData(rounds, group.credit.double(), _doubled(group.penalty))
 
 
-def _gradient(theta: Params, data: Sequence[TaskData], parts: Parts) -> Tensor:
-    return flatten(mean([meta_gradient.gradient(theta, task, parts) for task in data]))
-
-
-def _difference(theta: Params, data: Sequence[TaskData], parts: Parts, direction: Tensor) -> float:
+def _difference(theta: Params, data: Sequence[TaskData], trainer: Trainer, direction: Tensor) -> float:
     """(J(θ + εd) − J(θ − εd)) / 2ε on the stored batches."""
 
     def value(step: float) -> float:
-        at = unflatten(flatten(theta) + step * direction, theta)
-        return fmean(meta_gradient.diagnose(at, task, parts)[0].item() for task in data)
+        return trainer.diagnose(unflatten(flatten(theta) + step * direction, theta), data).objective
 
     return (value(_STEP) - value(-_STEP)) / (2 * _STEP)
