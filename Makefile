@@ -2,11 +2,12 @@
 PYTHON ?= python3
 PROFILE ?= quick
 KILLS ?= 1000
+COUNT ?= 100000
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install format check test test-fast test-matrix quickstart reproduce-all publish bench bench-compare torture docs \
-	dist clean
+.PHONY: help install format check test test-fast test-matrix quickstart reproduce-all publish bench bench-compare torture fuzz \
+	docs dist clean
 
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -65,6 +66,9 @@ bench-compare: install  ## How two files of make bench compare: A=benchmarks/res
 
 torture: install  ## Kill runs KILLS times (1000), at random moments and file operations; each must end the same
 	$(BIN)/python benchmarks/kills.py --count $(KILLS)
+
+fuzz: install  ## COUNT inputs that nobody would think of (100000), other ones each time: no traceback, no damage
+	FUZZ_COUNT=$(COUNT) $(BIN)/python -m pytest --hypothesis-show-statistics tests/fuzz
 
 docs: install  ## The documentation, as a site in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"

@@ -237,6 +237,8 @@ def overrides_of(table: Mapping[str, Any], section: str = "") -> Iterator[str]:
     """The settings of a table as `--set` takes them; a key may have the name of its section, or stand in its table."""
     for key, value in table.items():
         if isinstance(value, dict):
+            if section:
+                raise UserError(f"{section}{key} is a table; a setting is section.field.")
             yield from overrides_of(value, f"{section}{key}.")
         else:
             yield f"{section}{key}={','.join(map(str, value)) if isinstance(value, list) else value}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 from metarl_cli import __version__
 
-__all__ = ["circumstances", "other_physics"]
+__all__ = ["circumstances", "memory", "other_physics"]
 
 SCHEMA_VERSION = 1
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
@@ -30,7 +32,12 @@ def circumstances(threads: int) -> dict[str, Any]:
         "git_commit": _git_commit(),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
-        "host": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "host": {
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "processor": _processor(),
+            "cpus": os.cpu_count(),
+        },
         "threads": threads,
     }
 
@@ -39,6 +46,25 @@ def other_physics() -> str | None:
     """The version of MuJoCo where bodies move otherwise than in the published results; None where they do not."""
     version = metadata.version("mujoco")
     return None if f"{version}.".startswith(f"{PHYSICS}.") else version
+
+
+def memory() -> float:
+    """The bytes that this machine has; infinity where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+@cache
+def _processor() -> str:
+    """Its model, by which the last digits of numbers may differ."""
+    with suppress(OSError):  # Linux alone has it
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 @cache

@@ -18,7 +18,7 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "return/step_k": "The same after k of several adaptation steps.",
         "return/post": "Undiscounted return after the last adaptation step, mean over tasks and trajectories: what the "
         "figures plot.",
-        "return/post_std": "Standard deviation of the latter over tasks and trajectories.",
+        "return/post_std": "Standard deviation of the latter over tasks and trajectories; 0 of a single one.",
         "success/pre": "Share of the trajectories before adaptation that accomplish their task, where `info` says so.",
         "success/post": "The same after the last adaptation step.",
         "policy/std": "Mean standard deviation of the policy's actions, after the update, before they are scaled.",
@@ -36,7 +36,8 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "time/update": "Seconds of this row's meta-update.",
     }
 )
-"""In the order of the file; k stands for a number. Only `wall_seconds` and `time/*` differ between runs of one seed."""
+"""In the order of the file; k stands for a number. Only `wall_seconds` and `time/*` differ between runs of one seed on
+one kind of processor, which `meta.json` names."""
 
 
 def meaning(column: str) -> str:

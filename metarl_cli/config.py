@@ -6,7 +6,6 @@ names the field, what was given and what is allowed. Defaults are the released s
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import typing
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 __all__ = [
+    "MOST",
     "SCHEMA",
     "EnvironmentConfig",
     "InnerConfig",
@@ -46,7 +46,10 @@ __all__ = [
 SCHEMA = 2
 """Of `config.json`. 1 had no `inner.average` and no `inner.dependence`."""
 
-Count = Annotated[int, Ge(1)]
+MOST = 10**15
+"""Of what is counted: exact also as a float."""
+
+Count = Annotated[int, Ge(1), Le(MOST)]
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
@@ -135,7 +138,7 @@ class RunConfig:
     algorithm: str = "promp"
     label: str = ""
     profile: str = "paper"
-    seed: Annotated[int, Ge(0)] = 1
+    seed: Annotated[int, Ge(0), Le(MOST)] = 1
     iterations: Count = 1001
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -251,6 +254,8 @@ def config_of(document: Any, source: str) -> RunConfig:
         raise UserError(f"{source}: {reasons(error)}.") from None
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
+    except RecursionError:
+        raise UserError(f"{source}: expected a table of settings, and it is nested far deeper.") from None
     return config
 
 
@@ -262,13 +267,13 @@ def reasons(error: ValidationError) -> str:
 def _brought_up_to_date(document: Any, source: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UserError(f"{source}: expected a table of settings, as in a run's config.json.")
-    current = copy.deepcopy(document)
+    current = dict(document)
     schema = current.pop("schema", 1)
     if schema not in range(1, SCHEMA + 1):
         raise UserError(f"{source} is of schema {schema}; this version of metarl reads 1 to {SCHEMA}.")
     inner = current.get("inner")
     if schema < 2 and isinstance(inner, dict) and inner.get("estimator") == "taypo2":
-        inner.setdefault("average", "steps")  # the only average there was; to the others both are one
+        current["inner"] = {"average": "steps", **inner}  # the only average there was; to the others both are one
     return current
 
 

@@ -10,15 +10,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 from annotated_types import Ge, Le
 from pydantic import StringConstraints
 
+from metarl_cli.config import MOST
+
 __all__ = ["CURVES", "PROGRESS", "STUDY", "TABLES", "Count", "Hint", "Meta", "Name", "Number", "Table", "Tables"]
 
 Hint: TypeAlias = Any
 
 LARGEST = 1e30
 """Of a number: the squares of many can still be added."""
-
-MOST = 10**15
-"""Of what is counted: exact also as a float."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$")]
 Seeds = Annotated[str, StringConstraints(pattern=r"^\d{1,15}( \d{1,15})*$")]

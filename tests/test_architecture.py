@@ -113,12 +113,10 @@ LAYERS = (
     (
         *(
             f"metarl_cli.{name}"
-            for name in (
-                *("circumstances", "config", "packing", "envs", "estimators", "params", "schema", "claims.statistics"),
-            )
+            for name in (*("circumstances", "config", "packing", "envs", "estimators", "params", "claims.statistics"),)
         ),
     ),
-    ("metarl_cli.exact",),
+    ("metarl_cli.exact", "metarl_cli.schema"),
     (*(f"metarl_cli.{name}" for name in ("training", "papers", "terminal", "tables", "live_logs")),),
     ("metarl_cli.results",),
     ("metarl_cli.claims",),

@@ -222,7 +222,8 @@ def _numbers(part: Comparison | ExactCheck, claim: Claim, tables: Tables) -> lis
         return [_computed(part, exact_number(part.check))]
     name = RUNS if claim.reads == "runs" else claim.figure
     found = [_measured(part, claim, tables[profile, name], profile) for profile, table in tables if table == name]
-    return max(found, key=_weight, default=[_Number(Effect(part.label), part.wanted)])
+    # A table of another sweep, or of none, has no place at which it could be compared.
+    return max(filter(None, found), key=_weight, default=[_Number(Effect(part.label), part.wanted)])
 
 
 def _computed(check: ExactCheck, number: float) -> _Number:

@@ -43,6 +43,10 @@ def main() -> None:
         _fail(str(error), USAGE)
     except RunFailedError as error:
         _fail(f"the run failed: {error}", FAILED)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
+            raise  # torch has no type of its own for what it cannot allocate
+        _fail(f"not enough memory: {error}", FAILED)
     except OSError as error:
         if error.filename:
             _fail(f"{error.filename}: {error.strerror}.", USAGE)

@@ -27,6 +27,7 @@ from metarl_cli.claims.wording import (
     scope_text,
     statistic_text,
 )
+from metarl_cli.errors import UserError
 from metarl_cli.figures.plots.picture import png
 from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.figures.provenance import fingerprint, run_rows, table_rows
@@ -39,6 +40,7 @@ from metarl_cli.pages.shown import Shown, conclusions, plot_command, shown
 from metarl_cli.pages.worth import MEANINGS, Worth, worth
 from metarl_cli.papers import FIGURES, PAPERS, REPORTED, Figure
 from metarl_cli.results import Results
+from metarl_cli.store import write_whole
 
 __all__ = ["write_report"]
 
@@ -80,7 +82,12 @@ def write_report(results: Results, out: Path) -> list[Judgement]:
     Args:
         results: where; what is damaged there is said where it is missing, and stands in `results.damage`.
         out: the HTML file.
+
+    Raises:
+        UserError: if the name of the file does not end as that of a page does.
     """
+    if out.suffix != ".html":
+        raise UserError(f"--out {out}: the name of a page ends in .html.")
     judgements = judge_all(results)
     content = {
         "judgements": judgements,
@@ -92,7 +99,7 @@ def write_report(results: Results, out: Path) -> list[Judgement]:
         },
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(render("report.html", {**content, **_vocabulary(), **_assets()}), encoding="utf-8")
+    write_whole(out, render("report.html", {**content, **_vocabulary(), **_assets()}))
     return judgements
 
 

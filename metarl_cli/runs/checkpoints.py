@@ -171,10 +171,22 @@ def _read(path: Path) -> Checkpoint:
     if seal != SEAL + sha256(body).hexdigest().encode():
         raise DamagedError("its content is not what its SHA-256 says")
     text, _, payload = body.partition(b"\n")
-    header = json.loads(text)
+    header = _header(text)
     if header["schema"] != SCHEMA:
         raise UserError(f"{path} has schema {header['schema']}, and this version of metarl reads {SCHEMA}.")
     return Checkpoint(path=path, state=_state(payload), settings=header["settings"])
+
+
+def _header(text: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or "schema" not in header:
+        raise DamagedError("its header does not say which schema it has")
+    if header["schema"] == SCHEMA and not isinstance(header.get("settings"), dict):
+        raise DamagedError("its header does not say under which settings it was reached")
+    return header
 
 
 def _state(payload: bytes) -> TrainState:

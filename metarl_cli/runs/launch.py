@@ -194,6 +194,7 @@ def _resumed_config(directory: Path, request: RunRequest, wanted: RunConfig, tel
     done = found.state.iteration if found else 0
     if asked.iterations < done:
         raise UserError(f"--iterations {asked.iterations}: {directory} has done {done} already.")
+    progress.read_rows(directory, progress_columns(asked), done)  # what is refused is refused before anything changes
     if asked.iterations > (done or saved.iterations) and runs.is_finished(directory):
         if not found:
             raise UserError(f"{directory} has no checkpoint to go on from. --overwrite starts the run again.")

@@ -113,7 +113,7 @@ def _returns(rounds: Sequence[Round]) -> Row:
         "return/pre": returns[0].mean().item(),
         **between,
         "return/post": returns[-1].mean().item(),
-        "return/post_std": returns[-1].std().item(),
+        "return/post_std": returns[-1].std(correction=min(1, returns[-1].numel() - 1)).item(),
     }
 
 

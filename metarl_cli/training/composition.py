@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import mul
 from types import MappingProxyType
 
+from metarl_cli.circumstances import memory
 from metarl_cli.config import InnerConfig, RunConfig, SamplingConfig
 from metarl_cli.envs.own import check_environment
 from metarl_cli.errors import UserError, unknown_name
@@ -18,6 +20,10 @@ __all__ = ["OBJECTIVE_NAMES", "OPTIMIZER_NAMES", "PER_ACTION_FORM", "check_compo
 OBJECTIVE_NAMES = ("clipped", "vpg", "ratio", "dice")
 OPTIMIZER_NAMES = ("adam", "sgd", "trpo")
 AVERAGES = ("orders", "steps")
+
+PARAMETER_BYTES = 4
+STEP_BYTES = 5 * PARAMETER_BYTES
+"""A step has at least an observation, an action, its log-probability, a reward and whether it counts."""
 
 PER_ACTION_FORM: Mapping[str, str] = MappingProxyType({"tmaml": "tmaml_per_action"})
 """The estimators that can take a control variate per action dimension, and what they are called then."""
@@ -52,7 +58,30 @@ def _names(config: RunConfig) -> list[tuple[str, str, Iterable[str]]]:
 
 
 def _rules(config: RunConfig) -> list[tuple[bool, str]]:
-    return [*_inner_rules(config.inner, config.sampling), *_outer_rules(config)]
+    return [*_size_rules(config), *_inner_rules(config.inner, config.sampling), *_outer_rules(config)]
+
+
+def _size_rules(config: RunConfig) -> list[tuple[bool, str]]:
+    """What no memory of this machine could hold, by the least that it needs."""
+    sampling, hidden, has = config.sampling, config.policy.hidden, memory()
+    steps = sampling.tasks * sampling.trajectories * sampling.horizon * (config.inner.steps + 1)
+    parameters = sampling.tasks * (hidden[0] + sum(map(mul, hidden, hidden[1:])) + hidden[-1])
+    return [
+        (
+            STEP_BYTES * steps > has,
+            f"sampling.tasks × sampling.trajectories × sampling.horizon × (inner.steps + 1) = {steps:,} steps need "
+            f"{_gibibytes(STEP_BYTES * steps)} at least, and this machine has {_gibibytes(has)}: lower one of them.",
+        ),
+        (
+            PARAMETER_BYTES * parameters > has,
+            f"policy.hidden: {parameters:,} parameters for {sampling.tasks:,} tasks need "
+            f"{_gibibytes(PARAMETER_BYTES * parameters)} at least, and this machine has {_gibibytes(has)}: lower one.",
+        ),
+    ]
+
+
+def _gibibytes(count: float) -> str:
+    return f"{count / 2**30:,.0f} GiB"
 
 
 def _inner_rules(inner: InnerConfig, sampling: SamplingConfig) -> list[tuple[bool, str]]:
