@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+# `signal` itself brings enumerations, which take longer to load than all else here, and so long Ctrl-C is not heard.
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import signal
 from types import FrameType
 
 __all__ = ["main"]

@@ -8,8 +8,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy
 import pandas as pd
 import pytest
+import torch
 
 from metarl_cli import __version__, terminal
 from metarl_cli.algorithms import ALGORITHMS
@@ -20,6 +22,7 @@ from metarl_cli.listing import LISTINGS, listing
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.settings import run_config
 from metarl_cli.store import runs_directory
+from metarl_cli.training.trainer import Trainer
 
 SMOKE = ("train", "--env", "Navigation", "--profile", "smoke", "--out", "{tmp}/run")
 
@@ -53,6 +56,19 @@ MISTAKES = [
     ((*SMOKE, "--set", "sampling.trajectories=-3"), r"greater than or equal to 1"),
     ((*SMOKE, "--set", "sampling.horizon=0"), r"greater than or equal to 1"),
     ((*SMOKE, "--set", "policy.hidden=64,0"), r"greater than or equal to 1"),
+    (
+        (*SMOKE, "--set", "policy.hidden=9999999999"),
+        r"policy\.hidden: 39,999,999,996 .* need 149 GiB at least, and this",
+    ),
+    ((*SMOKE, "--set", "policy.hidden=9999999,9999999"), r"policy\.hidden: [\d,]+ parameters for 2 tasks need"),
+    ((*SMOKE, "--set", "sampling.horizon=100000000000000"), r"= 1,600,000,000,000,000 steps need 29,802,322 GiB"),
+    (
+        (*SMOKE, "--set", "sampling.tasks=1000000000000"),
+        r"steps need [\d,]+ GiB at least, and this machine has \d+ GiB",
+    ),
+    ((*SMOKE, "--set", "inner.steps=1000000000000"), r"× \(inner\.steps \+ 1\) = [\d,]+ steps need"),
+    ((*SMOKE, "--set", f"inner.steps={'9' * 30}"), r"inner\.steps=9+: .*less than or equal to 1000000000000000"),
+    ((*SMOKE, "--seed", "9" * 30), r"seed=9+: .*less than or equal to 1000000000000000"),
     ((*SMOKE, "--set", "algorithm=dice"), r"--set algorithm=dice: choose it with --algo"),
     ((*SMOKE, "--set", "environment.name=Toy1D"), r"choose it with --env"),
     ((*SMOKE, "--set", "environment.variant=plian"), r"Unknown variant of Navigation 'plian'\. Did you mean 'plain'"),
@@ -80,6 +96,7 @@ MISTAKES = [
     (("plot", "adaptation", "--results", "{tmp}/file"), r"no runs"),
     (("plot", "adaptation", "--results", "{tmp}/damaged"), r"damaged.*config\.json"),
     (("list", "algoritms"), r"Unknown list 'algoritms'\. Did you mean 'algorithms'\? Known: algorithms, "),
+    (("report", "--out", "{tmp}/file"), r"--out .*file: the name of a page ends in \.html"),
     (("correlate", "exact"), r"--mdp"),
     (("correlate", "exact", "--mdp", "{tmp}/nowhere.json"), r"nowhere\.json"),
     (("correlate", "tabular", "--profile", "quik"), r"quik"),
@@ -156,6 +173,15 @@ def test_ctrl_c_while_the_command_is_being_loaded(tmp_path, module):
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
     assert not (tmp_path / "run").exists()
+
+
+def test_hardly_anything_is_loaded_before_ctrl_c_is_heard():
+    """Until then Python shows a traceback, as it does while it starts itself."""
+    code = "import sys; before = {*sys.modules}; import metarl_cli.__main__; print(*({*sys.modules} - before))"
+    ended = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = {name.partition(".")[0] for name in ended.stdout.split()}
+    assert {"metarl_cli", "importlib"} <= loaded
+    assert loaded.isdisjoint({"typing", "enum", "re", "signal", "contextlib", "collections", "functools", "typer"})
 
 
 # Help and start-up
@@ -354,6 +380,22 @@ def test_evaluate_has_a_row_per_step_and_depends_on_its_seed_alone(metarl, train
     assert rows("--steps", 3, "--seed", 5) != first
     assert rows("--steps", 1) == first[:2]
     assert len(rows()) == 2
+
+
+@pytest.mark.parametrize("asked", [("--tasks", 10**12), ("--steps", 10**12), ("--trajectories", 10**12)])
+def test_what_no_memory_could_hold_is_not_evaluated(metarl, trained, asked):
+    ended = metarl("evaluate", trained, *asked)
+    assert (ended.code, ended.out) == (2, "")
+    assert "steps need" in one_line(ended.err)
+
+
+@pytest.mark.parametrize("allocate", [lambda: numpy.empty(10**15), lambda: torch.empty(10**15), lambda: bytes(10**15)])
+def test_memory_that_is_not_there_is_one_message(metarl, tmp_path, monkeypatch, allocate):
+    monkeypatch.setattr(Trainer, "sample", lambda *arguments: allocate())
+    ended = metarl("train", "--env", "Navigation", "--profile", "smoke", "--out", tmp_path / "run")
+    assert ended.code == 1
+    assert one_line(ended.err).startswith("Error: not enough memory: ")
+    assert json.loads((tmp_path / "run" / "meta.json").read_text())["status"] == "failed"
 
 
 # Plot

@@ -53,6 +53,14 @@ def test_a_table_is_readable_in_ascii(arguments):
     assert all(row[starts[1] - 1] == " " and row[starts[1]] != " " for row in first_lines)  # columns stay columns
 
 
+@pytest.mark.parametrize("arguments", [["list", "claims"], ["train", "--help"], ["reproduce", "--help"]])
+def test_whatever_is_printed_can_be_printed_in_ascii(arguments):
+    process = command(*arguments, LC_ALL="C", PYTHONIOENCODING="ascii")
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert len(out.decode("ascii").splitlines()) > 10
+
+
 def test_json_loses_nothing_in_ascii():
     process = command("list", "envs", "--json", PYTHONIOENCODING="ascii")
     out, _ = process.communicate()

@@ -595,3 +595,18 @@ def test_a_table_from_its_first_run_to_its_drawing(metarl, tmp_path):
     assert (tmp_path / "smoke" / "figures" / "sgmrl-table1.png").exists()
     code, out, err = metarl(*asked[:-1])
     assert (code, "done" in err) == (0, False), err
+
+
+def test_a_run_whose_numbers_stop_being_finite_costs_the_others_nothing(metarl, tmp_path, monkeypatch):
+    curves = (Curve("wild", "promp", ("inner.lr=1e30",)), Curve("promp", "promp"))
+    monkeypatch.setattr(reproduce, "_figures", lambda name: [replace(TINY, curves=curves)])
+    code, out, err = metarl("reproduce", "tiny", "--profile", "smoke", "--results", tmp_path, "--jobs", 1, "--quiet")
+    assert code == 3
+    assert [row.split()[:2] for row in out.splitlines()[1:]] == [["Navigation", "promp"]]
+    (told,) = (line for line in err.splitlines() if line.startswith("wild/Navigation/seed1: "))
+    assert "the run failed: iteration 0: " in told and "not finite" in told
+    home = runs_directory(tmp_path, "smoke")
+    wild, other = (home / name / "Navigation" / "seed1" for name in ("wild", "promp"))
+    assert json.loads((wild / "meta.json").read_text())["status"] == "failed"
+    assert not (wild / "DONE").exists() and (other / "DONE").exists()
+    assert len(pd.read_csv(other / "progress.csv")) == 2

@@ -66,6 +66,15 @@ def test_columns_count_steps_and_returns(tmp_path):
     assert rows[0]["wall_seconds"] <= rows[1]["wall_seconds"]
 
 
+@pytest.mark.parametrize("algorithm", ["promp", "lvc-vpg", "maml-ppo", "trpo-maml"])
+def test_a_single_return_has_no_spread(tmp_path, algorithm):
+    """One trajectory of one task: the deviation of what was sampled is 0, and no number is missing."""
+    one = ("sampling.tasks=1", "sampling.trajectories=1")
+    assert go(tmp_path / "run", *one, iterations=2, algorithm=algorithm).finished
+    with (tmp_path / "run" / "progress.csv").open(newline="") as file:
+        assert [row["return/post_std"] for row in csv.DictReader(file)] == ["0.0", "0.0"]
+
+
 @pytest.mark.parametrize(("estimator", "variate"), [("lvc", "none"), ("tmaml", "meta")])
 def test_columns_that_only_some_runs_have(tmp_path, estimator, variate):
     settings = (f"inner.estimator={estimator}", f"inner.control_variate={variate}", "outer.kl_target=0.01")
@@ -77,6 +86,15 @@ def test_columns_that_only_some_runs_have(tmp_path, estimator, variate):
 
 
 # The same seed, the same numbers
+
+
+def test_a_run_records_the_processor(tmp_path):
+    """By whose model the last digits differ."""
+    go(tmp_path / "run", iterations=1)
+    host, listed = meta(tmp_path / "run")["host"], Path("/proc/cpuinfo")
+    assert set(host) == {"system", "machine", "processor", "cpus"}
+    models = re.findall(r"model name\s*: (.*)", listed.read_text() if listed.exists() else "")
+    assert host["processor"] in models if models else host["processor"]
 
 
 @pytest.mark.parametrize("environment", ["Navigation", "HopperRandParams"])
