@@ -138,3 +138,20 @@ def test_the_registry_draws_the_figure(name):
     drawn = VIEWS[figure.plot].draw(figure, full(figure.curves[0].label))
     assert len(drawn.axes) == len(figure.curves)
     assert len(drawn.axes[0].lines) == 6
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_was_not_recorded_is_a_dash(name):
+    """Also where the other stage or another curve has it."""
+    frame = full()
+    frame.loc[frame["stage"] == "pre", name] = np.nan
+    frame = pd.concat([frame, table(numbers(curve="trpo-maml"))])
+    text = trajectories(frame, labels=("lvc-trpo", "trpo-maml")).axes[0].get_xlabel()
+    assert "–" in text and "nan" not in text
+
+
+def test_numbers_without_paths_have_a_frame():
+    (panel,) = trajectories(
+        table(numbers(), paths(length=0.0)[:0]).assign(x=np.nan, y=np.nan, radius=np.nan), labels=("lvc-trpo",)
+    ).axes
+    assert panel.get_xlim() == (-1.0, 1.0)

@@ -76,8 +76,8 @@ def _paths(panel: Axes, points: pd.DataFrame, *, own: str, width: float) -> None
 def _frame(panels: Sequence[Axes], table: pd.DataFrame) -> None:
     """The same square for all panels: all regions, or where there are none all paths and goals."""
     regions = table[table["stage"] == "region"]
-    seen = (regions if len(regions) else table)[["x", "y", "radius"]].fillna({"radius": 0.0})
-    limit = 1.04 * float((seen[["x", "y"]].abs().max(axis=1) + seen["radius"]).max())
+    seen = (regions if len(regions) else table)[["x", "y", "radius"]].fillna(0.0)
+    limit = 1.04 * float((seen[["x", "y"]].abs().max(axis=1) + seen["radius"]).max()) or 1.0
     for panel in panels:
         panel.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", anchor="N")
 
@@ -90,6 +90,9 @@ def _numbers(runs: pd.DataFrame, known: Sequence[str]) -> str:
 
 
 def _mean(values: pd.Series) -> str:
+    values = values.dropna()
+    if values.empty:
+        return "–"
     percent, unit = (100.0, " %") if values.name in SHARES else (1.0, "")
     mean, low, _ = (percent * float(limit) for limit in mean_interval(values))
     digits = 0 if values.name in SHARES else 1
