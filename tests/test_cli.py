@@ -134,6 +134,7 @@ def test_a_figure_without_results_is_a_mistake(metarl, tmp_path, figure):
     [
         ("train", "--seed", "x"),
         ("train", "--threads", "0"),
+        ("variance", "--threads", "1000000000000"),
         ("train", "--sed", "1"),
         ("plot",),
         ("trian",),

@@ -45,7 +45,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Run directory. Default: results/local/PROFILE/train/ALGO/ENV/seedN.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of one run; no number depends on them.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of one run; no number depends on them.")] = 1,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Continue the run in the directory; with --config, also begin it."),
@@ -91,7 +91,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Trajectories per task and step. Default: the run's.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads; no number depends on them.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads; no number depends on them.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Adapt a trained policy to held-out tasks, with its training-time inner step, and print the returns.
@@ -111,7 +111,7 @@ def render(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")] = 0,
     format_: Annotated[str, typer.Option("--format", help="png, a filmstrip; or gif, an animation.")] = "png",
     out: Annotated[Path | None, typer.Option(help="The file. Default: RUN_DIR/render.FORMAT.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads; no number depends on them.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads; no number depends on them.")] = 1,
 ) -> None:
     """Draw a trained policy on held-out tasks before and after adaptation; needs no display.
 

@@ -36,7 +36,7 @@ def variance(
     out: Annotated[
         Path | None, typer.Option(help="Directory. Default: results/local/studies/PROFILE/variance/ENV/seedN.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads; no number depends on them.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads; no number depends on them.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew instead of continuing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
