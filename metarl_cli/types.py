@@ -11,7 +11,7 @@ ones carry a leading M. `mask[..., N, T]` is 1 until the episode has ended and 0
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeAlias, TypeVar, cast
 
 import torch
@@ -28,6 +28,7 @@ __all__ = [
     "check_shape",
     "each_tensor",
     "for_task",
+    "on_device",
 ]
 
 Params: TypeAlias = dict[str, Tensor]
@@ -129,7 +130,7 @@ class Round:
     step: Step | None = None
 
 
-Record = TypeVar("Record", Trajectories, Sample, Gaussian, Step, Round)
+Record = TypeVar("Record")
 
 
 def for_task(record: Record, task: int | slice) -> Record:
@@ -137,16 +138,24 @@ def for_task(record: Record, task: int | slice) -> Record:
     return each_tensor(record, lambda tensor: tensor[task])
 
 
+def on_device(record: Record, device: torch.device | str) -> Record:
+    """The record, or a dict of tensors, on a device; tensors that are there already are not copied."""
+    return each_tensor(record, lambda tensor: tensor.to(device))
+
+
 def each_tensor(record: Record, function: Callable[[Tensor], Tensor]) -> Record:
-    """A record with the function of every tensor in it, recursively; other entries as they are."""
-    entries: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(record)}
-    return type(record)(**{name: _applied(function, value) for name, value in entries.items()})
+    """A record, or a dict, with the function of every tensor in it, recursively; other entries as they are."""
+    return cast(Record, _applied(function, record))
 
 
 def _applied(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     if isinstance(value, Tensor):
         return function(value)
-    return each_tensor(cast(Any, value), function) if is_dataclass(value) else value
+    if isinstance(value, dict):
+        return {name: _applied(function, entry) for name, entry in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _applied(function, getattr(value, f.name)) for f in fields(value)})
+    return value
 
 
 def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...] | torch.Size) -> None:

@@ -81,6 +81,7 @@ MISTAKES = [
     ((*SMOKE, "--exploration", "emalm"), r"Unknown exploration term 'emalm'\. Did you mean 'emaml'"),
     ((*SMOKE, "--inner", "tmaml"), r"tmaml subtracts a control variate, and there is none: set inner\.control_variate"),
     ((*SMOKE, "--optimizer", "trpo"), r"trpo needs an objective"),
+    ((*SMOKE, "--device", "cuda:99"), r"--device cuda:99: torch [\w.+]+ finds no such device\. There is cpu[.,]"),
     ((*SMOKE, "--resume", "--overwrite"), r"give one of them"),
     ((*SMOKE, "--resume"), r"run holds no run to resume"),
     ((*SMOKE[:-1], "{tmp}/file"), r"Cannot write to .*file: .*Choose another --out"),

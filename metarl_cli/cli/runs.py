@@ -46,6 +46,9 @@ def train(
         Path | None, typer.Option(help="Run directory. Default: results/local/PROFILE/train/ALGO/ENV/seedN.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of one run; no number depends on them.")] = 1,
+    device: Annotated[
+        str, typer.Option(help="Of the meta-updates: cpu or cuda. Numbers depend on it by their rounding.")
+    ] = "cpu",
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Continue the run in the directory; with --config, also begin it."),
@@ -77,7 +80,15 @@ def train(
     )
     with nullcontext(_ignore) if quiet else training_display() as show:
         outcome = launch(
-            request, out=out, threads=threads, resume=resume, overwrite=overwrite, log=log, on_row=show, tell=say
+            request,
+            out=out,
+            threads=threads,
+            device=device,
+            resume=resume,
+            overwrite=overwrite,
+            log=log,
+            on_row=show,
+            tell=say,
         )
     print(outcome.message)
     raise typer.Exit(OK if outcome.finished else INTERRUPTED)

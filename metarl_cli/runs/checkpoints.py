@@ -26,6 +26,7 @@ from metarl_cli.config import RunConfig, settable_keys
 from metarl_cli.errors import UserError
 from metarl_cli.store import write_whole
 from metarl_cli.training.trainer import TrainState
+from metarl_cli.types import on_device
 
 __all__ = [
     "CHECKPOINT",
@@ -74,7 +75,7 @@ def save(directory: Path, config: RunConfig, state: TrainState) -> None:
         OSError: if it cannot be written. Those that are there stay.
     """
     payload = BytesIO()
-    torch.save(asdict(state), payload)
+    torch.save(asdict(on_device(state, "cpu")), payload)  # read wherever there is no other device
     header = {"schema": SCHEMA, "iteration": state.iteration, "settings": _deciding(config)}
     body = json.dumps(header).encode() + b"\n" + payload.getvalue()
     sealed = SEAL + sha256(body).hexdigest().encode() + b"\n" + body
@@ -89,7 +90,8 @@ def load(
     Args:
         directory: of the run.
         config: its settings.
-        like: a state of a run with these settings; every tensor must have the shape and type that it has there.
+        like: a state of a run with these settings; every tensor must have the shape and type that it has there, and
+            goes to the device where it is.
         tell: told in words if the one before the last is used, because the last is damaged.
 
     Raises:
@@ -102,7 +104,7 @@ def load(
         tell(f"{found.damage}. {PREVIOUS} is used, after {found.state.iteration} iterations.")
     check_settings(found, config)
     _check_fits(found, like)
-    return found.state
+    return on_device(found.state, like.device)
 
 
 def latest(directory: Path) -> Checkpoint | None:

@@ -22,7 +22,16 @@ from metarl_cli.runs.checkpoints import CHECKPOINT, PREVIOUS
 from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import sweep, sync_directory, write_whole
 
-__all__ = ["exclusive", "finish", "is_finished", "prepare_new", "recorded_physics", "unfinish", "write_meta"]
+__all__ = [
+    "exclusive",
+    "finish",
+    "is_finished",
+    "prepare_new",
+    "recorded_device",
+    "recorded_physics",
+    "unfinish",
+    "write_meta",
+]
 
 CONFIG, META, DONE = "config.json", "meta.json", "DONE"
 
@@ -73,12 +82,13 @@ def prepare_new(directory: Path, config: RunConfig, *, overwrite: bool) -> None:
     save_config(config, directory / CONFIG)
 
 
-def write_meta(directory: Path, *, threads: int, status: str, diverged: int = 0) -> None:
+def write_meta(directory: Path, *, threads: int, device: str, status: str, diverged: int = 0) -> None:
     """Write where the numbers come from: versions, machine, command, times; the first start is kept on resume.
 
     Args:
         directory: of the run.
         threads: of this process.
+        device: of its meta-updates.
         status: running, finished, interrupted or failed.
         diverged: simulations that diverged in this process and were masked from there; those of earlier ones are added.
     """
@@ -88,6 +98,7 @@ def write_meta(directory: Path, *, threads: int, status: str, diverged: int = 0)
     begun = min(start or now, now)  # a clock that was set back makes no run that ends before it starts
     meta = {
         **circumstances(threads),
+        "device": device,
         "argv": ["metarl", *sys.argv[1:]],
         "diverged_simulations": earlier + diverged,
         "start": begun.isoformat(timespec="seconds"),
@@ -111,11 +122,22 @@ def unfinish(directory: Path) -> None:
 
 def recorded_physics(directory: Path) -> str | None:
     """The version of MuJoCo with which the run went on last; None where none is recorded."""
+    return _recorded(directory, "packages", "mujoco")
+
+
+def recorded_device(directory: Path) -> str | None:
+    """The device on which the run went on last; None where none is recorded."""
+    return _recorded(directory, "device")
+
+
+def _recorded(directory: Path, *keys: str) -> str | None:
     try:
-        version: str = json.loads((directory / META).read_text(encoding="utf-8"))["packages"]["mujoco"]
+        entry = json.loads((directory / META).read_text(encoding="utf-8"))
+        for key in keys:
+            entry = entry[key]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return version
+    return str(entry)
 
 
 def _previous_meta(path: Path) -> tuple[int, datetime | None]:

@@ -23,6 +23,7 @@ from metarl_cli.runs.settings_file import read_settings
 from metarl_cli.runs.train import train
 from metarl_cli.stopping import graceful_stop
 from metarl_cli.store import LOCAL
+from metarl_cli.training.build import check_device
 from metarl_cli.training.composition import check_composition
 
 __all__ = ["RunOutcome", "RunRequest", "default_directory", "launch"]
@@ -68,6 +69,7 @@ def launch(
     *,
     out: Path | None,
     threads: int,
+    device: str = "cpu",
     resume: bool,
     overwrite: bool,
     log: str | None = None,
@@ -80,6 +82,7 @@ def launch(
         request: the settings.
         out: the run directory; None for one named after the settings.
         threads: of the run.
+        device: of its meta-updates.
         resume: continue the run in the directory; with settings from a file, begin it if there is none.
         overwrite: start again over a run in the directory.
         log: a live log besides, see `live_logs`.
@@ -87,12 +90,13 @@ def launch(
         tell: told in words what else a user should know.
 
     Raises:
-        UserError: for settings that do not exist, and for a directory that must not be written.
+        UserError: for settings or a device that do not exist, and for a directory that must not be written.
         RunFailedError: if the run's numbers stop being finite.
     """
     if resume and overwrite:
         raise UserError("--resume continues a run and --overwrite starts it again: give one of them.")
     check_live_log(log)
+    check_device(device)
     wanted = _wanted(request)
     directory = out or default_directory(wanted)
     is_begun = os.path.exists(directory / runs.CONFIG)  # False, too, for a name that no system takes
@@ -109,12 +113,15 @@ def launch(
         if runs.is_finished(directory):
             progress.read_rows(directory, progress_columns(config), config.iterations)
             return RunOutcome(directory, True, f"Already finished: {directory}")
-        if notice := _other_physics(directory, config):
-            tell(notice)
-        return _run(directory, config, threads=threads, log=log, on_row=on_row)
+        for notice in (_other_physics(directory, config), _other_device(directory, device)):
+            if notice:
+                tell(notice)
+        return _run(directory, config, threads=threads, device=device, log=log, on_row=on_row)
 
 
-def _run(directory: Path, config: RunConfig, *, threads: int, log: str | None, on_row: RowListener) -> RunOutcome:
+def _run(
+    directory: Path, config: RunConfig, *, threads: int, device: str, log: str | None, on_row: RowListener
+) -> RunOutcome:
     found = checkpoints.latest(directory)
     columns, done = progress_columns(config), found.state.iteration if found else 0
     continues = f"metarl train --resume --out {directory}"
@@ -125,7 +132,9 @@ def _run(directory: Path, config: RunConfig, *, threads: int, log: str | None, o
                 record({name: row[name] for name in columns})
                 on_row(config, row)
 
-            finished = train(directory, config, threads=threads, on_row=tell_row, should_stop=should_stop)
+            finished = train(
+                directory, config, threads=threads, device=device, on_row=tell_row, should_stop=should_stop
+            )
     except OSError as error:
         reason = f"{error.filename or directory}: {error.strerror}"
         raise RunFailedError(f"{reason}. What was reached stays; to continue: {continues}") from None
@@ -143,6 +152,14 @@ def _other_physics(directory: Path, config: RunConfig) -> str | None:
         f"MuJoCo {version} moves bodies otherwise than {PHYSICS}.x, which made the published results: compare "
         "this run with none of them. meta.json records it."
     )
+
+
+def _other_device(directory: Path, device: str) -> str | None:
+    """That from here on a run's numbers are not those that it would have had where it was."""
+    before = runs.recorded_device(directory)
+    if before in (None, device):
+        return None
+    return f"The run was on {before} and goes on on {device}, which rounds otherwise. meta.json records it."
 
 
 def default_directory(config: RunConfig) -> Path:

@@ -24,6 +24,7 @@ def train(
     config: RunConfig,
     *,
     threads: int,
+    device: str,
     on_row: Callable[[Row], None],
     should_stop: Callable[[], bool],
 ) -> bool:
@@ -33,6 +34,7 @@ def train(
         directory: holds `config.json`, and a checkpoint if the run was begun before.
         config: the settings, as in `config.json`.
         threads: of the simulation and of the meta-update; no number depends on it.
+        device: of the meta-update; numbers depend on it by their rounding.
         on_row: told of every row as it is written.
         should_stop: asked after every iteration.
 
@@ -45,11 +47,11 @@ def train(
             before stays.
     """
     torch.set_num_threads(1)  # products of one task are small; and the sums keep one order, whatever the machine
-    trainer, fresh = build(config, threads=threads)
+    trainer, fresh = build(config, threads=threads, device=device)
     state = checkpoints.load(directory, config, fresh) or fresh
     rows = progress.truncate(directory, progress_columns(config), state.iteration)
     previous = {name: float(value) for name, value in rows[-1].items()} if rows else {}
-    runs.write_meta(directory, threads=threads, status="running")
+    runs.write_meta(directory, threads=threads, device=device, status="running")
     status = "failed"
     try:
         with progress.writer(directory, progress_columns(config)) as write:  # ignores what has no column
@@ -66,7 +68,8 @@ def train(
     except (RunFailedError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]  # public, not exported
         raise RunFailedError(f"iteration {state.iteration}: {error} {_last_good(directory, state)}") from None
     finally:
-        runs.write_meta(directory, threads=threads, status=status, diverged=trainer.workers.divergences)
+        diverged = trainer.workers.divergences
+        runs.write_meta(directory, threads=threads, device=device, status=status, diverged=diverged)
     if status == "finished":
         runs.finish(directory)
     return status == "finished"

@@ -18,7 +18,7 @@ TIME_SCALE = 100.0
 
 def time_features(like: Tensor) -> Tensor:
     """[τ, τ², τ³, 1] with τ = t/100, for `like[..., T]`: [..., T, 4]."""
-    tau = torch.arange(like.shape[-1], dtype=torch.float64) / TIME_SCALE
+    tau = torch.arange(like.shape[-1], dtype=torch.float64, device=like.device) / TIME_SCALE
     features = torch.stack([tau, tau**2, tau**3, torch.ones_like(tau)], dim=-1)
     return features.expand(*like.shape, 4)
 
@@ -42,7 +42,7 @@ def ridge_weights(features: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """
     rows = (features * mask.unsqueeze(-1)).flatten(-3, -2)
     outcomes = (targets * mask).double().flatten(-2).unsqueeze(-1)
-    gram = rows.mT @ rows + RIDGE * torch.eye(rows.shape[-1], dtype=rows.dtype)
+    gram = rows.mT @ rows + RIDGE * torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)
     weights: Tensor = torch.linalg.solve(gram, rows.mT @ outcomes)
     return weights
 

@@ -7,7 +7,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import torch
+
 from metarl_cli.config import InnerConfig, OuterConfig, RunConfig
+from metarl_cli.errors import UserError
 from metarl_cli.estimators import Estimator, per_step, per_subset, reinforce
 from metarl_cli.estimators.own import find_estimator
 from metarl_cli.seeding import torch_generator
@@ -22,9 +25,9 @@ from metarl_cli.training.processing import CONTROL_VARIATES, MATCHED, REWARD_SCA
 from metarl_cli.training.rollouts import make_workers
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.training.trust_region import trust_region
-from metarl_cli.types import Surrogate
+from metarl_cli.types import Surrogate, on_device
 
-__all__ = ["OBJECTIVES", "OPTIMIZERS", "build", "optimizer_columns"]
+__all__ = ["OBJECTIVES", "OPTIMIZERS", "build", "check_device", "optimizer_columns"]
 
 OBJECTIVES: Mapping[str, Callable[[OuterConfig], Objective]] = MappingProxyType(
     {
@@ -47,17 +50,19 @@ OPTIMIZERS: Mapping[str, Callable[[OuterConfig], Optimizer]] = MappingProxyType(
 )
 
 
-def build(config: RunConfig, *, threads: int = 1) -> tuple[Trainer, TrainState]:
+def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[Trainer, TrainState]:
     """The trainer that the settings describe, and its state before the first iteration.
 
     Args:
         config: what decides the numbers.
         threads: simulation threads, and tasks that are differentiated at once; neither changes a number.
+        device: of all but the simulations; it changes numbers by their rounding, as another processor does.
 
     Raises:
-        UserError: for a name that does not exist, or parts that do not go together.
+        UserError: for a name that does not exist, parts that do not go together, or a device that is not there.
     """
     check_composition(config)
+    check_device(device)
     sampling, outer = config.sampling, config.outer
     trainer = Trainer(
         workers=make_workers(
@@ -87,7 +92,17 @@ def build(config: RunConfig, *, threads: int = 1) -> tuple[Trainer, TrainState]:
     (observation_size,) = trainer.workers.single_observation_space.shape
     (action_size,) = trainer.workers.single_action_space.shape
     theta = policies.init(torch_generator(config.seed, "init"), (observation_size, *config.policy.hidden, action_size))
-    return trainer, trainer.init(theta)
+    return trainer, trainer.init(on_device(theta, device))
+
+
+def check_device(device: str) -> None:
+    """Raise `UserError` unless torch can use a device of that name: cpu, cuda, or one of several, as cuda:1."""
+    cards = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    available = ["cpu", *(["cuda", *cards] if cards else [])]
+    if device not in available:
+        raise UserError(
+            f"--device {device}: torch {torch.__version__} finds no such device. There is {', '.join(available)}."
+        )
 
 
 def optimizer_columns(config: RunConfig) -> tuple[str, ...]:

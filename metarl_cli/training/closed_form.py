@@ -111,7 +111,7 @@ def _prediction(params: Params, ridge: float, fitted: Regression, features: Tens
     count = fitted.mask.sum((1, 2))[:, None, None]
     # The deviation from w is what the half says about the residuals of w.
     residuals = (fitted.targets - known @ shared).flatten(1, 2).unsqueeze(-1)
-    gram = rows.mT @ rows / count + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype)
+    gram = rows.mT @ rows / count + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)
     own = shared + torch.linalg.solve(gram, rows.mT @ residuals / count).squeeze(-1)
     return torch.einsum("mntf,mf->mnt", _basis(params, features), own)
 

@@ -217,7 +217,7 @@ def _ridge_fit(data: Regression, ridge: float) -> tuple[Tensor, Tensor]:
     location, scale = masked_moments(data.targets.unsqueeze(-1), mask)
     rows = ((data.features - centre) / spread * mask).flatten(1, 2)
     outcomes = ((data.targets.unsqueeze(-1) - location) / scale * mask).flatten(1, 2)
-    gram = rows.mT @ rows / count + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype)
+    gram = rows.mT @ rows / count + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)
     solution: Tensor = torch.linalg.solve(gram, rows.mT @ outcomes / count)
     weights = solution.mT.unsqueeze(1) * scale / spread
     return weights, location - (weights * centre).sum(-1, keepdim=True)

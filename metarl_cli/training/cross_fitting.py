@@ -100,7 +100,7 @@ def masked_moments(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def timed(observations: Tensor) -> Tensor:
     """[sₜ, t], to be standardised: the value of a finite horizon depends on the time."""
-    time = torch.arange(observations.shape[2], dtype=observations.dtype)
+    time = torch.arange(observations.shape[2], dtype=observations.dtype, device=observations.device)
     return torch.cat([observations, time[:, None].expand(*observations.shape[:-1], 1)], dim=-1)
 
 

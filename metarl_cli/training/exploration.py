@@ -43,7 +43,8 @@ class Exploration:
 
 def no_credit(rounds: Sequence[Round], discount: float) -> Tensor:
     """Zero."""
-    return torch.zeros(len(rounds[-1].sample.mask))
+    mask = rounds[-1].sample.mask
+    return mask.new_zeros(len(mask))
 
 
 def standardised_reward(rounds: Sequence[Round], discount: float) -> Tensor:

@@ -92,7 +92,7 @@ class Penalty:
         """
         if self.target == 0.0:
             return state
-        measured = torch.tensor(kl, dtype=state[ETA].dtype)
+        measured = state[ETA].new_tensor(kl)
         factors = torch.where(measured < self.target / 1.5, 0.5, torch.where(measured > 1.5 * self.target, 2.0, 1.0))
         return {ETA: state[ETA] * factors}
 

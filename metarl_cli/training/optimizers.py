@@ -106,7 +106,7 @@ def _adam_step(
     t = int(state["t"]) + 1
     rate = lr * (1.0 - beta2**t) ** 0.5 / (1.0 - beta1**t)
     stepped: Params = {}
-    moved: OptimizerState = {"t": torch.tensor(t)}
+    moved: OptimizerState = {"t": state["t"] + 1}
     for name, value in theta.items():
         m = beta1 * state[f"m.{name}"] + (1.0 - beta1) * gradient[name]
         v = beta2 * state[f"v.{name}"] + (1.0 - beta2) * gradient[name] ** 2

@@ -10,7 +10,7 @@ __all__ = ["discount_weights", "discounted_returns", "generalised_advantages", "
 
 def discount_weights(discount: float, like: Tensor) -> Tensor:
     """γᵗ for t = 0 … T−1, [T], in the type of `like[..., T]`."""
-    return discount ** torch.arange(like.shape[-1], dtype=like.dtype)
+    return discount ** torch.arange(like.shape[-1], dtype=like.dtype, device=like.device)
 
 
 def discounted_returns(rewards: Tensor, discount: float) -> Tensor:

@@ -1,7 +1,8 @@
 """The shared trainer: sample → objective → meta_gradient → step (Rothfuss et al. 2019, Algorithm 1).
 
 What the studies share is `training.meta_gradient`: the trainer maps it over groups of tasks and iterates. Nothing
-here knows the name of an algorithm: behaviour arrives as functions.
+here knows the name of an algorithm: behaviour arrives as functions. Everything but the simulations, and the policy that
+acts in them, runs on the device on which θ is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, Op
 from metarl_cli.training.processing import Processing, process
 from metarl_cli.training.rollouts import Array, Workers, collect
 from metarl_cli.training.step_lengths import matched, measured
-from metarl_cli.types import Params, Round, for_task
+from metarl_cli.types import Params, Round, for_task, on_device
 
 __all__ = ["Ascent", "TrainState", "Trainer"]
 
@@ -51,6 +52,11 @@ class TrainState:
     control_variate: Params
     penalty: Params
     iteration: int = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where all of it is."""
+        return self.theta["log_std"].device
 
 
 class Ascent(NamedTuple):
@@ -87,15 +93,16 @@ class Trainer:
     threads: int = 1
 
     def init(self, theta: Params) -> TrainState:
-        """The state before the first meta-iteration."""
+        """The state before the first meta-iteration, on the device of θ."""
         (observation_size,) = self.workers.single_observation_space.shape
         generator, penalty = torch_generator(self.seed, "control variate"), self.parts.objective.penalty
-        return TrainState(
+        state = TrainState(
             theta=theta,
             optimizer_state=self.optimizer.init(theta),
             control_variate=self.processing.control_variate.init(generator, observation_size),
             penalty=penalty.init(self.steps) if penalty else {},
         )
+        return on_device(state, state.device)
 
     def draw_tasks(self, *stream: int) -> Array:
         """Alg. 1, line 3: M tasks, [M, …]. The stream names the draw; training gives the iteration."""
@@ -118,12 +125,13 @@ class Trainer:
             trajectories = collect(
                 self.workers,
                 tasks,
-                params,
+                on_device(params, "cpu"),  # a step's few small products cost less than the way to a device and back
                 horizon=self.horizon,
                 action_scale=self.action_scale,
                 generator=torch_generator(self.seed, "actions", *stream, stage),
                 seed=derived_seed(self.seed, "environment", *stream, stage),
             )
+            trajectories = on_device(trajectories, state.device)
             rounds.append(self._matched(params, process(trajectories, self.processing, state.control_variate)))
         return rounds
 

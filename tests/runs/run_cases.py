@@ -30,7 +30,14 @@ def stop_after(directory, iterations, config=None):
     config = config or load_config(directory / "config.json")
     done = iterations_done(directory)
     seen = []
-    return train(directory, config, threads=1, on_row=seen.append, should_stop=lambda: done + len(seen) >= iterations)
+    return train(
+        directory,
+        config,
+        threads=1,
+        device="cpu",
+        on_row=seen.append,
+        should_stop=lambda: done + len(seen) >= iterations,
+    )
 
 
 def begin(directory, iterations, *, of, algorithm=None, environment="Navigation"):

@@ -420,6 +420,16 @@ def test_a_start_is_kept_when_a_run_is_resumed(tmp_path):
     assert meta(tmp_path / "run")["end"] > "2020"
 
 
+def test_a_run_that_changes_its_device_says_so(tmp_path):
+    begin(tmp_path / "run", 1, of=2)
+    path, said = tmp_path / "run" / "meta.json", list[str]()
+    assert meta(tmp_path / "run")["device"] == "cpu"
+    path.write_text(json.dumps(meta(tmp_path / "run") | {"device": "cuda"}))
+    assert resume(tmp_path / "run", tell=said.append).finished
+    assert said == ["The run was on cuda and goes on on cpu, which rounds otherwise. meta.json records it."]
+    assert meta(tmp_path / "run")["device"] == "cpu"
+
+
 # Runs that fail
 
 
