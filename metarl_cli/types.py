@@ -10,7 +10,7 @@ ones carry a leading M. `mask[..., N, T]` is 1 until the episode has ended and 0
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -28,6 +28,7 @@ __all__ = [
     "check_shape",
     "each_tensor",
     "for_task",
+    "joined",
     "on_device",
 ]
 
@@ -138,6 +139,11 @@ def for_task(record: Record, task: int | slice) -> Record:
     return each_tensor(record, lambda tensor: tensor[task])
 
 
+def joined(records: Sequence[Record]) -> Record:
+    """Records of some tasks each as one of all: tensors concatenated along their leading M; other entries as in all."""
+    return cast(Record, _joined(records))
+
+
 def on_device(record: Record, device: torch.device | str) -> Record:
     """The record, or a dict of tensors, on a device; tensors that are there already are not copied."""
     return each_tensor(record, lambda tensor: tensor.to(device))
@@ -146,6 +152,15 @@ def on_device(record: Record, device: torch.device | str) -> Record:
 def each_tensor(record: Record, function: Callable[[Tensor], Tensor]) -> Record:
     """A record, or a dict, with the function of every tensor in it, recursively; other entries as they are."""
     return cast(Record, _applied(function, record))
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], Tensor):
+        return torch.cat([*values])
+    if is_dataclass(values[0]) and not isinstance(values[0], type):
+        entries = {f.name: _joined([getattr(value, f.name) for value in values]) for f in fields(values[0])}
+        return replace(values[0], **entries)
+    return values[0]
 
 
 def _applied(function: Callable[[Tensor], Tensor], value: Any) -> Any:

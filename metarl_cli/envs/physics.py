@@ -7,10 +7,10 @@ number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
+from threading import Lock
 from typing import NamedTuple, TypeAlias
 
 import mujoco
@@ -135,14 +135,16 @@ class BatchSimulator:
             self._batch.expand(name)[...] = getattr(self._model, name) * tasks[:, start:stop].reshape(-1, *shape)
             start = stop
 
-    def restart(self, mask: BoolArray, rng: np.random.Generator) -> None:
+    def draw_starts(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw the noise on the initial states of n bodies, [n, nq + nv]."""
+        return np.concatenate(self._body.noise(rng, (n, self._model.nq), (n, self._model.nv)), axis=1)
+
+    def restart(self, mask: BoolArray, starts: FloatArray) -> None:
         """Put the masked bodies at the model's initial state plus noise; clears their warm starts and warnings."""
         self._batch.reset(mask, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
-        n, model = int(mask.sum()), self._model
-        qpos_noise, qvel_noise = self._body.noise(rng, (n, model.nq), (n, model.nv))
-        self._fields["qpos"][mask] += qpos_noise
-        self._fields["qvel"][mask] += qvel_noise
-        with _quiet():
+        self._fields["qpos"][mask] += starts[:, : self._model.nq]
+        self._fields["qvel"][mask] += starts[:, self._model.nq :]
+        with QUIET:
             self._batch.forward(mask)
         self._sense_contacts(mask)
         self._position = self._body.position(self._fields)
@@ -150,7 +152,7 @@ class BatchSimulator:
     def advance(self, live: BoolArray, actions: FloatArray) -> Outcome:
         """Hold the actions for `frame_skip` physics steps."""
         self._fields["ctrl"][...] = actions
-        with _quiet():
+        with QUIET:
             self._batch.step(live, nstep=self._body.frame_skip)
         diverged = self._settle()
         self._sense_contacts(live)
@@ -199,12 +201,27 @@ class BatchSimulator:
             forces[i] = self._scratch.cfrc_ext
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MuJoCo from printing and logging every divergence to a file in the working directory: they are counted."""
-    previous = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(lambda message: None)
-    try:
-        yield
-    finally:
-        mujoco.set_mju_user_warning(previous)
+class _Quiet:
+    """Keeps MuJoCo from printing and logging every divergence to a file in the working directory: they are counted.
+
+    MuJoCo has one handler for all threads: the first that enters replaces it, the last that leaves puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._previous = mujoco.get_mju_user_warning()
+                mujoco.set_mju_user_warning(lambda message: None)
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                mujoco.set_mju_user_warning(self._previous)
+
+
+QUIET = _Quiet()

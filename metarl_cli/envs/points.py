@@ -68,9 +68,13 @@ class PointSimulator:
         """Let each point follow its task."""
         self._tasks = tasks
 
-    def restart(self, mask: BoolArray, rng: np.random.Generator) -> None:
-        """Put the masked points at new initial states."""
-        self._states[mask] = self._problem.start(int(mask.sum()), rng)
+    def draw_starts(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw n initial states, [n, S]."""
+        return self._problem.start(n, rng)
+
+    def restart(self, mask: BoolArray, starts: FloatArray) -> None:
+        """Put the masked points at these initial states."""
+        self._states[mask] = starts
 
     def advance(self, live: BoolArray, actions: FloatArray) -> Outcome:
         """Move the live points."""

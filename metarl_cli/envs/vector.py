@@ -42,8 +42,11 @@ class Simulator(Protocol):
     def assign(self, tasks: FloatArray) -> None:
         """Let each sub-environment follow its task, [num_envs, ...]."""
 
-    def restart(self, mask: BoolArray, rng: np.random.Generator) -> None:
-        """Draw a new initial state for the sub-environments in the mask and leave the others as they are."""
+    def draw_starts(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw what `restart` makes n initial states of, [n, ...]."""
+
+    def restart(self, mask: BoolArray, starts: FloatArray) -> None:
+        """Put the sub-environments in the mask at these initial states and leave the others as they are."""
 
     def advance(self, live: BoolArray, actions: FloatArray) -> Outcome:
         """Step the live sub-environments; what the outcome says of the others is not looked at."""
@@ -172,10 +175,18 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
         mask = self._reset_mask(options)
         if not self._tasks_are_set:
             self._draw_tasks(mask)
-        self._simulator.restart(mask, self.np_random)
+        return self.begin(mask, self.draw_starts(int(mask.sum()), self.np_random)), {}
+
+    def draw_starts(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw what a reset makes n initial states of, [n, ...]."""
+        return self._simulator.draw_starts(n, rng)
+
+    def begin(self, mask: BoolArray, starts: FloatArray) -> FloatArray:
+        """`reset` of the masked sub-environments to starts that were drawn before; all observations, [num_envs, S]."""
+        self._simulator.restart(mask, starts)
         self._started = True
         self._steps[mask], self._terminated[mask], self._diverged[mask] = 0, False, False
-        return self._simulator.observe(), {}
+        return self._simulator.observe()
 
     def step(self, actions: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Advance every sub-environment that has not terminated by one action, clipped to the action space.

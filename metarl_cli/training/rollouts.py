@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -14,11 +15,13 @@ from torch import Tensor
 
 import metarl_cli.envs  # noqa: F401  registers the environments with Gymnasium
 from metarl_cli.envs.episodes import SUCCESS
+from metarl_cli.envs.halves import Halves
 from metarl_cli.envs.own import make_own
+from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import RunFailedError
 from metarl_cli.references import is_reference
 from metarl_cli.training import policies
-from metarl_cli.types import Gaussian, Params, Trajectories
+from metarl_cli.types import Gaussian, Params, Trajectories, joined
 
 __all__ = ["Array", "Workers", "collect", "make_workers", "scale_actions", "unscaled_actions"]
 
@@ -52,14 +55,26 @@ class Workers(Protocol):
         """One step of every sub-environment."""
 
 
-def make_workers(env: str, *, num_envs: int, env_options: Mapping[str, Any]) -> Workers:
+def make_workers(
+    env: str, *, num_envs: int, env_options: Mapping[str, Any], halves: tuple[int, int] | None = None
+) -> Workers:
     """The vector environment `metarl/<env>-v0` with one sub-environment per trajectory that is sampled at once.
 
     Of the user's own environments, which a reference names, the number of threads and the horizon are their own.
+
+    Args:
+        env: its name.
+        num_envs: how many sub-environments.
+        env_options: what else `gymnasium.make_vec` is given.
+        halves: their numbers, if it is to be made of `Halves`; no number depends on that.
     """
     if is_reference(env):
         return cast(Workers, make_own(env, num_envs=num_envs, variant=env_options.get("variant", "")))
-    return cast(Workers, gymnasium.make_vec(f"metarl/{env}-v0", num_envs=num_envs, **env_options))
+    name = f"metarl/{env}-v0"
+    if halves is None:
+        return cast(Workers, gymnasium.make_vec(name, num_envs=num_envs, **env_options))
+    first, second = (cast(TaskVectorEnv, gymnasium.make_vec(name, num_envs=n, **env_options)) for n in halves)
+    return cast(Workers, Halves((first, second)))
 
 
 def scale_actions(actions: Tensor, space: gymnasium.spaces.Box, scale: float) -> Array:
@@ -96,6 +111,9 @@ def collect(
 ) -> Trajectories:
     """N trajectories of each of M tasks, T steps each, with one policy call per step for all of them.
 
+    Of `Halves`, each has a thread and its policy calls of its own: while one decides, the other simulates. The noise is
+    drawn for both at once, and the products of some tasks have the bits that they have among others.
+
     Args:
         workers: M·N sub-environments; sub-environment m·N + n runs trajectory n of task m.
         tasks: [M, …].
@@ -109,17 +127,31 @@ def collect(
         RunFailedError: if an action is not finite: the parameters are not, or are too large; or if what the environment
             returns is not.
     """
-    shape = (len(tasks), workers.num_envs // len(tasks))
-    noise = torch.randn((horizon, *shape, params["log_std"].shape[-1]), generator=generator)
-    std = params["log_std"].exp().unsqueeze(1)
+    each = workers.num_envs // len(tasks)
+    noise = torch.randn((horizon, len(tasks), each, params["log_std"].shape[-1]), generator=generator)
+    workers.set_tasks(np.repeat(tasks, each, axis=0))
+    state, _ = workers.reset(seed=seed)
+    if not isinstance(workers, Halves):
+        return _rolled_out(workers, params, state, noise, action_scale)
+    border = workers.pair[0].num_envs
+    parts = (slice(border), slice(border, None)), (slice(border // each), slice(border // each, None))
 
+    def of_half(half: Workers, rows: slice, own: slice) -> Trajectories:
+        acting = {name: value[own] for name, value in params.items()}
+        return _rolled_out(half, acting, state[rows], noise[:, own], action_scale)
+
+    with ThreadPoolExecutor(2) as pool:
+        return joined([*pool.map(of_half, workers.pair, *parts)])
+
+
+def _rolled_out(workers: Workers, params: Params, state: Array, noise: Tensor, action_scale: float) -> Trajectories:
+    """The trajectories from these first observations on, with this noise [T, M, N, A]."""
+    shape, std = noise.shape[1:3], params["log_std"].exp().unsqueeze(1)
     observations, means, actions, rewards, mask = [], [], [], [], []
     successes = list[NDArray[np.bool_]]()
-    workers.set_tasks(np.repeat(tasks, shape[1], axis=0))
-    state, _ = workers.reset(seed=seed)
     alive = np.ones(workers.num_envs, dtype=bool)
     with torch.no_grad():
-        for t in range(horizon):
+        for t in range(len(noise)):
             observation = torch.from_numpy(state.astype(np.float32)).reshape(*shape, -1)
             mean = policies.distribution(params, observation).mean
             action = mean + std * noise[t]
@@ -143,7 +175,7 @@ def collect(
     return replace(trajectories, success=_ever(successes, shape)) if successes else trajectories
 
 
-def _ever(successes: Sequence[NDArray[np.bool_]], shape: tuple[int, int]) -> Tensor:
+def _ever(successes: Sequence[NDArray[np.bool_]], shape: torch.Size) -> Tensor:
     """Whether a trajectory met success at any of its steps, [M, N]."""
     return torch.from_numpy(np.any(successes, axis=0).astype(np.float32)).reshape(shape)
 

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
 import torch
 
-from metarl_cli.envs.registry import ENVIRONMENTS
+from metarl_cli.config import with_overrides
+from metarl_cli.envs.halves import Halves
+from metarl_cli.envs.registry import ENVIRONMENTS, LOCOMOTION
+from metarl_cli.envs.vector import make_vec
+from metarl_cli.papers.settings import run_config
 from metarl_cli.seeding import torch_generator
 from metarl_cli.training import policies
+from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import collect, make_workers, scale_actions
 
 M, N, T = 2, 3, 6
@@ -150,6 +157,56 @@ def test_the_same_environment_can_be_used_again():
         gather(workers, tasks, params),
     )
     assert torch.equal(first.rewards, again.rewards)
+
+
+BODIES = [name for name, spec in ENVIRONMENTS.items() if spec.module == LOCOMOTION]
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_two_threads_sample_the_same_bits(name):
+    """In halves, of policies that make some fall, and that differ from task to task."""
+    sizes = ("sampling.tasks=5", "sampling.trajectories=4", "sampling.horizon=8", "policy.hidden=16,16")
+    config = with_overrides(run_config("promp", name, profile="smoke"), sizes)
+    (one, state), (two, _) = (build(config, threads=threads) for threads in (1, 2))
+    assert isinstance(two.workers, Halves) and not isinstance(one.workers, Halves)
+    state = replace(state, theta=state.theta | {"log_std": torch.full_like(state.theta["log_std"], 3.0)})
+    rounds, others = (trainer.sample(state, trainer.draw_tasks(0), 0) for trainer in (one, two))
+    for round_, other in zip(rounds, others, strict=True):
+        for field in ("observations", "actions", "rewards", "mask", "behaviour_logp"):
+            assert torch.equal(getattr(round_.trajectories, field), getattr(other.trajectories, field)), field
+
+
+@pytest.mark.parametrize(
+    ("tasks", "trajectories", "halves"),
+    [(40, 20, (400, 400)), (5, 4, (8, 12)), (20, 10, (100, 100)), (10, 3, (12, 18)), (6, 3, None), (3, 8, None)],
+)
+def test_halves_begin_where_products_keep_their_bits(tasks, trajectories, halves):
+    sizes = (f"sampling.tasks={tasks}", f"sampling.trajectories={trajectories}")
+    workers = build(with_overrides(run_config("promp", "HopperRandParams", profile="smoke"), sizes), threads=2)[
+        0
+    ].workers
+    found = tuple(half.num_envs for half in workers.pair) if isinstance(workers, Halves) else None
+    assert (found, workers.num_envs) == (halves, tasks * trajectories)
+
+
+def test_halves_are_one_environment():
+    """Step by step, with a simulation that diverges in the second."""
+
+    def make(n):
+        return make_vec("HopperRandParams", n, max_episode_steps=3)
+
+    whole, halves, tasks = make(5), Halves((make(2), make(3))), np.ones((5, 41))
+    tasks[4, 20:26] = 1e9
+    for envs in (whole, halves):
+        envs.set_tasks(tasks)
+    for seed in (1, None):
+        np.testing.assert_array_equal(*(envs.reset(seed=seed)[0] for envs in (whole, halves)))
+        for _ in range(3):
+            (*arrays, info), (*others, told) = (envs.step(np.full((5, 3), 0.1)) for envs in (whole, halves))
+            for array, other in zip([*arrays, info["diverged"]], [*others, told["diverged"]], strict=True):
+                np.testing.assert_array_equal(array, other)
+            np.testing.assert_array_equal(whole.positions(), halves.positions())
+    assert whole.divergences == halves.divergences == 2
 
 
 @pytest.mark.parametrize("name", ["WalkerFwdBack", "HopperRandParams"])
