@@ -1,8 +1,9 @@
-"""Where the second core goes: which parts of an iteration run on one thread whatever is asked for.
+"""What a second thread is worth, and where the rest of the second core goes.
 
-One iteration of ProMP on one thread under a profiler that counts CPU time. The simulations and what is mapped over
-tasks run on all threads; with a share s of the rest, two threads are at most 2 / (1 + s) times as fast (Amdahl). The
-profiler itself makes Python's share a little greater.
+One iteration of ProMP on one thread and on two, taking turns. On two threads, simulations, the policy that acts and
+what is mapped over tasks run on threads of their own: the CPU time of the main thread is that of all that runs on one
+thread only. With a share s of it, two threads are at most 2 / (1 + s) times as fast (Amdahl). The shares hardly see
+other work on the machine; the clock sees nothing else, and only means something where there is none.
 """
 
 from __future__ import annotations
@@ -10,38 +11,74 @@ from __future__ import annotations
 import cProfile
 import pstats
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
-from benchmarks.measuring import Row
+from benchmarks.measuring import Row, ratios
 from metarl_cli.config import with_overrides
 from metarl_cli.papers.settings import run_config
 from metarl_cli.training.build import build
+from metarl_cli.training.trainer import Trainer, TrainState
+
+ALONE = {
+    "baselines, returns": "processing.py:process",
+    "lengths of inner steps": "step_lengths.py:measured",
+    "starts of episodes": "halves.py:reset",
+    "halves put together": "types.py:joined",
+}
+"""Functions that only the main thread runs."""
+
+
+class _Iteration(NamedTuple):
+    """Seconds: on the clock sampling and updating; of the CPU, all threads, the main one, and of that each function."""
+
+    sampling: float
+    update: float
+    cpu: float
+    main: float
+    functions: dict[str, float]
 
 
 def threads(*, quick: bool, rounds: int) -> list[Row]:
-    """Shares of the CPU time of one iteration."""
+    """Two threads against one, and the shares of the CPU time that one thread alone can take."""
     torch.set_num_threads(1)
     config = run_config("promp", "HalfCheetahFwdBack", profile="paper")
-    trainer, state = build(with_overrides(config, ("sampling.tasks=4",)) if quick else config)
+    config = with_overrides(config, ("sampling.tasks=4",)) if quick else config
+    measure = [_iteration_of(build(config, threads=count)) for count in (1, 2)]
+    one, two = zip(*[[each() for each in measure] for _ in range(rounds + 1)][1:], strict=True)  # the first warms up
 
-    def shares() -> dict[str, float]:
-        profile = cProfile.Profile(time.process_time)
-        start = time.process_time()
-        profile.runcall(lambda: trainer.step(state, trainer.sample(state, trainer.draw_tasks(0), 0)))
-        total, spent = time.process_time() - start, _cumulative(profile)
-        simulating, mapped = spent["batch.py:step"], spent["trainer.py:_map"]
-        serial = {
-            "all": total - simulating - mapped,
-            "policy, rewards, observations": spent["rollouts.py:collect"] - simulating,
-            "baselines, returns": spent["processing.py:process"],
-            "lengths of inner steps": spent["step_lengths.py:measured"],
-        }
-        return {what: seconds / total for what, seconds in serial.items()}
+    def clock(of: Callable[[_Iteration], float]) -> list[float]:
+        return ratios([*map(of, one)], [*map(of, two)])
 
-    measured = [shares() for _ in range(rounds + 1)][1:]  # the first warms up
-    rows = [Row(f"on one thread only: {what}", "share", [each[what] for each in measured]) for what in measured[0]]
-    return [*rows, Row("two threads, at most", "×", [2.0 / (1.0 + each["all"]) for each in measured])]
+    serial = [each.main / each.cpu for each in two]
+    shares = {what: [each.functions.get(name, 0.0) / each.cpu for each in two] for what, name in ALONE.items()}
+    return [
+        Row("two threads, iteration", "×", clock(lambda each: each.sampling + each.update)),
+        Row("two threads, sampling", "×", clock(lambda each: each.sampling)),
+        Row("two threads, update", "×", clock(lambda each: each.update)),
+        Row("CPU time, two threads / one", "×", [b.cpu / a.cpu for a, b in zip(one, two, strict=True)]),
+        Row("on one thread only: all", "share", serial),
+        *(Row(f"on one thread only: {what}", "share", each) for what, each in shares.items()),
+        Row("two threads, at most", "×", [2.0 / (1.0 + share) for share in serial]),
+    ]
+
+
+def _iteration_of(built: tuple[Trainer, TrainState]) -> Callable[[], _Iteration]:
+    trainer, state = built
+
+    def run() -> _Iteration:
+        profile = cProfile.Profile(time.thread_time)  # of this thread alone
+        cpu, main, start = time.process_time(), time.thread_time(), time.perf_counter()
+        rounds = profile.runcall(lambda: trainer.sample(state, trainer.draw_tasks(0), 0))
+        sampled = time.perf_counter()
+        profile.runcall(trainer.step, state, rounds)
+        updated = time.perf_counter()
+        spent = time.process_time() - cpu, time.thread_time() - main
+        return _Iteration(sampled - start, updated - sampled, *spent, _cumulative(profile))
+
+    return run
 
 
 def _cumulative(profile: cProfile.Profile) -> dict[str, float]:
