@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "evaluate", "render", "train"]
 
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Settings from a .json or .toml file, as a run's config.json; - for stdin."),
+]
+RunDirectory = Annotated[
+    Path | None, typer.Option(help="Run directory. Default: results/local/PROFILE/train/ALGO/ENV/seedN.")
+]
+Device = Annotated[str, typer.Option(help="Of the meta-updates: cpu or cuda. Numbers depend on it by their rounding.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue the run in the directory; with --config, also begin it.")
+]
+
 
 def train(
     algo: Annotated[
@@ -26,10 +38,7 @@ def train(
         str | None,
         typer.Option(help="One of `metarl list envs`, or your MODULE:NAME. Default: HalfCheetahFwdBack."),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Settings from a .json or .toml file, as a run's config.json; - for stdin."),
-    ] = None,
+    config: SettingsFile = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random stream. Default: 1.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Meta-iterations. Default: the profile's.")] = None,
     profile: Annotated[str | None, typer.Option(help=f"{PROFILE_HELP} Default: paper.")] = None,
@@ -42,17 +51,10 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting: --set inner.lr=0.05.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run directory. Default: results/local/PROFILE/train/ALGO/ENV/seedN.")
-    ] = None,
+    out: RunDirectory = None,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of one run; no number depends on them.")] = 1,
-    device: Annotated[
-        str, typer.Option(help="Of the meta-updates: cpu or cuda. Numbers depend on it by their rounding.")
-    ] = "cpu",
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Continue the run in the directory; with --config, also begin it."),
-    ] = False,
+    device: Device = "cpu",
+    resume: Resume = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again over a run in the directory.")] = False,
     log: Annotated[
         str | None, typer.Option(help="A live log besides progress.csv, in RUN_DIR: tensorboard or wandb.")
