@@ -182,7 +182,7 @@ def test_hardly_anything_is_loaded_before_ctrl_c_is_heard():
     code = "import sys; before = {*sys.modules}; import metarl_cli.__main__; print(*({*sys.modules} - before))"
     ended = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = {name.partition(".")[0] for name in ended.stdout.split()}
-    assert {"metarl_cli", "importlib"} <= loaded
+    assert "metarl_cli" in loaded
     assert loaded.isdisjoint({"typing", "enum", "re", "signal", "contextlib", "collections", "functools", "typer"})
 
 
