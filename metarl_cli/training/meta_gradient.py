@@ -87,7 +87,8 @@ def _adapted(
 def _pulled(value: Tensor, steps: Sequence[InnerStep], last: Network) -> Params:
     """∇_θ of a value of each task that is a function of the outputs of the networks."""
     value = value.sum()  # each depends on its own task
-    cotangents = torch.autograd.grad(value, last.outputs, retain_graph=True)
+    # An exploration term alone sees nothing of the last policies.
+    cotangents = torch.autograd.grad(value, last.outputs, retain_graph=True, materialize_grads=True)
     gradient, _ = last.pulled(*cotangents)
     for step in reversed(steps):
         gradient = step.product(gradient, value)

@@ -20,12 +20,12 @@ def test_the_gallery_shows_every_figure_with_its_command(results, tmp_path):
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert tmp_path / "README.md" == files[-1] and all(path.exists() for path in files)
     assert re.findall(r"^## (\S+):", text, re.MULTILINE) == list(FIGURES)
-    assert re.findall(r"\((\S+\.png)\)", text) == ["tmaml-table1.png", "sgmrl-table2.png"]
+    assert re.findall(r"\((\S+\.png)\)", text) == ["tmaml-table1.png", "sgmrl-fig1.png", "sgmrl-table2.png"]
     assert (tmp_path / "tmaml-table1.pdf").exists() and (tmp_path / "sgmrl-table2.md").exists()
     place = results.as_posix()
     assert f"Profile quick, seeds 1, 2. `metarl plot tmaml-table1 --results {place}`" in text
     assert "Profile quick, seeds 1, 2, 4." in text
-    assert text.count("Not yet run; `metarl reproduce") == 10
+    assert text.count("Not yet run; `metarl reproduce") == 9
 
 
 def test_a_figure_says_what_was_run_and_what_to_conclude(results, tmp_path):

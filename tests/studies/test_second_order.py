@@ -47,13 +47,12 @@ def test_a_step_that_moves_nothing_has_none(metarl, tmp_path):
 
 
 def test_half_a_second_order_is_wrong(metarl, tmp_path, monkeypatch):
-    whole = adaptation.inner_gradient
+    whole = adaptation.InnerStep.product
 
-    def half(stage, round_, inner, *, differentiable):
-        found = whole(stage, round_, inner, differentiable=differentiable)
-        return {name: 0.5 * (value + value.detach()) for name, value in found.items()}
+    def half(step, vector, value=None):
+        return {name: 0.5 * (part + vector[name]) for name, part in whole(step, vector, value).items()}
 
-    monkeypatch.setattr(adaptation, "inner_gradient", half)
+    monkeypatch.setattr(adaptation.InnerStep, "product", half)
     code, found = asked(metarl, settings(tmp_path / "run.json", "promp"))
     assert (code, found["second order"]) == (1, study.WRONG)
 
