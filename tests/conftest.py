@@ -13,7 +13,9 @@ import torch
 from metarl_cli.cli import main
 
 torch.set_num_threads(1)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` ignores it, for the tests and the runs that they start
+# `nohup` ignores the one, a shell for what it starts in the background the other: for the tests, and runs they start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
