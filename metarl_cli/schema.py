@@ -19,7 +19,7 @@ Hint: TypeAlias = Any
 LARGEST = 1e30
 """Of a number: the squares of many can still be added."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 Seeds = Annotated[str, StringConstraints(pattern=r"^\d{1,15}( \d{1,15})*$")]
 Count = Annotated[int, Ge(0), Le(MOST)]
 Size = Annotated[int, Ge(1), Le(MOST)]

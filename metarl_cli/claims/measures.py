@@ -64,8 +64,10 @@ class Grouped:
         self._groups: dict[tuple[str, ...], dict[tuple[Any, ...], Array]] = {}
 
     def rows(self, where: Where) -> Array:
-        """The places of the rows that match."""
+        """The places of the rows that match: none in a table that lacks one of the columns."""
         names, values = tuple(name for name, _ in where), tuple(value for _, value in where)
+        if not self.columns.keys() >= set(names):
+            return np.array([], dtype=np.int64)
         if names not in self._groups:
             self._groups[names] = self._grouped(names)
         return self._groups[names].get(values, np.array([], dtype=np.int64))

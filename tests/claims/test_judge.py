@@ -545,3 +545,9 @@ def test_the_command_lists_every_claim(metarl, monkeypatch, tmp_path):
     assert {row["verdict"] for row in rows} == {"holds", "fails", "not yet run"}
     shown = metarl("list", "claims").out
     assert "tmaml-theorem-1" in shown and "findings" not in shown
+
+
+def test_a_table_that_lacks_a_column_has_no_matching_rows():
+    table = Grouped(pd.DataFrame({"seed": [1, 2], "curve": ["a", "b"]}))
+    assert table.rows((("curve", "a"),)).tolist() == [0]
+    assert table.rows((("curve", "a"), ("variant", "released"))).tolist() == []
