@@ -261,7 +261,4 @@ def _read(path: Path) -> Algorithm:
         kind = bool if known[name].default in (True, False) else str
         if not isinstance(value, kind):
             raise UserError(f"{path}: {name} is {value!r}; expected {'true or false' if kind is bool else 'a string'}.")
-    try:
-        return Algorithm(**entries, settings=tuple(overrides_of(settings)))
-    except RecursionError:
-        raise UserError(f"{path}: settings are nested far deeper than section.field.") from None
+    return Algorithm(**entries, settings=tuple(overrides_of(settings)))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from metarl_cli.cli.exits import FAILED, OK
+from metarl_cli.cli.options import AsJson
 
 __all__ = ["env", "second_order"]
 
@@ -15,7 +16,7 @@ __all__ = ["env", "second_order"]
 def env(
     name: Annotated[str, typer.Argument(metavar="ENV", help="MODULE:NAME, FILE.py:NAME, or of `metarl list envs`.")],
     variant: Annotated[str, typer.Option(help="Its variant.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Try an environment: what training needs, seeding, tasks that change nothing else, ends, finite numbers.
 
@@ -33,7 +34,7 @@ def second_order(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Directory of a run, or a file of settings as --config takes.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say whether a run's meta-gradient has its second order, how much that is, and what differences say of it.
 

@@ -13,6 +13,7 @@ import typer
 
 from metarl_cli.algorithms import is_file
 from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
+from metarl_cli.cli.options import AsJson, Quiet
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, OWN_FIGURES, PUBLISHED
@@ -89,7 +90,7 @@ def reproduce(
         bool,
         typer.Option("--plan", help="Only say what is missing, in core-hours, and when it ends on 2, 16, 64 cores."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run what a figure still lacks, draw it, and compare it with the published one. Ctrl-C stops, a rerun goes on.
 
@@ -151,7 +152,7 @@ def report(
 
 def list_(
     what: Annotated[str, typer.Argument(help="algorithms, claims, columns, envs, estimators, figures or profiles.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what there is.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
+from metarl_cli.cli.options import AsJson, Quiet, Threads
 from metarl_cli.profiles import PROFILE_HELP
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting: --set inner.lr=0.05.")
     ] = None,
     out: RunDirectory = None,
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of one run; no number depends on them.")] = 1,
+    threads: Threads = 1,
     device: Device = "cpu",
     resume: Resume = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again over a run in the directory.")] = False,
     log: Annotated[
         str | None, typer.Option(help="A live log besides progress.csv, in RUN_DIR: tensorboard or wandb.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train an algorithm on a task distribution, at the paper's settings unless told otherwise.
 
@@ -76,9 +77,8 @@ def train(
         "outer.objective": outer,
         "outer.optimizer": optimizer,
     }
-    flags = [f"{key}={value}" for key, value in parts.items() if value is not None]
     request = RunRequest(
-        algorithm=algo, environment=env, profile=profile, file=config, overrides=(*flags, *(set_ or ()))
+        algorithm=algo, environment=env, profile=profile, file=config, overrides=_overrides(parts, set_ or ())
     )
     with nullcontext(_ignore) if quiet else training_display() as show:
         outcome = launch(
@@ -96,6 +96,11 @@ def train(
     raise typer.Exit(OK if outcome.finished else INTERRUPTED)
 
 
+def _overrides(parts: Mapping[str, object], settings: Sequence[str]) -> tuple[str, ...]:
+    """The settings that have options of their own, where given; after them `--set`, which has the last word."""
+    return (*(f"{key}={value}" for key, value in parts.items() if value is not None), *settings)
+
+
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a trained run.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Adaptation steps. Default: the run's.")] = None,
@@ -104,8 +109,8 @@ def evaluate(
         int | None, typer.Option(min=1, help="Trajectories per task and step. Default: the run's.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads; no number depends on them.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    threads: Threads = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Adapt a trained policy to held-out tasks, with its training-time inner step, and print the returns.
 
@@ -124,7 +129,7 @@ def render(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")] = 0,
     format_: Annotated[str, typer.Option("--format", help="png, a filmstrip; or gif, an animation.")] = "png",
     out: Annotated[Path | None, typer.Option(help="The file. Default: RUN_DIR/render.FORMAT.")] = None,
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads; no number depends on them.")] = 1,
+    threads: Threads = 1,
 ) -> None:
     """Draw a trained policy on held-out tasks before and after adaptation; needs no display.
 
@@ -150,7 +155,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the curves there: compare.png, compare.pdf, compare.csv.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare runs: the settings that differ, their curves, and the differences from the first, seed by seed.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
+from metarl_cli.cli.options import AsJson, Quiet, Threads
 from metarl_cli.errors import UserError
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import OWN_STUDIES, table_path
@@ -36,10 +37,10 @@ def variance(
     out: Annotated[
         Path | None, typer.Option(help="Directory. Default: results/local/studies/PROFILE/variance/ENV/seedN.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads; no number depends on them.")] = 1,
+    threads: Threads = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew instead of continuing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure, along the training of LVC-VPG, how much meta-gradients change when the batch is drawn again.
 
@@ -75,7 +76,7 @@ def exact(
         list[str] | None, typer.Option(metavar="MODULE:FUNCTION", help="A surrogate of your own, in addition.")
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Print an example file and exit.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bias and variance of every estimator's gradient and Hessian, by enumerating all trajectories of a small MDP.
 
@@ -105,7 +106,7 @@ def audit(
     ] = None,
     env: Annotated[str, typer.Option(help="Task distribution; see `metarl list envs`.")] = "Navigation",
     rounds: Annotated[int, typer.Option(min=3, help="How often a batch of the environment is drawn.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What decides whether to use an inner estimator: bias, variance, cost and signal, beside LVC, DiCE and TayPO-2.
 

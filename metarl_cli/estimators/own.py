@@ -22,6 +22,7 @@ from metarl_cli.types import Sample, for_task
 
 __all__ = ["find_estimator", "tried"]
 
+_FIELDS = ("behaviour_logp", "rewards", "advantages", "control_variate")
 _EXPECTED = "expected a tensor of shape [...] for logp [..., N, T]: sum over steps, mean over trajectories"
 
 
@@ -78,10 +79,8 @@ def tried(reference: str, function: Callable[..., object]) -> Estimator:
     )
 
 
-_FIELDS = ("behaviour_logp", "rewards", "advantages", "control_variate")
-
-
 _tried = cache(tried)
+"""Once for each: what was imported stays what it is."""
 
 
 def _example() -> tuple[Tensor, Sample]:
