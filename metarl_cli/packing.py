@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from metarl_cli.store import META_SUFFIX, runs_directory, table_path
+from metarl_cli.store import CONFIG, META_SUFFIX, runs_directory, table_path
 
 __all__ = ["META", "PACKED", "pack", "packed_below"]
 
@@ -59,7 +59,7 @@ def pack(results: Path, out: Path) -> None:
 
 def _rows(runs: Path) -> Iterator[dict[str, str]]:
     for path in sorted(runs.rglob("progress.csv")):
-        config = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
+        config = json.loads(path.with_name(CONFIG).read_text(encoding="utf-8"))
         meta = json.loads(path.with_name("meta.json").read_text(encoding="utf-8"))
         sampling, made_by = config["sampling"], {name: meta[name] for name in MADE_BY if name in meta}
         settings = {

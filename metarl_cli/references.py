@@ -135,8 +135,6 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(
-            f"{error.name}."
-        ):  # else it imports another
-            raise
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+            raise  # it is this module that is not there, not one that it imports
         raise UserError(f"Cannot import {name}: {type(error).__name__}: {error}.") from error

@@ -15,7 +15,7 @@ from metarl_cli.packing import META, packed_below
 from metarl_cli.papers.figure import Figure
 from metarl_cli.references import directory_name, unpinned
 from metarl_cli.schema import PROGRESS, TABLES, Meta
-from metarl_cli.store import META_SUFFIX, runs_directory, table_path
+from metarl_cli.store import CONFIG, META_SUFFIX, runs_directory, table_path
 from metarl_cli.tables import read_columns, read_meta, read_table
 
 __all__ = ["Results", "load_runs"]
@@ -149,7 +149,7 @@ def _packed(directory: Path, damage: dict[Path, str]) -> list[pd.DataFrame]:
 def _read_run(path: Path, home: Path) -> _Run:
     if path.is_file() and not path.stat().st_size:
         return _Run((), {}, 0)
-    config, columns = load_config(path.with_name("config.json")), read_columns(path, PROGRESS)
+    config, columns = load_config(path.with_name(CONFIG)), read_columns(path, PROGRESS)
     curve, sampling = config.label or config.algorithm, config.sampling
     own = (curve, unpinned(config.environment.name), config.profile, config.seed, sampling.tasks, sampling.trajectories)
     return _Run((*own, path.parent.relative_to(home).as_posix()), columns, len(columns["iteration"]))

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 __all__ = [
+    "CONFIG",
     "INSTALLED",
     "LOCAL",
     "META_SUFFIX",
@@ -42,6 +43,8 @@ OWN_STUDIES = LOCAL / "studies"
 OWN_FIGURES = LOCAL / "own"
 """Where figures of the user's own are made, each in a directory of its name, for the same reason."""
 META_SUFFIX = ".meta.json"
+CONFIG = "config.json"
+"""Of a run, its settings: what makes a directory that of a run."""
 
 
 def runs_directory(results: Path, profile: str) -> Path:

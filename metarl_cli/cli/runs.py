@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "evaluate", "render", "train"]
 
+Environment = Annotated[
+    str | None, typer.Option(help="One of `metarl list envs`, or your MODULE:NAME. Default: HalfCheetahFwdBack.")
+]
+LiveLog = Annotated[str | None, typer.Option(help="A live log besides progress.csv, in RUN_DIR: tensorboard or wandb.")]
 SettingsFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Settings from a .json or .toml file, as a run's config.json; - for stdin."),
@@ -35,10 +39,7 @@ def train(
     algo: Annotated[
         str | None, typer.Option(help="Algorithm; see `metarl list algorithms`; or a TOML file. Default: promp.")
     ] = None,
-    env: Annotated[
-        str | None,
-        typer.Option(help="One of `metarl list envs`, or your MODULE:NAME. Default: HalfCheetahFwdBack."),
-    ] = None,
+    env: Environment = None,
     config: SettingsFile = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random stream. Default: 1.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Meta-iterations. Default: the profile's.")] = None,
@@ -57,9 +58,7 @@ def train(
     device: Device = "cpu",
     resume: Resume = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again over a run in the directory.")] = False,
-    log: Annotated[
-        str | None, typer.Option(help="A live log besides progress.csv, in RUN_DIR: tensorboard or wandb.")
-    ] = None,
+    log: LiveLog = None,
     quiet: Quiet = False,
 ) -> None:
     """Train an algorithm on a task distribution, at the paper's settings unless told otherwise.

@@ -24,13 +24,13 @@ from metarl_cli.papers.claim import RETURN, Comparison, Measure, Range, Summary
 from metarl_cli.references import unpinned
 from metarl_cli.results import SETTINGS, load_runs
 from metarl_cli.runs.progress import PROGRESS
+from metarl_cli.store import CONFIG
 from metarl_cli.tables import write_table
 
 __all__ = ["Compared", "compare", "draw"]
 
 Row: TypeAlias = dict[str, object]
 
-CONFIG = "config.json"
 TENTH = 10
 """What `first` and `last` are means over: the first and the last tenth of the iterations."""
 
@@ -61,7 +61,6 @@ class Compared:
 class _Curve:
     name: str
     config: RunConfig
-    places: tuple[Path, ...]
     rows: pd.DataFrame
 
     @property
@@ -146,20 +145,20 @@ def _curves(directories: Sequence[Path], notes: list[str]) -> list[_Curve]:
         same = tuple(value for key, value in settable_keys(config).items() if key not in ("seed", "iterations"))
         key = (same, times[same, config.seed])
         times[same, config.seed] += 1
-        curve = groups.get(key, _Curve(name="", config=config, places=(), rows=rows.iloc[:0]))
+        curve = groups.get(key, _Curve(name="", config=config, rows=rows.iloc[:0]))
         added = pd.concat([curve.rows, rows.assign(directory=str(directory))], ignore_index=True)
-        groups[key] = replace(curve, places=(*curve.places, directory), rows=added)
+        groups[key] = replace(curve, rows=added)
     found = list(groups.values())
     return [replace(curve, name=name) for curve, name in zip(found, _names(found), strict=True)]
 
 
 def _names(found: Sequence[_Curve]) -> list[str]:
     """What tells the curves apart: their labels, if need be with the settings that differ, or their number."""
-    labels = [curve.config.label or curve.config.algorithm for curve in found]
+    labels, differing = [curve.config.label or curve.config.algorithm for curve in found], _differing(found)
     told = []
     for label, curve in zip(labels, found, strict=True):
         own = settable_keys(curve.config)
-        told.append(" ".join([label, *(f"{key}={own[key]}" for key in _differing(found))]))
+        told.append(" ".join([label, *(f"{key}={own[key]}" for key in differing)]))
     numbered = [f"{label} {number}" for number, label in enumerate(labels, start=1)]
     return next(names for names in (labels, told, numbered) if len(set(names)) == len(names))
 

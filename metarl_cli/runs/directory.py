@@ -20,6 +20,7 @@ from metarl_cli.config import RunConfig, save_config
 from metarl_cli.errors import UserError
 from metarl_cli.runs.checkpoints import CHECKPOINT, PREVIOUS
 from metarl_cli.runs.progress import PROGRESS
+from metarl_cli.store import CONFIG as CONFIG
 from metarl_cli.store import sweep, sync_directory, write_whole
 
 __all__ = [
@@ -33,7 +34,7 @@ __all__ = [
     "write_meta",
 ]
 
-CONFIG, META, DONE = "config.json", "meta.json", "DONE"
+META, DONE = "meta.json", "DONE"
 
 
 def is_finished(directory: Path) -> bool:
