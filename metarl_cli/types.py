@@ -96,6 +96,11 @@ class Trajectories:
     behaviour_logp: Tensor
     success: Tensor | None = None
 
+    @property
+    def undiscounted_returns(self) -> Tensor:
+        """Σₜ rₜ, in double precision, [M, N]."""
+        return self.rewards.double().sum(-1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

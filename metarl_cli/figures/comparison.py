@@ -128,13 +128,8 @@ def _cell_values(frame: pd.DataFrame, cells: Cells | None) -> pd.DataFrame:
 
 def _names(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """The values of the keys in words; a number says what it is."""
-    return [
-        " ".join(_word(key, value) for key, value in zip(keys, row, strict=True)) for row in rows[list(keys)].to_numpy()
-    ]
-
-
-def _word(key: str, value: object) -> str:
-    return value if isinstance(value, str) else f"{key} {value:g}"
+    words = [[v if isinstance(v, str) else f"{key} {v:g}" for v in rows[key]] for key in keys]
+    return [" ".join(row) for row in zip(*words, strict=True)]
 
 
 def _side_by_side(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from metarl_cli.packing import META
-from metarl_cli.papers import FIGURES, Figure
+from metarl_cli.papers import FIGURES
 from metarl_cli.profiles import PROFILES
 from metarl_cli.results import Results
 from metarl_cli.schema import Meta
@@ -36,7 +36,8 @@ def run_rows(results: Results) -> list[Row]:
 
 def table_rows(results: Results) -> list[Row]:
     """One row per study table: where it lies, its fingerprint, and what made it."""
-    paths = [(profile, figure, results.table_path(figure, profile)) for profile in PROFILES for figure in _studies()]
+    studies = [figure for figure in FIGURES.values() if figure.source == "study"]
+    paths = [(profile, figure, results.table_path(figure, profile)) for profile in PROFILES for figure in studies]
     return [
         {
             "profile": profile,
@@ -63,10 +64,6 @@ def made_by(meta: Meta) -> Row:
         "metarl": meta.metarl,
         "packages": packages or "not recorded",
     }
-
-
-def _studies() -> list[Figure]:
-    return [figure for figure in FIGURES.values() if figure.source == "study"]
 
 
 def _runs(results: Results, profile: str) -> Iterable[dict[str, Any]]:

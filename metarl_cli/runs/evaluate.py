@@ -88,7 +88,7 @@ def evaluate(
     trainer, _ = build(adapted, threads=threads)
     held_out = trainer.workers.sample_test_tasks(tasks, numpy_generator(seed, "tasks", *HELD_OUT))
     rounds = trainer.sample(state, held_out, *HELD_OUT)
-    returns = torch.stack([round_.trajectories.rewards.double().sum(-1).mean(-1) for round_ in rounds], dim=1)
+    returns = torch.stack([round_.trajectories.undiscounted_returns.mean(-1) for round_ in rounds], dim=1)
     mean, low, high = mean_interval(returns.numpy())
     table = {"step": range(len(rounds)), "return": mean, "low": low, "high": high}
     successes = [round_.trajectories.success for round_ in rounds]

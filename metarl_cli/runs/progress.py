@@ -113,9 +113,7 @@ def _complaint(line: str, columns: Sequence[str], number: int) -> str:
         return f"{len(cells)} cells, expected {len(columns)}"
     if cells[0] != str(number):
         return f"iteration is {cells[0][:40]!r}, expected {number}"
-    wrong = [(name, cell) for name, cell in zip(columns, cells, strict=True) if not _is_number(cell)]
-    return f"{wrong[0][0]} is {wrong[0][1][:40]!r}, expected a finite number" if wrong else ""
-
-
-def _is_number(cell: str) -> bool:
-    return bool(NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
+    for name, cell in zip(columns, cells, strict=True):
+        if not (NUMBER.fullmatch(cell) and math.isfinite(float(cell))):
+            return f"{name} is {cell[:40]!r}, expected a finite number"
+    return ""

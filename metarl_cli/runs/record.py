@@ -38,11 +38,12 @@ def progress_columns(config: RunConfig) -> list[str]:
     and `time/*` differ between two runs of one seed.
     """
     between = [f"return/step_{k}" for k in range(1, config.inner.steps)]
+    successes = reports_success(config.environment.name, config.environment.variant)
     variate = ["control_variate/loss", "control_variate/explained_variance"]
     return [
         *("iteration", "env_steps", "env_steps_actual", "wall_seconds"),
         *("return/pre", *between, "return/post", "return/post_std", "policy/std"),
-        *(["success/pre", "success/post"] if _knows_success(config) else []),
+        *(["success/pre", "success/post"] if successes else []),
         *("inner/step_norm", "inner/kl"),
         *("loss/before", "loss/after", "kl/pre", "kl/post"),
         *(variate if config.inner.control_variate != "none" else []),
@@ -50,10 +51,6 @@ def progress_columns(config: RunConfig) -> list[str]:
         *(f"update/{name}" for name in optimizer_columns(config)),
         *("time/sampling", "time/update"),
     ]
-
-
-def _knows_success(config: RunConfig) -> bool:
-    return reports_success(config.environment.name, config.environment.variant)
 
 
 def iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) -> tuple[TrainState, Row]:
@@ -107,7 +104,7 @@ def _env_steps(rounds: Sequence[Round], previous: Mapping[str, float]) -> Row:
 
 
 def _returns(rounds: Sequence[Round]) -> Row:
-    returns = [round_.trajectories.rewards.double().sum(-1) for round_ in rounds]
+    returns = [round_.trajectories.undiscounted_returns for round_ in rounds]
     between = {f"return/step_{k}": value.mean().item() for k, value in enumerate(returns[1:-1], start=1)}
     return {
         "return/pre": returns[0].mean().item(),

@@ -152,7 +152,7 @@ def _draw_own(
 def _own_film(
     config: RunConfig, m: int, task: object, stage: str, trajectories: Trajectories, played: Played, *, format: str
 ) -> Film:
-    returns = trajectories.rewards[m].double().sum(-1).numpy()
+    returns = trajectories.undiscounted_returns[m].numpy()
     median = int(np.argsort(returns)[len(returns) // 2])
     index, length = m * len(returns) + median, int(trajectories.mask[m, median].sum())
     steps = film_steps(length, config.sampling.horizon if format == "gif" else length, FRAMES[format])
@@ -205,7 +205,7 @@ def _arc(gap: Array) -> Array:
 
 def _episodes(tasks: Array, stage: str, trajectories: Trajectories, positions: Sequence[Array]) -> list[Episodes]:
     """One entry per task; positions are [M·N, Q] for each of T + 1 times."""
-    returns, lengths = trajectories.rewards.double().sum(-1).numpy(), trajectories.mask.sum(-1).numpy()
+    returns, lengths = trajectories.undiscounted_returns.numpy(), trajectories.mask.sum(-1).numpy()
     everywhere = np.stack(positions, axis=1).reshape(*returns.shape, len(positions), -1)
     parts = zip(tasks, returns, lengths, everywhere, strict=True)
     return [Episodes(task=t, stage=stage, returns=r, lengths=n, positions=p) for t, r, n, p in parts]

@@ -172,7 +172,7 @@ def _paths(round_: Round) -> Array:
 
 
 def _numbers(round_: Round, goals: Array, scene: Scene) -> pd.DataFrame:
-    returns = round_.trajectories.rewards.double().sum(-1).mean().item()
+    returns = round_.trajectories.undiscounted_returns.mean().item()
     return pd.DataFrame([{"return": returns, **summary(_paths(round_), goals, scene)}])
 
 

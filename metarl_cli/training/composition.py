@@ -35,7 +35,7 @@ def check_composition(config: RunConfig) -> None:
         if name not in known:
             raise unknown_name(kind, name, known)
     check_environment(config.environment.name, config.environment.variant)
-    for wrong, reason in _rules(config):
+    for wrong, reason in (*_size_rules(config), *_inner_rules(config.inner, config.sampling), *_outer_rules(config)):
         if wrong:
             raise UserError(reason)
 
@@ -55,10 +55,6 @@ def _names(config: RunConfig) -> list[tuple[str, str, Iterable[str]]]:
         ("exploration term", outer.exploration, EXPLORATIONS),
         ("optimizer", outer.optimizer, OPTIMIZER_NAMES),
     ]
-
-
-def _rules(config: RunConfig) -> list[tuple[bool, str]]:
-    return [*_size_rules(config), *_inner_rules(config.inner, config.sampling), *_outer_rules(config)]
 
 
 def _size_rules(config: RunConfig) -> list[tuple[bool, str]]:

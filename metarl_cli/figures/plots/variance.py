@@ -107,16 +107,13 @@ def _panel(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
         rows = rows[trained]  # the carrier's training may be many times as long
     for name in rows["curve"].unique():
         line = rows[rows["curve"] == name]
-        look = _look(TRAINED_WITH.get(name, name) if (line["rounds"] == 0).all() else name)
+        estimator = TRAINED_WITH.get(name, name) if (line["rounds"] == 0).all() else name
+        look = LOOKS.get(estimator, Look(estimator, "-", estimator_label(estimator)))
         _line(panel, look, line, logarithmic=quantity in LOGARITHMIC)
     _limit(panel, quantity, rows)
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.set_xlabel("environment steps of training", fontsize=8)
-
-
-def _look(name: str) -> Look:
-    return LOOKS.get(name, Look(name, "-", estimator_label(name)))
 
 
 def _limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:

@@ -222,7 +222,8 @@ def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
     returns = []
     for number in range(rounds):
         batches = draw_batches(bench, state, number)
-        returns.append([_mean_return(stage) for stage in batches[measured(CARRIER).adaptation]])
+        carrier = batches[measured(CARRIER).adaptation]
+        returns.append([stage.trajectories.undiscounted_returns.mean().item() for stage in carrier])
         for name, trainer in bench.trainers.items():
             batch = batches[measured(name).adaptation]
             data = trainer.task_data(state, batch)
@@ -235,10 +236,6 @@ def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
         returns=(float(before), float(after)),
         inner={name: InnerLoop(*map(fmean, zip(*loops, strict=True))) for name, loops in inner.items()},
     )
-
-
-def _mean_return(stage: Round) -> float:
-    return stage.trajectories.rewards.double().sum(-1).mean().item()
 
 
 def _explained(name: str, batch: Sequence[Round]) -> float:

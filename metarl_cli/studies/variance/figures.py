@@ -138,23 +138,15 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
         config = asked.config
         table = measure(home(asked, results), asked)
         table = table.assign(environment=config.environment.name, profile=profile, seed=config.seed)
-        frames += [_carrier(table), _estimators(table, FIGURE_ESTIMATORS[figure.name])]
+        estimators = table[table["estimator"].isin(FIGURE_ESTIMATORS[figure.name])]
+        carrier = table.drop_duplicates("iteration").assign(curve="carrier")  # beside every estimator, and counts once
+        frames += [_long(carrier, RETURNS), _long(estimators.rename(columns={"estimator": "curve"}), STATISTICS)]
     return pd.concat(frames, ignore_index=True).dropna(subset="value")
 
 
 def _needed(figure: Figure, profile: str) -> list[VarianceSettings]:
     (environment,) = figure.environments
     return [settings_for(environment, profile=profile, seed=seed) for seed in range(1, SIZES[profile].seeds + 1)]
-
-
-def _estimators(table: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
-    shown = table[table["estimator"].isin(names)].rename(columns={"estimator": "curve"})
-    return _long(shown, STATISTICS)
-
-
-def _carrier(table: pd.DataFrame) -> pd.DataFrame:
-    """The returns at the checkpoints, means over all rounds; they stand beside every estimator, and count once."""
-    return _long(table.drop_duplicates("iteration").assign(curve="carrier"), RETURNS)
 
 
 def _trained_runs(figure: Figure, profile: str, results: Path) -> Iterator[pd.DataFrame]:
