@@ -26,8 +26,9 @@ from metarl_cli.profiles import PROFILES
 from metarl_cli.schema import TABLES
 from metarl_cli.training.build import OBJECTIVES, OPTIMIZERS
 from metarl_cli.training.composition import OBJECTIVE_NAMES, OPTIMIZER_NAMES, PER_ACTION_FORM, check_composition
+from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
-from metarl_cli.training.processing import CONTROL_VARIATES, REWARD_SCALINGS
+from metarl_cli.training.processing import REWARD_SCALINGS
 
 PACKAGE = Path(metarl_cli.__file__).parent
 ROOT = PACKAGE.parent

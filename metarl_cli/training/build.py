@@ -18,11 +18,12 @@ from metarl_cli.seeding import torch_generator
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
 from metarl_cli.training.composition import PER_ACTION_FORM, check_composition
+from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.meta_gradient import Parts
 from metarl_cli.training.objectives import Objective, Penalty, clipped, dice, ratio, vpg
 from metarl_cli.training.optimizers import Optimizer, adam, sgd
-from metarl_cli.training.processing import CONTROL_VARIATES, MATCHED, REWARD_SCALINGS, Processing
+from metarl_cli.training.processing import MATCHED, REWARD_SCALINGS, Processing
 from metarl_cli.training.rollouts import make_workers
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.training.trust_region import trust_region

@@ -12,8 +12,9 @@ from metarl_cli.envs.own import check_environment
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.estimators.own import find_estimator
+from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
-from metarl_cli.training.processing import CONTROL_VARIATES, MATCHED, REWARD_SCALINGS
+from metarl_cli.training.processing import MATCHED, REWARD_SCALINGS
 
 __all__ = ["OBJECTIVE_NAMES", "OPTIMIZER_NAMES", "PER_ACTION_FORM", "check_composition"]
 

@@ -23,29 +23,15 @@ import torch
 from torch import Tensor
 
 from metarl_cli.training import policies
-from metarl_cli.training.baselines import linear_features, ridge_predictions, ridge_weights, time_features
-from metarl_cli.training.closed_form import (
-    ClosedFormSettings,
-    closed_form_control_variate,
-    update_closed_form,
-)
-from metarl_cli.training.control_variates import (
-    MetaSettings,
-    MetaState,
-    init_meta,
-    meta_control_variate,
-    per_task_control_variate,
-    update_meta,
-)
-from metarl_cli.training.cross_fitting import FitQuality, Regression, cross_fitted, fit_quality
+from metarl_cli.training.baselines import linear_features, ridge_predictions, time_features
+from metarl_cli.training.control_variates import ControlVariate
+from metarl_cli.training.cross_fitting import FitQuality, fit_quality
 from metarl_cli.training.returns import discount_weights, discounted_returns, generalised_advantages, normalise
 from metarl_cli.types import Params, Round, Sample, Trajectories
 
 __all__ = [
-    "CONTROL_VARIATES",
     "MATCHED",
     "REWARD_SCALINGS",
-    "ControlVariate",
     "Processing",
     "Unscaled",
     "prediction_quality",
@@ -54,23 +40,6 @@ __all__ = [
 
 RewardScaling: TypeAlias = Callable[["Unscaled"], tuple[Tensor, Tensor]]
 """The rewards and the control variate in the units that reward-based estimators see."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlVariate:
-    """How bₜ is predicted for the inner estimator, and what is learned for it from one meta-iteration to the next.
-
-    Attributes:
-        init: `(generator, observation_size) -> state`.
-        predict: `(state, trajectories, returns) -> b`, [M, N, T], or [M, N, T, A] per action dimension.
-        update: `(state, trajectories, returns) -> state`.
-        per_action: whether b is per action dimension.
-    """
-
-    init: Callable[[torch.Generator, int], Params]
-    predict: Callable[[Params, Trajectories, Tensor], Tensor]
-    update: Callable[[Params, Trajectories, Tensor], Params]
-    per_action: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,68 +134,4 @@ MATCHED = "matched"
 
 REWARD_SCALINGS: Mapping[str, RewardScaling] = MappingProxyType(
     {"controlled": _controlled, "released": _released, MATCHED: _controlled}
-)
-
-
-def _no_state(generator: torch.Generator, observation_size: int) -> Params:
-    return {}
-
-
-def _unchanged(state: Params, trajectories: Trajectories, returns: Tensor) -> Params:
-    return state
-
-
-def _zero(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
-    return torch.zeros_like(returns)
-
-
-def _linear(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
-    data = Regression(features=linear_features(trajectories.observations), targets=returns, mask=trajectories.mask)
-
-    def predict(fitted: Regression, features: Tensor) -> Tensor:
-        weights = ridge_weights(fitted.features, fitted.targets, fitted.mask)
-        return (features @ weights.unsqueeze(1)).squeeze(-1).to(returns.dtype)
-
-    return cross_fitted(data, predict)
-
-
-def _fresh_network(generator: torch.Generator, observation_size: int) -> Params:
-    return init_meta(generator, observation_size).params
-
-
-_META = ClosedFormSettings()
-
-
-def _meta(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
-    return closed_form_control_variate(MetaState(state), _META, trajectories.observations, returns, trajectories.mask)
-
-
-def _meta_update(state: Params, trajectories: Trajectories, returns: Tensor) -> Params:
-    return update_closed_form(MetaState(state), _META, trajectories.observations, returns, trajectories.mask).params
-
-
-_META_PAPER = MetaSettings(repetitions=5)  # as often per batch as the released code
-
-
-def _meta_paper(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
-    return meta_control_variate(MetaState(state), _META_PAPER, trajectories.observations, returns, trajectories.mask)
-
-
-def _meta_paper_update(state: Params, trajectories: Trajectories, returns: Tensor) -> Params:
-    return update_meta(MetaState(state), _META_PAPER, trajectories.observations, returns, trajectories.mask).params
-
-
-def _per_task(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
-    data = trajectories
-    return per_task_control_variate(data.observations, data.actions, data.behaviour, returns, data.mask)
-
-
-CONTROL_VARIATES: Mapping[str, ControlVariate] = MappingProxyType(
-    {
-        "none": ControlVariate(init=_no_state, predict=_zero, update=_unchanged),
-        "linear": ControlVariate(init=_no_state, predict=_linear, update=_unchanged),
-        "meta": ControlVariate(init=_fresh_network, predict=_meta, update=_meta_update),
-        "meta-paper": ControlVariate(init=_fresh_network, predict=_meta_paper, update=_meta_paper_update),
-        "per-task": ControlVariate(init=_no_state, predict=_per_task, update=_unchanged, per_action=True),
-    }
 )

@@ -21,8 +21,9 @@ from metarl_cli.papers import FIGURES
 from metarl_cli.papers.settings import run_config
 from metarl_cli.profiles import PROFILES
 from metarl_cli.training.composition import OBJECTIVE_NAMES, OPTIMIZER_NAMES
+from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
-from metarl_cli.training.processing import CONTROL_VARIATES, REWARD_SCALINGS
+from metarl_cli.training.processing import REWARD_SCALINGS
 
 pytestmark = pytest.mark.usefixtures("_nothing_is_sampled")
 

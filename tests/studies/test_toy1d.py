@@ -38,7 +38,7 @@ from metarl_cli.studies.toy1d.line import (
 from metarl_cli.studies.toy1d.problem import Toy1DSettings, make_problem, true_hessians
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
-from metarl_cli.training.control_variates import MetaSettings
+from metarl_cli.training.meta_learned import MetaSettings
 from metarl_cli.types import for_task
 
 LINE = Line(goals=(0.37, -0.5), spacing=0.02)

@@ -13,8 +13,9 @@ from metarl_cli.papers.settings import TRAINING, run_config
 from metarl_cli.profiles import PROFILES
 from metarl_cli.training.build import OBJECTIVES, OPTIMIZERS, build
 from metarl_cli.training.composition import PER_ACTION_FORM, check_composition
+from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
-from metarl_cli.training.processing import CONTROL_VARIATES, REWARD_SCALINGS
+from metarl_cli.training.processing import REWARD_SCALINGS
 
 SMALL = (
     "environment.name=Navigation",

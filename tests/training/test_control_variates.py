@@ -6,16 +6,15 @@ from functools import partial
 import pytest
 import torch
 
-from metarl_cli.training.closed_form import ClosedFormSettings, closed_form_control_variate
-from metarl_cli.training.control_variates import (
+from metarl_cli.training.control_variates import per_task_control_variate
+from metarl_cli.training.cross_fitting import fit_quality
+from metarl_cli.training.meta_learned import (
+    ClosedFormSettings,
     MetaSettings,
-    MetaState,
     init_meta,
     meta_control_variate,
-    per_task_control_variate,
     update_meta,
 )
-from metarl_cli.training.cross_fitting import fit_quality
 from metarl_cli.types import Gaussian
 
 M, N, T, S, A = 3, 6, 5, 2, 2
@@ -53,9 +52,9 @@ def per_task(data):
 
 
 def closed_form(data):
-    state = MetaState({name: value.to(data["returns"].dtype) for name, value in STATE.params.items()})
+    state = {name: value.to(data["returns"].dtype) for name, value in STATE.items()}
     settings = ClosedFormSettings(ridge=0.05)
-    return closed_form_control_variate(state, settings, data["observations"], data["returns"], data["mask"])
+    return meta_control_variate(state, settings, data["observations"], data["returns"], data["mask"])
 
 
 METHODS = pytest.mark.parametrize("method", [meta, closed_form, per_task])
@@ -144,7 +143,7 @@ def reference_halves(data, task):
 
 
 def test_predictions_are_lines_2_to_5_of_algorithm_1():
-    data, params = batch(), {k: v.clone().requires_grad_() for k, v in STATE.params.items()}
+    data, params = batch(), {k: v.clone().requires_grad_() for k, v in STATE.items()}
     for task in range(M):
         first, second = reference_halves(data, task)
         of_second, of_first = (
@@ -154,7 +153,7 @@ def test_predictions_are_lines_2_to_5_of_algorithm_1():
 
 
 def test_an_update_is_line_6_of_algorithm_1():
-    data, params = batch(), {k: v.clone().requires_grad_() for k, v in STATE.params.items()}
+    data, params = batch(), {k: v.clone().requires_grad_() for k, v in STATE.items()}
     losses = []
     for task in range(M):
         first, second = reference_halves(data, task)
@@ -162,14 +161,14 @@ def test_an_update_is_line_6_of_algorithm_1():
     gradients = torch.autograd.grad(torch.stack(losses).sum() / M, list(params.values()), materialize_grads=True)
     updated = update_meta(STATE, SETTINGS, data["observations"], data["returns"], data["mask"])
     for (name, value), gradient in zip(params.items(), gradients, strict=True):
-        torch.testing.assert_close(updated.params[name], (value - 0.1 * gradient).detach(), atol=1e-7, rtol=0)
+        torch.testing.assert_close(updated[name], (value - 0.1 * gradient).detach(), atol=1e-7, rtol=0)
 
 
 def test_repetitions_repeat_the_update():
     data = batch()
     arguments = (data["observations"], data["returns"], data["mask"])
     twice = update_meta(update_meta(STATE, SETTINGS, *arguments), SETTINGS, *arguments)
-    torch.testing.assert_close(update_meta(STATE, replace(SETTINGS, repetitions=2), *arguments).params, twice.params)
+    torch.testing.assert_close(update_meta(STATE, replace(SETTINGS, repetitions=2), *arguments), twice)
 
 
 def value_problem(seed, tasks=8):
@@ -246,11 +245,10 @@ def test_per_task_predictions_stay_within_the_returns_they_were_fitted_to():
 
 
 def test_an_update_leaves_the_given_state_as_it_was():
-    data, before = batch(), {k: v.clone() for k, v in STATE.params.items()}
+    data, before = batch(), {k: v.clone() for k, v in STATE.items()}
     updated = update_meta(STATE, SETTINGS, data["observations"], data["returns"], data["mask"])
-    assert isinstance(updated, MetaState)
-    assert all(torch.equal(before[name], STATE.params[name]) for name in before)
-    assert not torch.equal(updated.params["mean.weight"], before["mean.weight"])
+    assert all(torch.equal(before[name], STATE[name]) for name in before)
+    assert not torch.equal(updated["mean.weight"], before["mean.weight"])
 
 
 def test_float32_batches_give_float32_predictions():
@@ -258,7 +256,7 @@ def test_float32_batches_give_float32_predictions():
     single = {
         k: Gaussian(v.mean.float(), v.log_std.float()) if k == "behaviour" else v.float() for k, v in data.items()
     }
-    state = MetaState({k: v.float() for k, v in STATE.params.items()})
+    state = {k: v.float() for k, v in STATE.items()}
     b = meta_control_variate(state, SETTINGS, single["observations"], single["returns"], single["mask"])
     assert b.dtype == per_task(single).dtype == closed_form(single).dtype == torch.float32
     torch.testing.assert_close(b.double(), meta(data), atol=1e-4, rtol=0)
@@ -294,7 +292,7 @@ def test_shapes_that_do_not_fit_are_refused(method):
 
 
 def test_initial_weights_come_from_the_generator():
-    first, second = (init_meta(torch.Generator().manual_seed(seed), S).params for seed in (0, 1))
+    first, second = (init_meta(torch.Generator().manual_seed(seed), S) for seed in (0, 1))
     assert not torch.equal(first["hidden0.weight"], second["hidden0.weight"])
     assert sum(map(torch.numel, first.values())) > 64 * 64
     assert first["hidden0.weight"].shape == (64, S + 1)

@@ -9,14 +9,9 @@ from training_cases import double, sampled, small
 
 from metarl_cli.training import policies
 from metarl_cli.training.baselines import linear_features, ridge_predictions, time_features
+from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.cross_fitting import fit_quality
-from metarl_cli.training.processing import (
-    CONTROL_VARIATES,
-    REWARD_SCALINGS,
-    Processing,
-    prediction_quality,
-    process,
-)
+from metarl_cli.training.processing import REWARD_SCALINGS, Processing, prediction_quality, process
 from metarl_cli.training.returns import discounted_returns
 from metarl_cli.types import Gaussian, Trajectories
 

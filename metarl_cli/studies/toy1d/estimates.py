@@ -11,14 +11,10 @@ from metarl_cli.params import flatten, leaves, mean
 from metarl_cli.studies.toy1d.derivatives import Expansion, hessian, interpolation
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner, adapted, stage_at
-from metarl_cli.training.control_variates import (
-    MetaSettings,
-    MetaState,
-    meta_control_variate,
-    per_task_control_variate,
-)
+from metarl_cli.training.control_variates import per_task_control_variate
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.meta_gradient import Parts, TaskData, gradient
+from metarl_cli.training.meta_learned import MetaSettings, meta_control_variate
 from metarl_cli.training.objectives import Objective, vpg
 from metarl_cli.training.returns import discounted_returns
 from metarl_cli.types import Gaussian, Params, Round, Sample, Surrogate, Trajectories, for_task
@@ -34,7 +30,7 @@ __all__ = [
 ]
 
 
-def control_variates(trajectories: Trajectories, state: MetaState, settings: MetaSettings) -> Mapping[str, Tensor]:
+def control_variates(trajectories: Trajectories, state: Params, settings: MetaSettings) -> Mapping[str, Tensor]:
     """bₜ of each control variate, cross-fitted on the trajectories themselves, [M, N, T]."""
     returns = discounted_returns(trajectories.rewards, 1.0)
     return {

@@ -13,7 +13,7 @@ from metarl_cli.seeding import numpy_generator, torch_generator
 from metarl_cli.studies.toy1d.derivatives import Expansion, expand, hessian, interpolation
 from metarl_cli.studies.toy1d.line import STATE_LIMIT, Line, grid, meta_gradient, simulate, value_of_means
 from metarl_cli.training import policies
-from metarl_cli.training.control_variates import MetaSettings, MetaState, init_meta, update_meta
+from metarl_cli.training.meta_learned import MetaSettings, init_meta, update_meta
 from metarl_cli.training.returns import discounted_returns
 from metarl_cli.types import Params
 
@@ -81,7 +81,7 @@ class Problem:
     line: Line
     theta: Params
     expansion: Expansion
-    variate: MetaState
+    variate: Params
     hessians: Tensor
     meta_gradient: Tensor
 
@@ -112,7 +112,7 @@ def train(line: Line, settings: Toy1DSettings, generator: torch.Generator) -> Pa
     return theta
 
 
-def learn_variate(line: Line, theta: Params, settings: Toy1DSettings, seed: int) -> MetaState:
+def learn_variate(line: Line, theta: Params, settings: Toy1DSettings, seed: int) -> Params:
     """Alg. 1 on fresh goals and trajectories of the policy, so that it has seen none that it will predict."""
     state = init_meta(torch_generator(seed, "toy1d/variate"), 1, dtype=torch.float64)
     for batch in range(settings.variate_batches):

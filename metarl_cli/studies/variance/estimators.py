@@ -28,9 +28,10 @@ from metarl_cli.estimators.own import find_estimator
 from metarl_cli.params import flatten
 from metarl_cli.studies.variance.statistics import Array
 from metarl_cli.training.build import build
+from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.objectives import Objective
-from metarl_cli.training.processing import CONTROL_VARIATES, prediction_quality
+from metarl_cli.training.processing import prediction_quality
 from metarl_cli.training.step_lengths import mean_step
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Round

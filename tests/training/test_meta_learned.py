@@ -6,18 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from metarl_cli.training.closed_form import (
-    ClosedFormSettings,
-    closed_form_control_variate,
-    update_closed_form,
-)
-from metarl_cli.training.control_variates import MetaState, init_meta
+from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.cross_fitting import fit_quality
-from metarl_cli.training.processing import CONTROL_VARIATES
+from metarl_cli.training.meta_learned import ClosedFormSettings, init_meta, meta_control_variate, update_meta
 from metarl_cli.types import Gaussian, Trajectories
 
 M, N, T, S = 3, 6, 5, 2
-SETTINGS = ClosedFormSettings(ridge=0.3, lr=0.05, repetitions=1)
+SETTINGS = ClosedFormSettings(ridge=0.3, outer_lr=0.05, repetitions=1)
 
 
 def draw(*shape, seed):
@@ -32,8 +27,8 @@ def batch(seed=0):
 
 
 def learned():
-    params = init_meta(torch.Generator().manual_seed(0), S, (4, 3), dtype=torch.float64).params
-    return MetaState({**params, "mean.weight": draw(1, 3, seed=50), "mean.bias": draw(1, seed=51)})
+    params = init_meta(torch.Generator().manual_seed(0), S, (4, 3), dtype=torch.float64)
+    return {**params, "mean.weight": draw(1, 3, seed=50), "mean.bias": draw(1, seed=51)}
 
 
 def basis(params, inputs):
@@ -67,35 +62,31 @@ FIRST, SECOND = slice(0, 3), slice(3, 6)
 
 def test_predictions_are_ridge_regressions_around_the_learned_weights():
     state, data = learned(), batch()
-    b = closed_form_control_variate(state, SETTINGS, *data)
+    b = meta_control_variate(state, SETTINGS, *data)
     for task in range(M):
-        torch.testing.assert_close(
-            b[task, SECOND], one_half(state.params, data, task, FIRST, SECOND)[1], rtol=0, atol=1e-6
-        )
-        torch.testing.assert_close(
-            b[task, FIRST], one_half(state.params, data, task, SECOND, FIRST)[1], rtol=0, atol=1e-6
-        )
+        torch.testing.assert_close(b[task, SECOND], one_half(state, data, task, FIRST, SECOND)[1], rtol=0, atol=1e-6)
+        torch.testing.assert_close(b[task, FIRST], one_half(state, data, task, SECOND, FIRST)[1], rtol=0, atol=1e-6)
 
 
 def test_an_update_descends_the_error_of_the_other_half():
     state, data = learned(), batch()
-    leaves = {name: value.clone().requires_grad_() for name, value in state.params.items()}
+    leaves = {name: value.clone().requires_grad_() for name, value in state.items()}
     pairs = [(task, *halves) for task in range(M) for halves in ((FIRST, SECOND), (SECOND, FIRST))]
     loss = torch.stack([one_half(leaves, data, *pair)[0] for pair in pairs]).sum() / M
     gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
     length = torch.cat([gradient.flatten() for gradient in gradients]).norm().clamp(min=1.0)
-    updated = update_closed_form(state, SETTINGS, *data).params
+    updated = update_meta(state, SETTINGS, *data)
     for (name, value), gradient in zip(leaves.items(), gradients, strict=True):
-        expected = (value - SETTINGS.lr * gradient / length).detach()
+        expected = (value - SETTINGS.outer_lr * gradient / length).detach()
         torch.testing.assert_close(updated[name], expected, rtol=0, atol=1e-7)
 
 
 def test_repetitions_repeat_the_update():
     state, data = learned(), batch()
-    twice = update_closed_form(update_closed_form(state, SETTINGS, *data), SETTINGS, *data)
-    at_once = update_closed_form(state, replace(SETTINGS, repetitions=2), *data)
-    assert torch.equal(twice.params["hidden0.weight"], at_once.params["hidden0.weight"])
-    assert not torch.equal(twice.params["hidden0.weight"], state.params["hidden0.weight"])
+    twice = update_meta(update_meta(state, SETTINGS, *data), SETTINGS, *data)
+    at_once = update_meta(state, replace(SETTINGS, repetitions=2), *data)
+    assert torch.equal(twice["hidden0.weight"], at_once["hidden0.weight"])
+    assert not torch.equal(twice["hidden0.weight"], state["hidden0.weight"])
 
 
 # What it is for
@@ -146,7 +137,7 @@ def test_many_inputs_of_any_unit_stay_finite(scale):
     mask, settings = torch.ones(2, 4, 20), ClosedFormSettings()
     state = init_meta(torch.Generator().manual_seed(2), 376)
     for _ in range(5):
-        state = update_closed_form(state, settings, inputs, returns, mask)
-    b = closed_form_control_variate(state, settings, inputs, returns, mask)
-    assert all(value.isfinite().all() for value in state.params.values())
+        state = update_meta(state, settings, inputs, returns, mask)
+    b = meta_control_variate(state, settings, inputs, returns, mask)
+    assert all(value.isfinite().all() for value in state.values())
     assert b.abs().max() < 10.0 * returns.abs().max()
