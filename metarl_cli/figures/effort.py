@@ -73,8 +73,8 @@ def _trained(runs: pd.DataFrame) -> str:
 
 def _study(figure: Figure, path: Path, table: pd.DataFrame, results: Results) -> str:
     profile = path.parent.parent.name
-    seconds = results.table_meta(figure, profile).cpu_seconds
-    took = f", {_hours(seconds)}" if seconds is not None else ""
+    seconds = results.table_meta(figure, profile).cpu_seconds or 0.0
+    took = f", {_hours(seconds)}" if seconds >= 1.0 else ""  # less is that of a table of measurements found there
     return f"`{profile}`: its study, n = {table['seed'].nunique()}{took}."
 
 

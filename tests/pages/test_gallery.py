@@ -46,14 +46,16 @@ def test_a_figure_says_what_was_run_and_what_to_conclude(results, tmp_path):
         "as printed that decides nothing" in table1 and "maml-ppo − lvc-ppo, AntFwdBack, final return: −7.75" in table1
     )
     assert "- `quick`: its study, n = 3." in table2 and "Borne out" not in table1
+    assert text.count("What to conclude:") == 2
 
 
-def test_the_seconds_of_a_study_are_said_where_they_are_known(tmp_path):
+@pytest.mark.parametrize(("seconds", "said"), [(7200.0, ", 2 core-hours"), (0.1, "")])
+def test_the_seconds_of_a_study_are_said_where_it_measured(tmp_path, seconds, said):
     path = write_study(tmp_path, "sgmrl-table2", "quick", returns_on_new_tasks("sgmrl-table2", {1: 0.0, 2: 3.0}))
-    path.with_name("sgmrl-table2.meta.json").write_text(json.dumps(META | {"cpu_seconds": 7200.0}), encoding="utf-8")
+    path.with_name("sgmrl-table2.meta.json").write_text(json.dumps(META | {"cpu_seconds": seconds}), encoding="utf-8")
     write_gallery(Results(tmp_path), tmp_path / "figures")
     text = (tmp_path / "figures" / "README.md").read_text(encoding="utf-8")
-    assert "- `quick`: its study, n = 2, 2 core-hours." in text
+    assert f"- `quick`: its study, n = 2{said}." in text
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_a_claim_leads_to_its_figure_and_to_what_is_behind_it(results, report):
     glance = report.read_text(encoding="utf-8").partition('id="glance"')[2].partition('id="claims"')[0]
     assert 'href="#tmaml-table1"' in glance and 'href="#tmaml-table-1-behind"' in glance
     assert 'href="#promp-dice-deviation-behind"' not in glance  # nothing was run
+    assert '<a href="#tmaml-theorem-1">computed' in glance
     order = of["tmaml-table-1"].partition('<details id="tmaml-table-1-behind">')[2]
     assert "<code>quick/runs/lvc-ppo/AntFwdBack/</code> <code>seed1</code> <code>seed2</code>" in order
     paths = [
@@ -139,6 +140,7 @@ def test_a_figure_says_on_the_page_what_was_run_and_what_to_conclude(results, re
     text = Page(report).text
     ran = "quick: AntFwdBack, HumanoidRandDir, 5 tasks × 4 trajectories × 2 iterations, 0.00M steps a run; 12 runs, "
     assert f"{ran}n = 2, 0.0067 core-hours." in text
+    assert text.count("What to conclude:") == 2  # of sgmrl-fig1, which shows no claim, nothing
     assert all(
         conclusion_text(judgement).replace("`", "") in text
         for judgement in judge_all(Results(results))

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.papers import FIGURES
@@ -127,7 +128,7 @@ def estimator_label(name: str) -> str:
 
 def new_figure(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     """A figure of `rows × columns` panels, each of `size` inches, and its panels row by row."""
-    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.07))
     panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
