@@ -261,4 +261,7 @@ def _read(path: Path) -> Algorithm:
         kind = bool if known[name].default in (True, False) else str
         if not isinstance(value, kind):
             raise UserError(f"{path}: {name} is {value!r}; expected {'true or false' if kind is bool else 'a string'}.")
-    return Algorithm(**entries, settings=tuple(overrides_of(settings)))
+    try:
+        return Algorithm(**entries, settings=tuple(overrides_of(settings)))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

@@ -23,6 +23,7 @@ from metarl_cli.config import (
     SamplingConfig,
     with_overrides,
 )
+from metarl_cli.errors import UserError
 from metarl_cli.papers.sizes import Size, size
 from metarl_cli.references import is_reference, pinned
 
@@ -118,7 +119,10 @@ def run_config(algorithm: str, environment: str, *, profile: str, scale: Size | 
             kl_target=settings.kl_target if named.outer == "clipped" else 0.0,
         ),
     )
-    return with_overrides(config, named.settings)
+    try:
+        return with_overrides(config, named.settings)
+    except UserError as error:
+        raise UserError(f"{algorithm}: {error}") from None
 
 
 def with_code(config: RunConfig) -> RunConfig:
