@@ -80,6 +80,9 @@ def make_one(reference: str, variant: str = "", render_mode: str = "") -> Any:
         UserError: If there is no such thing, or it makes no environment.
     """
     maker = find_maker(reference)
+    taken = inspect.signature(maker).parameters
+    if variant and "variant" not in taken and not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
+        raise UserError(f"{reference} has no variant {variant!r}: it takes no argument `variant`.")
     with blaming(reference, "making one"):
         count = {"num_envs": 1} if is_vector(maker) else {}
         env = maker(**count, **_given(variant=variant, render_mode=render_mode))

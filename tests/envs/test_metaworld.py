@@ -160,6 +160,8 @@ def test_welds_fit_the_models_of_the_installed_mujoco(stand_in):
 def test_a_kind_that_does_not_exist_and_a_package_that_is_missing(monkeypatch):
     with pytest.raises(UserError, match=r"Unknown Meta-World task 'kind33-v3'\. Did you mean 'kind3"):
         make_own("metaworld:ML1", num_envs=1, variant="kind33-v3")
+    with pytest.raises(UserError, match="metaworld:ML10 has no variant 'kind3-v3': it takes no argument"):
+        make_own("metaworld:ML10", num_envs=1, variant="kind3-v3")
     metaworld._benchmark.cache_clear()
     monkeypatch.setitem(sys.modules, "metaworld", None)
     with pytest.raises(UserError, match=r"pip install 'metarl-lab\[metaworld\]'"):
