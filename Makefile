@@ -68,7 +68,7 @@ torture: install  ## Kill runs KILLS times (1000), at random moments and file op
 	$(BIN)/python benchmarks/kills.py --count $(KILLS)
 
 fuzz: install  ## COUNT inputs that nobody would think of (100000), other ones each time: no traceback, no damage
-	FUZZ_COUNT=$(COUNT) $(BIN)/python -m pytest --hypothesis-show-statistics tests/fuzz
+	FUZZ_COUNT=$(COUNT) $(BIN)/python -m pytest tests/fuzz
 
 docs: install  ## The documentation, as a site in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"

@@ -7,7 +7,7 @@ import os
 
 import pytest
 import typer
-from fuzzing import files_below, metarl
+from fuzzing import COUNT, TRIED, files_below, metarl
 
 from metarl_cli import cli
 from metarl_cli.errors import RunFailedError
@@ -21,6 +21,14 @@ TINY = (
     "outer.gradient_steps=1",
 )
 MINE = "def surrogate(logp, sample):\n    return (logp * sample.adv).mean((-1, -2))\n"
+
+
+def pytest_terminal_summary(terminalreporter):
+    if COUNT:
+        terminalreporter.section("inputs tried")
+        for name, tried in TRIED.items():
+            terminalreporter.line(f"{tried:8,} {name}")
+        terminalreporter.line(f"{TRIED.total():8,} of {COUNT:,}")
 
 
 @pytest.fixture(autouse=True, scope="session")

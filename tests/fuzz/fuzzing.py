@@ -7,7 +7,9 @@ import io
 import json
 import os
 import sys
+from collections import Counter
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import wraps
 from typing import NamedTuple
 from unittest.mock import patch
 
@@ -21,6 +23,8 @@ COUNT = int(os.environ.get("FUZZ_COUNT", 0))
 
 FEW = 1500
 CODES = {0, 1, 2, 3, 4, 130}
+TRIED: Counter[str] = Counter()
+"""How many inputs each target has really seen."""
 
 
 def fuzzed(*, percent, **strategies):
@@ -32,7 +36,16 @@ def fuzzed(*, percent, **strategies):
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    return lambda test: share(given(**strategies)(test))
+
+    def target(test):
+        @wraps(test)
+        def counted(*arguments, **options):
+            TRIED[test.__name__] += 1
+            test(*arguments, **options)
+
+        return share(given(**strategies)(counted))
+
+    return target
 
 
 class Completed(NamedTuple):
