@@ -60,21 +60,24 @@ class Grouped:
     """A tidy table that is asked for the rows of hundreds of measures: it is grouped once by each set of columns."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        self.columns: Mapping[str, Array] = {str(name): frame[name].to_numpy() for name in frame}
+        self._columns: Mapping[str, Array] = {str(name): frame[name].to_numpy() for name in frame}
+        self._blank = np.full(len(frame), np.nan)
         self._groups: dict[tuple[str, ...], dict[tuple[Any, ...], Array]] = {}
 
+    def column(self, name: str) -> Array:
+        """All its cells: blank in a table that lacks it, as one does that has none of the rows that would have it."""
+        return self._columns.get(name, self._blank)
+
     def rows(self, where: Where) -> Array:
-        """The places of the rows that match: none in a table that lacks one of the columns."""
+        """The places of the rows that match."""
         names, values = tuple(name for name, _ in where), tuple(value for _, value in where)
-        if not self.columns.keys() >= set(names):
-            return np.array([], dtype=np.int64)
         if names not in self._groups:
             self._groups[names] = self._grouped(names)
         return self._groups[names].get(values, np.array([], dtype=np.int64))
 
     def _grouped(self, names: Sequence[str]) -> dict[tuple[Any, ...], Array]:
         places = defaultdict(list)
-        columns = [[None if pd.isna(cell) else cell for cell in self.columns[name].tolist()] for name in names]
+        columns = [[None if pd.isna(cell) else cell for cell in self.column(name).tolist()] for name in names]
         for place, values in enumerate(zip(*columns, strict=True)):
             places[values].append(place)
         return {values: np.array(found) for values, found in places.items()}
@@ -87,7 +90,7 @@ def effects(comparison: Comparison, table: Grouped) -> Iterator[Effect]:
     if not comparison.sweep:
         yield _effect(comparison, comparison.label, table, rows)
         return
-    swept = table.columns[comparison.sweep]
+    swept = table.column(comparison.sweep)
     values = sorted(set(swept[rows[0]].tolist()))
     for value in {"each": values, "first": values[:1], "last": values[-1:]}[comparison.at]:
         label = f"{comparison.label}, {comparison.sweep} = {value:g}"
@@ -96,8 +99,8 @@ def effects(comparison: Comparison, table: Grouped) -> Iterator[Effect]:
 
 def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[Array]) -> Effect:
     """Of the rows of one or two measures."""
-    iterations = table.columns.get("iteration")
-    trained = iterations is not None and not any(pd.isna(iterations[found]).any() for found in rows)
+    iterations = table.column("iteration")
+    trained = not any(pd.isna(iterations[found]).any() for found in rows)
     columns = (comparison.measure.column, (comparison.against or comparison.measure).column)
     numbers = [_numbers(table, found, column, trained) for found, column in zip(rows, columns, strict=False)]
     seeds, shared = _shared(numbers)
@@ -122,10 +125,10 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
 
 def _numbers(table: Grouped, rows: Array, column: str, trained: bool) -> dict[Key, float]:
     """One number for each seed and iteration, a mean where several rows have them."""
-    seeds = table.columns["seed"][rows].tolist()
-    iterations = table.columns["iteration"][rows].tolist() if trained else [-1] * len(rows)
+    seeds = table.column("seed")[rows].tolist()
+    iterations = table.column("iteration")[rows].tolist() if trained else [-1] * len(rows)
     found = defaultdict(list)
-    for seed, iteration, number in zip(seeds, iterations, table.columns[column][rows].tolist(), strict=True):
+    for seed, iteration, number in zip(seeds, iterations, table.column(column)[rows].tolist(), strict=True):
         found[int(seed), int(iteration)].append(number)
     return {key: numbers[0] if len(numbers) == 1 else float(np.mean(numbers)) for key, numbers in found.items()}
 
@@ -140,13 +143,11 @@ def _shared(numbers: Sequence[Mapping[Key, float]]) -> tuple[tuple[int, ...], li
 
 def _env_steps(table: Grouped, rows: Sequence[Array], seeds: tuple[int, ...], last: float) -> int:
     """Of the run that was trained least, where the table says so, until the last of the iterations."""
-    if "env_steps" not in table.columns:
-        return 0
     least = []
     for found in rows:
         if last < math.inf:
-            found = found[table.columns["iteration"][found] <= last]
-        steps, owners = table.columns["env_steps"][found], table.columns["seed"][found]
+            found = found[table.column("iteration")[found] <= last]
+        steps, owners = table.column("env_steps")[found], table.column("seed")[found]
         least += [steps[owners == seed].max(initial=0) for seed in seeds]
     return int(np.nan_to_num(min(least)))
 

@@ -551,3 +551,13 @@ def test_a_table_that_lacks_a_column_has_no_matching_rows():
     table = Grouped(pd.DataFrame({"seed": [1, 2], "curve": ["a", "b"]}))
     assert table.rows((("curve", "a"),)).tolist() == [0]
     assert table.rows((("curve", "a"), ("variant", "released"))).tolist() == []
+
+
+@pytest.mark.parametrize("column", ["seed", "return/post", "samples", "iteration", "curve"])
+def test_a_table_without_rows_may_lack_any_column(column):
+    """So do those of a study that has several kinds of rows, and wrote none yet."""
+    columns = {"seed", "return/post", "samples", "iteration", "curve"} - {column}
+    table = Grouped(pd.DataFrame(columns=sorted(columns)))
+    assert list(effects(comparison(sweep="samples"), table)) == []
+    (effect,) = effects(comparison(), table)
+    assert effect.seeds == ()

@@ -90,11 +90,12 @@ def restored(directory):
 
 def put(directory, files):
     """Let a directory hold these files and no others."""
+    folders = {folder for file in files for folder in file.parents}
     for path in sorted(directory.rglob("*"), reverse=True):
         if path.is_symlink() or path.is_file():
             if path not in files:
                 path.unlink()
-        elif not any(path in file.parents for file in files):
+        elif path not in folders:
             path.rmdir()
     for path, content in files.items():
         if not path.is_file() or path.read_bytes() != content:
