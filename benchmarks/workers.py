@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +20,13 @@ from metarl_cli.grid.jobs import Job, run_jobs
 RUNS = 8
 SIZES = {False: ("--profile", "quick", "--iterations", "40"), True: ("--profile", "smoke")}
 """Of a run: some ten seconds, so that the imports of a worker are a few per cent; by `--quick` hardly one."""
+
+CALM = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__WORKER__MEMORY__MONITOR_INTERVAL": "1s",
+}
+"""What docs/clusters.md says of Dask's watch over itself."""
 
 
 def workers(*, quick: bool, rounds: int) -> list[Row]:
@@ -77,7 +85,9 @@ def _cluster(home: Path, count: int) -> Iterator[str]:
 
         def start(program: str, *arguments: str) -> None:
             command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments, *here]
-            process = subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command, cwd=home, env=os.environ | CALM, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             stack.callback(process.wait)
             stack.callback(process.terminate)
 

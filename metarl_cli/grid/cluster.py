@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["DaskEngine", "dask_engine", "packed", "run_remotely", "unpack", "versions"]
 
 WAIT_SECONDS = 60
+ASK_SECONDS = 1.0
+"""How long a worker does not ask the scheduler whether its job is to stop: 64 workers ask 64 times a second."""
+
 SLOT = "slot"
 """The resource that a worker offers: `dask worker ADDRESS --nthreads 1 --resources slot=1`."""
 
@@ -134,7 +137,13 @@ def run_remotely(
         unpack(files, home, job)
         engine = LocalEngine(1, home, _server(preload))
         try:
-            (result,) = run_jobs([job], engine, on_event=lambda job, result: None, stop_requests=stop_requests)
+            (result,) = run_jobs(
+                [job],
+                engine,
+                on_event=lambda job, result: None,
+                stop_requests=stop_requests,
+                ask_seconds=ASK_SECONDS,
+            )
         finally:
             engine.stop(2)  # whatever went wrong here, no child outlives it
         return result, packed(home, job.writes)

@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeAlias
 __all__ = ["RETRIES", "STOPPED", "Engine", "Job", "JobResult", "Listener", "Share", "is_done", "run_jobs"]
 
 RETRIES = 2
-POLL_SECONDS = 0.25
+ASK_SECONDS = 0.25
 STOPPED = "stopped"
 """The message of a job that was skipped on request."""
 
@@ -89,7 +89,12 @@ def is_done(job: Job, home: Path) -> bool:
 
 
 def run_jobs(
-    jobs: Sequence[Job], engine: Engine, *, on_event: Listener, stop_requests: Callable[[], int]
+    jobs: Sequence[Job],
+    engine: Engine,
+    *,
+    on_event: Listener,
+    stop_requests: Callable[[], int],
+    ask_seconds: float = ASK_SECONDS,
 ) -> list[JobResult]:
     """Run every job; one that fails stops no other, but those that come after it.
 
@@ -98,6 +103,7 @@ def run_jobs(
         engine: runs them; it is not closed.
         on_event: told of every start and end.
         stop_requests: how often a stop was asked for.
+        ask_seconds: how long `stop_requests` is not called while no job ends.
 
     Returns:
         One result per job, in the order of the jobs.
@@ -127,7 +133,7 @@ def run_jobs(
                 waiting.remove(job)
                 on_event(job, None)
                 running[engine.submit(job)] = job
-        for future in wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED).done:
+        for future in wait(running, timeout=ask_seconds, return_when=FIRST_COMPLETED).done:
             job = running.pop(future)
             settle(job, _result(job, future))
     return [results[job.name] for job in jobs]
