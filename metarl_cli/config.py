@@ -278,8 +278,9 @@ def _brought_up_to_date(document: Any, source: str) -> dict[str, Any]:
 
 
 def _refuse_unknown_keys(document: dict[str, Any], source: str) -> None:
-    sections = {key.partition(".")[0] for key in settable_keys() if "." in key}
+    known = settable_keys()
+    sections = {key.partition(".")[0] for key in known if "." in key}
     given = {f"{k}.{name}" for k, v in document.items() if isinstance(v, dict) for name in v}
     given |= {k for k, v in document.items() if k not in sections or not isinstance(v, dict)}
-    for key in sorted(given - set(settable_keys())):
-        raise unknown_name(f"setting in {source}", key, settable_keys())
+    for key in sorted(given - known.keys()):
+        raise unknown_name(f"setting in {source}", key, known)

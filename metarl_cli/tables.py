@@ -154,7 +154,7 @@ def _refuse_repetitions(rows: _Rows, keys: Sequence[str], columns: Mapping[str, 
 
 def _array(values: Sequence[Any]) -> Any:
     """Numbers as an array, a blank as NaN; text as it is."""
-    if any(isinstance(value, str) for value in values):
+    if str in set(map(type, values)):
         return values
     return np.array(values, dtype=np.float64 if None in values else None)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -47,11 +48,11 @@ class Effect(NamedTuple):
     env_steps: int = 0
 
 
-_SUMMARIES: Mapping[str, Callable[[Array], Any]] = MappingProxyType(
+_SUMMARIES: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
     {
-        "mean": np.mean,
-        "median": np.median,
-        "final": lambda values: np.mean(values[-math.ceil(len(values) / 10) :]),
+        "mean": partial(np.mean, axis=-1),
+        "median": partial(np.median, axis=-1),
+        "final": lambda values: np.mean(values[:, -math.ceil(values.shape[-1] / 10) :], axis=-1),
     }
 )
 
@@ -77,7 +78,8 @@ class Grouped:
 
     def _grouped(self, names: Sequence[str]) -> dict[tuple[Any, ...], Array]:
         places = defaultdict(list)
-        columns = [[None if pd.isna(cell) else cell for cell in self.column(name).tolist()] for name in names]
+        cells = map(self.column, names)
+        columns = [np.where(pd.isna(column), None, column).tolist() for column in cells]
         for place, values in enumerate(zip(*columns, strict=True)):
             places[values].append(place)
         return {values: np.array(found) for values, found in places.items()}
@@ -107,9 +109,7 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
     if not shared:
         return Effect(label)
     summary = _SUMMARIES[comparison.summary if trained else "mean"]
-    first, *second = (
-        np.array([summary(np.array([of[seed, iteration] for iteration in shared])) for seed in seeds]) for of in numbers
-    )
+    first, *second = (summary(np.array([[of[seed, at] for at in shared] for seed in seeds])) for of in numbers)
     wanted = comparison.wanted
     if comparison.statistic == "ratio":
         logarithms = _logarithms(first) - _logarithms(second[0])
@@ -135,10 +135,10 @@ def _numbers(table: Grouped, rows: Array, column: str, trained: bool) -> dict[Ke
 
 def _shared(numbers: Sequence[Mapping[Key, float]]) -> tuple[tuple[int, ...], list[int]]:
     """The seeds that all measures have, and the iterations that all these seeds have in all of them."""
-    keys = set.intersection(*(set(of) for of in numbers))
-    seeds = tuple(sorted({seed for seed, _ in keys}))
-    of_seeds = ({iteration for own, iteration in keys if own == seed} for seed in seeds)
-    return seeds, sorted(set.intersection(*of_seeds)) if seeds else []
+    of_seeds = defaultdict(set)
+    for seed, iteration in set.intersection(*(set(of) for of in numbers)):
+        of_seeds[seed].add(iteration)
+    return tuple(sorted(of_seeds)), sorted(set.intersection(*of_seeds.values())) if of_seeds else []
 
 
 def _env_steps(table: Grouped, rows: Sequence[Array], seeds: tuple[int, ...], last: float) -> int:
