@@ -51,6 +51,11 @@ class Results:
             self.damage |= damage
         return self._runs[profile]
 
+    def first_rows(self, profile: str) -> pd.DataFrame:
+        """The first row of every run of a profile, which has its settings; none where there are no runs."""
+        runs = self.runs(profile)
+        return runs.drop_duplicates("directory") if len(runs) else runs
+
     def damaged_runs(self, figure: Figure, profile: str) -> list[str]:
         """Why runs are left out that lie where those of a figure lie."""
         home = runs_directory(self.directory, profile)

@@ -49,13 +49,11 @@ def plot(
     Example: metarl plot fig2
     """
     from metarl_cli.figures.draw import plot as draw
-    from metarl_cli.pages.gallery import write_gallery
     from metarl_cli.papers import find_figure
+    from metarl_cli.results import Results
 
     if (figure is None) != everything:
         raise typer.BadParameter("one figure, see `metarl list figures`, or --all.", param_hint="[FIGURE]")
-    from metarl_cli.results import Results
-
     found = Results(results or _home(figure, PUBLISHED))
     if figure is None:
         from metarl_cli.pages.gallery import write_gallery

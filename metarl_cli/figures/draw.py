@@ -84,15 +84,15 @@ def content_of(figure: Figure, results: Results, profile: str | None = None) -> 
 
 def _runs_content(figure: Figure, results: Results, profile: str | None) -> Content:
     names = [profile] if profile else list(PROFILES)
-    runs = {name: _shown(figure, results.runs(name)) for name in names}
+    runs = {name: rows for name in names if len(rows := _shown(figure, results.runs(name)))}
     if damaged := [reason for name in names for reason in results.damaged_runs(figure, name)]:
         raise UserError(" ".join(damaged))
-    tables = {name: _curves(figure, frame, results) for name, frame in runs.items() if len(frame)}
-    if not tables:
+    if not runs:
         raise _no_runs(results)
-    chosen = {environment: _fullest(tables, environment) for environment in figure.environments}
+    chosen = {environment: _fullest(runs, environment) for environment in figure.environments}
+    tables = {name: _curves(figure, rows, results) for name, rows in runs.items() if name in chosen.values()}
     panels = [tables[name][tables[name]["environment"] == environment] for environment, name in chosen.items()]
-    used = {results.table_path(figure, name): tables[name] for name in tables if name in chosen.values()}
+    used = {results.table_path(figure, name): table for name, table in tables.items()}
     return Content(pd.concat(panels, ignore_index=True), used)
 
 
@@ -125,13 +125,13 @@ def _study_table(figure: Figure, results: Results, profile: str | None) -> tuple
     )
 
 
-def _fullest(tables: Mapping[str, pd.DataFrame], environment: str) -> str:
+def _fullest(runs: Mapping[str, pd.DataFrame], environment: str) -> str:
     """The profile with most curves of a panel, and of equals the last, which is the largest."""
 
     def curves_shown(name: str) -> int:
-        return int(tables[name].loc[tables[name]["environment"] == environment, "curve"].nunique())
+        return int(runs[name].loc[runs[name]["environment"] == environment, "curve"].nunique())
 
-    return max(reversed(list(tables)), key=curves_shown)
+    return max(reversed(list(runs)), key=curves_shown)
 
 
 def _shown(figure: Figure, runs: pd.DataFrame) -> pd.DataFrame:

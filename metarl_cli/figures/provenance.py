@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +67,17 @@ def made_by(meta: Meta) -> Row:
 
 
 def _runs(results: Results, profile: str) -> Iterable[dict[str, Any]]:
-    runs = results.runs(profile)
-    for _, rows in runs.groupby("directory", sort=False) if len(runs) else ():
-        run = rows.iloc[0]
+    iterations = results.runs(profile)["directory"].value_counts() if len(results.runs(profile)) else {}
+    for run in results.first_rows(profile).to_dict("records"):
         yield {
             **{name: run[name] for name in ("profile", "curve", "environment")},
             "seeds": run["seed"],
-            "iterations": len(rows),
+            "iterations": iterations[run["directory"]],
             **made_by(_run_meta(results, profile, run)),
         }
 
 
-def _run_meta(results: Results, profile: str, run: pd.Series[Any]) -> Meta:
+def _run_meta(results: Results, profile: str, run: Mapping[str, Any]) -> Meta:
     """What made a run: from its directory, or from beside its rows where it is packed."""
     if isinstance(packed := run.get(META), str):
         return parse_meta(packed.encode())

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from metarl_cli.claims.judge import Finding, Judgement
+from metarl_cli.claims.measures import Grouped
 from metarl_cli.papers.claim import Comparison
+from metarl_cli.profiles import PROFILES
 from metarl_cli.results import Results
 from metarl_cli.store import runs_directory, table_path
 
 __all__ = ["behind"]
 
 
-def behind(judgement: Judgement, results: Results) -> Mapping[str, list[str]]:
-    """Directories relative to the results, and what of each is behind the claim: runs by name, or a table.
+def behind(judgements: Sequence[Judgement], results: Results) -> Mapping[str, Mapping[str, list[str]]]:
+    """Of each claim the directories relative to the results, and what of each is behind it: runs by name, or a table.
 
     Args:
-        judgement: a claim and what was found of it; nothing is behind what is computed or was not run.
-        results: by which it was judged.
+        judgements: claims and what was found of them; nothing is behind what is computed or was not run.
+        results: by which they were judged.
     """
+    runs = {profile: Grouped(results.first_rows(profile)) for profile in PROFILES}
+    return {judgement.claim.name: _behind(judgement, runs) for judgement in judgements}
+
+
+def _behind(judgement: Judgement, runs: Mapping[str, Grouped]) -> Mapping[str, list[str]]:
     claim = judgement.claim
     paths = dict[PurePosixPath, None]()
     for finding in judgement.findings:
         if finding.effect.seeds and claim.reads == "study":
             paths[PurePosixPath(table_path(Path(), finding.profile, claim.figure))] = None
         elif finding.effect.seeds:
-            paths |= dict.fromkeys(_runs(finding, _compared(judgement, finding), results))
+            paths |= dict.fromkeys(_runs(finding, _compared(judgement, finding), runs[finding.profile]))
     directories = dict[str, list[str]]()
     for path in paths:
         directories.setdefault(path.parent.as_posix(), []).append(path.name)
@@ -39,15 +48,11 @@ def _compared(judgement: Judgement, finding: Finding) -> Comparison:
     return next(part for part in comparisons if finding.effect.label.startswith(part.label))
 
 
-def _runs(finding: Finding, comparison: Comparison, results: Results) -> list[PurePosixPath]:
+def _runs(finding: Finding, comparison: Comparison, runs: Grouped) -> list[PurePosixPath]:
     """The runs of the comparison's curves and environments with the seeds that went into the finding."""
     home, paths = PurePosixPath(runs_directory(Path(), finding.profile)), list[PurePosixPath]()
     for measure in (comparison.measure, comparison.against):
         if measure is not None:
-            rows = results.runs(finding.profile)
-            chosen = rows["seed"].isin(finding.effect.seeds)
-            for column, value in measure.where:
-                chosen &= rows[column] == value
-            names = rows.loc[chosen, "directory"].unique()
-            paths += [home / name for name in names]
+            directories, seeds = (runs.columns[name][runs.rows(measure.where)] for name in ("directory", "seed"))
+            paths += [home / name for name in directories[np.isin(seeds, finding.effect.seeds)]]
     return paths

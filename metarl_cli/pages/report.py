@@ -91,7 +91,7 @@ def write_report(results: Results, out: Path) -> list[Judgement]:
     judgements = judge_all(results)
     content = {
         "judgements": judgements,
-        "behind": {judgement.claim.name: behind(judgement, results) for judgement in judgements},
+        "behind": behind(judgements, results),
         "entries": [_entry(figure, results, judgements) for figure in FIGURES.values()],
         "provenance": {
             "Training runs, by profile, curve and environment": run_rows(results),

@@ -138,8 +138,8 @@ def _line(panel: Axes, look: Look, rows: pd.DataFrame, *, logarithmic: bool) -> 
     mean = np.exp(np.log(values).mean(axis=1)) if logarithmic else values.mean(axis=1)
     own = colour(look.like)
     panel.plot(values.index, mean, look.line, color=own, linewidth=1.4, label=look.label)
-    for seed in values.columns:
-        panel.scatter(values.index, values[seed], s=9, color=own, alpha=0.4, linewidth=0)
+    steps = np.tile(values.index, len(values.columns))
+    panel.scatter(steps, values.to_numpy().T.ravel(), s=9, color=own, alpha=0.4, linewidth=0)
 
 
 def _noise_limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
