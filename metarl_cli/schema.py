@@ -11,6 +11,7 @@ from annotated_types import Ge, Le
 from pydantic import StringConstraints
 
 from metarl_cli.config import MOST
+from metarl_cli.profiles import PROFILES
 
 __all__ = ["CURVES", "PROGRESS", "STUDY", "TABLES", "Count", "Hint", "Meta", "Name", "Number", "Table", "Tables"]
 
@@ -20,6 +21,7 @@ LARGEST = 1e30
 """Of a number: the squares of many can still be added."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+Profile: Hint = Literal[PROFILES]
 Seeds = Annotated[str, StringConstraints(pattern=r"^\d{1,15}( \d{1,15})*$")]
 Count = Annotated[int, Ge(0), Le(MOST)]
 Size = Annotated[int, Ge(1), Le(MOST)]
@@ -59,7 +61,7 @@ PROGRESS = Table(
 
 CURVES = Table(
     columns={
-        **{"curve": Name, "environment": Name, "profile": Name, "seeds": Seeds, "quantity": Name},
+        **{"curve": Name, "environment": Name, "profile": Profile, "seeds": Seeds, "quantity": Name},
         **{"iteration": Count, "env_steps": Count, "mean": Number, "low": Number | None, "high": Number | None},
         **{"least": Number, "greatest": Number},
     },
@@ -68,7 +70,7 @@ CURVES = Table(
 
 _DEVIATION = Table(
     columns={
-        **{"environment": Name, "profile": Name, "seed": Count, "rounds": Count, "curve": Name, "iteration": Count},
+        **{"environment": Name, "profile": Profile, "seed": Count, "rounds": Count, "curve": Name, "iteration": Count},
         **{"env_steps": Count, "quantity": Name, "value": Number},
     },
     keys=("environment", "profile", "seed", "rounds", "curve", "iteration", "quantity"),
@@ -76,7 +78,7 @@ _DEVIATION = Table(
 
 _TRAJECTORIES = Table(
     columns={
-        **{"curve": Name, "environment": Name, "profile": Name, "seed": Count, "iterations": Count},
+        **{"curve": Name, "environment": Name, "profile": Profile, "seed": Count, "iterations": Count},
         **{"stage": Literal["pre", "post", "region", "goal"]},
         **dict.fromkeys(("task", "trajectory", "step"), Count | None),
         **dict.fromkeys(("x", "y", "return"), Number | None),
@@ -88,7 +90,7 @@ _TRAJECTORIES = Table(
 
 _RETURNS = Table(
     columns={
-        **{"curve": Name, "environment": Name, "profile": Name, "steps": Count, "seed": Count, "tasks": Size},
+        **{"curve": Name, "environment": Name, "profile": Profile, "steps": Count, "seed": Count, "tasks": Size},
         **{"return": Number},
     },
     keys=("curve", "environment", "profile", "steps", "seed"),
@@ -96,7 +98,7 @@ _RETURNS = Table(
 
 _LINE = Table(
     columns={
-        **{"profile": Name, "seed": Count, "role": Literal["estimate", "truth"], "estimator": Name},
+        **{"profile": Profile, "seed": Count, "role": Literal["estimate", "truth"], "estimator": Name},
         **{"control_variate": Name, "quantity": Name, "samples": Size, "pearson": Correlation | None},
         **dict.fromkeys(("relative_error", "standard_error"), NonNegative | None),
     },
@@ -105,7 +107,7 @@ _LINE = Table(
 
 _MDPS = Table(
     columns={
-        **{"profile": Name, "variant": Name, "seed": Count, "sweep": Literal["epsilon", "samples"]},
+        **{"profile": Profile, "variant": Name, "seed": Count, "sweep": Literal["epsilon", "samples"]},
         **{"epsilon": NonNegative, "samples": Size, "estimator": Name, "order": Annotated[int, Ge(1), Le(2)]},
         **{"pearson": Correlation, "relative_error": NonNegative | None},
     },

@@ -66,7 +66,10 @@ def of_table(kinds, column, number):
     } | kinds
 
 
-STUDY_KINDS = of_table({}, "seed", "relative_error")
+STUDY_KINDS = of_table(
+    {"no profile": (lambda rows: with_cell(rows, "profile", "1e18"), "line 3, column 'profile': '1e18'")},
+    *("seed", "relative_error"),
+)
 RUN_KINDS = of_table(
     {"swapped": (lambda rows: [rows[0], rows[2], rows[1]], "count the rows from 0")}, "env_steps", "return/post"
 )

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.workers import CALM
 from metarl_cli.config import config_text, with_overrides
 from metarl_cli.grid.cluster import CERTIFICATES, packed, unpack, versions
 from metarl_cli.grid.jobs import Job, run_jobs
@@ -27,6 +28,7 @@ from metarl_cli.papers.settings import run_config
 from metarl_cli.runs import checkpoints
 
 pytest.importorskip("distributed", reason="the extra [dist] is not installed")
+dask = pytest.importorskip("dask", reason="the extra [dist] is not installed")
 
 ROOT = Path(__file__).parents[2]
 RUNS = 8
@@ -256,6 +258,13 @@ def certificates(home):
     """What an authority of one's own signs, in a few lines of OpenSSL: those of docs/clusters.md."""
     (lines,) = re.findall(r"(?m)^    openssl .*(?:\n {4,}.*)*", (ROOT / "docs/clusters.md").read_text())
     subprocess.run(["sh", "-ec", lines], cwd=home, check=True, capture_output=True)
+
+
+def test_the_variables_that_keep_dask_quiet_are_documented_and_its_own():
+    documented = dict(re.findall(r"\b(DASK_DISTRIBUTED__\w+)=(\S+)", (ROOT / "docs/clusters.md").read_text()))
+    assert documented.items() >= CALM.items()
+    for name in CALM:
+        dask.config.get(name.removeprefix("DASK_").lower().replace("__", "."))
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
