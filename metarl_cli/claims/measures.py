@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -50,11 +49,12 @@ class Effect(NamedTuple):
 
 _SUMMARIES: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
     {
-        "mean": partial(np.mean, axis=-1),
-        "median": partial(np.median, axis=-1),
+        "mean": lambda values: np.mean(values, axis=-1),
+        "median": lambda values: np.median(values, axis=-1),
         "final": lambda values: np.mean(values[:, -math.ceil(values.shape[-1] / 10) :], axis=-1),
     }
 )
+"""Of the iterations of every seed, [n, iterations]."""
 
 
 class Grouped:
@@ -78,9 +78,9 @@ class Grouped:
 
     def _grouped(self, names: Sequence[str]) -> dict[tuple[Any, ...], Array]:
         places = defaultdict(list)
-        cells = map(self.column, names)
-        columns = [np.where(pd.isna(column), None, column).tolist() for column in cells]
-        for place, values in enumerate(zip(*columns, strict=True)):
+        columns = [pd.Series(self.column(name), dtype=object) for name in names]
+        cells = [column.where(column.notna(), None).tolist() for column in columns]
+        for place, values in enumerate(zip(*cells, strict=True)):
             places[values].append(place)
         return {values: np.array(found) for values, found in places.items()}
 

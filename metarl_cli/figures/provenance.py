@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ def made_by(meta: Meta) -> Row:
 
 
 def _runs(results: Results, profile: str) -> Iterable[dict[str, Any]]:
-    iterations = results.runs(profile)["directory"].value_counts() if len(results.runs(profile)) else {}
-    for run in results.first_rows(profile).to_dict("records"):
+    runs = results.runs(profile)
+    iterations = Counter(runs["directory"]) if len(runs) else Counter[str]()
+    for _, run in results.first_rows(profile).iterrows():
         yield {
             **{name: run[name] for name in ("profile", "curve", "environment")},
             "seeds": run["seed"],
@@ -77,7 +79,7 @@ def _runs(results: Results, profile: str) -> Iterable[dict[str, Any]]:
         }
 
 
-def _run_meta(results: Results, profile: str, run: Mapping[str, Any]) -> Meta:
+def _run_meta(results: Results, profile: str, run: pd.Series[Any]) -> Meta:
     """What made a run: from its directory, or from beside its rows where it is packed."""
     if isinstance(packed := run.get(META), str):
         return parse_meta(packed.encode())
