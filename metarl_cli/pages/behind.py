@@ -53,6 +53,6 @@ def _runs(finding: Finding, comparison: Comparison, runs: Grouped) -> list[PureP
     home, paths = PurePosixPath(runs_directory(Path(), finding.profile)), list[PurePosixPath]()
     for measure in (comparison.measure, comparison.against):
         if measure is not None:
-            directories, seeds = (runs.columns[name][runs.rows(measure.where)] for name in ("directory", "seed"))
+            directories, seeds = (runs.column(name)[runs.rows(measure.where)] for name in ("directory", "seed"))
             paths += [home / name for name in directories[np.isin(seeds, finding.effect.seeds)]]
     return paths
