@@ -136,6 +136,8 @@ def _run(
                 directory, config, threads=threads, device=device, on_row=tell_row, should_stop=should_stop
             )
     except OSError as error:
+        if not directory.is_dir():
+            raise RunFailedError(progress.MOVED.format(directory)) from None
         reason = f"{error.filename or directory}: {error.strerror}"
         raise RunFailedError(f"{reason}. What was reached stays; to continue: {continues}") from None
     if finished:

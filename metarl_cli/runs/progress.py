@@ -18,9 +18,10 @@ from typing import IO
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.store import write_whole
 
-__all__ = ["PROGRESS", "read_rows", "truncate", "writer"]
+__all__ = ["MOVED", "PROGRESS", "read_rows", "truncate", "writer"]
 
 PROGRESS = "progress.csv"
+MOVED = "{} was moved or replaced. --resume continues it where it is now."
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]\d+)?", re.ASCII)
 """An integer or a float, as Python writes them."""
 
@@ -72,7 +73,7 @@ def writer(directory: Path, columns: Sequence[str]) -> Iterator[Callable[[Mappin
 
         def write(row: Mapping[str, float]) -> None:
             if not _lies_at(path, file):
-                raise RunFailedError(f"{directory} was moved or replaced. --resume continues it where it is now.")
+                raise RunFailedError(MOVED.format(directory))
             rows.writerow(row)
             file.flush()
             os.fsync(file.fileno())

@@ -69,7 +69,8 @@ def train(
         raise RunFailedError(f"iteration {state.iteration}: {error} {_last_good(directory, state)}") from None
     finally:
         diverged = trainer.workers.divergences
-        runs.write_meta(directory, threads=threads, device=device, status=status, diverged=diverged)
+        with suppress(*([OSError] if status == "failed" else [])):  # it would hide why
+            runs.write_meta(directory, threads=threads, device=device, status=status, diverged=diverged)
     if status == "finished":
         runs.finish(directory)
     return status == "finished"

@@ -19,6 +19,7 @@ from run_cases import assert_same_run, begin, go, iterations_done, meta, numbers
 
 from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import RunFailedError, UserError
+from metarl_cli.runs import checkpoints
 from metarl_cli.runs import directory as runs
 from metarl_cli.store import write_whole
 from metarl_cli.terminal import say, training_display
@@ -379,20 +380,23 @@ def test_a_reader_who_has_enough_is_no_failure(unbuffered):
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "[\n", "")
 
 
-@pytest.mark.parametrize("replaced", [False, True])
-def test_a_directory_that_is_moved_while_a_run_is_going_can_go_on_there(run, whole, tmp_path, monkeypatch, replaced):
+@pytest.mark.parametrize(("during", "replaced"), [("step", False), ("step", True), ("save", False)])
+def test_a_directory_that_is_moved_while_a_run_is_going_can_go_on_there(
+    run, whole, tmp_path, monkeypatch, during, replaced
+):
     """Also if another run has begun in its old place by then: nothing of its numbers is touched."""
-    step = Trainer.step
+    owner = Trainer if during == "step" else checkpoints
+    go_on = getattr(owner, during)
 
-    def move_and_step(trainer, state, rounds):
+    def move_and_go_on(*arguments):
         monkeypatch.undo()
         run.rename(tmp_path / "moved")
         if replaced:
             copied(whole, run)
-        return step(trainer, state, rounds)
+        return go_on(*arguments)
 
-    monkeypatch.setattr(Trainer, "step", move_and_step)
-    with pytest.raises(RunFailedError, match=rf"{run}.*(moved or replaced|No such file).*continue"):
+    monkeypatch.setattr(owner, during, move_and_go_on)
+    with pytest.raises(RunFailedError, match=rf"{run} was moved or replaced. --resume continues it where it is now"):
         resume(run)
     if replaced:
         assert {n: b for n, b in tree(run).items() if n != "meta.json"} == {
