@@ -3,7 +3,8 @@
     python -m benchmarks [--quick] [PART …]
     python -m benchmarks --compare A.json B.json
 
-Figures are medians of rounds in which the compared take turns. What has one thread is measured in CPU time, so that
+Figures are medians of three rounds in which the compared take turns, `workers` of one. All of it takes less than ten
+minutes. What has one thread is measured in CPU time, so that
 other work on the machine hardly counts; the rest only means something on a machine that is otherwise quiet, of which
 the load before each measurement, noted in the file, tells.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,10 @@ from metarl_cli.circumstances import circumstances
 
 PARTS = {part.__name__: part for part in (rollouts, updates, threads, iterations, grid, workers, start_up)}
 RESULTS = Path(__file__).parent / "results"
+
+ROUNDS = 3
+ONCE = frozenset({"workers"})
+"""Parts of which one round takes minutes: they are measured once."""
 
 
 def main() -> None:
@@ -54,11 +60,13 @@ def main() -> None:
 
 def measured(parts: list[str], *, quick: bool) -> dict[str, Any]:
     """The rows of these parts, and under which circumstances they were measured."""
-    load, rows = dict[str, float](), list[dict[str, Any]]()
+    load, seconds, rows = dict[str, float](), dict[str, float](), list[dict[str, Any]]()
     for part in parts:
-        load[part] = os.getloadavg()[0]
-        rows += [row._asdict() for row in PARTS[part](quick=quick, rounds=1 if quick else 3)]
-    return {"circumstances": circumstances(threads=1), "quick": quick, "load": load, "rows": rows}
+        load[part], start = os.getloadavg()[0], time.perf_counter()
+        rows += [row._asdict() for row in PARTS[part](quick=quick, rounds=1 if quick or part in ONCE else ROUNDS)]
+        seconds[part] = round(time.perf_counter() - start, 1)
+        print(f"{part}: {seconds[part]:.0f} s", file=sys.stderr)
+    return {"circumstances": circumstances(threads=1), "quick": quick, "load": load, "seconds": seconds, "rows": rows}
 
 
 def comparison(a: dict[str, Any], b: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

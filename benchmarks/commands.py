@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import csv
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from typer.main import get_command
 
 from benchmarks.measuring import Row, metarl, ratios
+from metarl_cli.cli import app
 
 ALGORITHMS = ("promp", "trpo-maml", "tmaml")
 QUICK = ("--set", "sampling.tasks=4", "--set", "sampling.trajectories=10", "--set", "sampling.horizon=50")
+ITERATIONS = "2"
+"""Of a run; the first warms up."""
+
 GRID = ("reproduce", "promp-fig2", "--profile", "smoke", "--quiet")
 
 
@@ -31,13 +39,13 @@ def iterations(*, quick: bool, rounds: int) -> list[Row]:
 
 def _run(algorithm: str, threads: int, *, quick: bool) -> tuple[float, float]:
     with TemporaryDirectory() as home:
-        size = ("--iterations", "3", *(QUICK if quick else ()))
+        size = ("--iterations", ITERATIONS, *(QUICK if quick else ()))
         child = metarl(
             "train", "--algo", algorithm, *size, "--threads", str(threads), "--quiet", "--out", f"{home}/run"
         )
         with Path(home, "run", "progress.csv").open(newline="") as file:
             taken = [float(row["time/sampling"]) + float(row["time/update"]) for row in csv.DictReader(file)]
-    return statistics.median(taken[1:]), child.memory  # the first warms up
+    return statistics.median(taken[1:]), child.memory
 
 
 def grid(*, quick: bool, rounds: int) -> list[Row]:
@@ -57,22 +65,26 @@ def _grid(jobs: int) -> float:
 
 
 def start_up(*, quick: bool, rounds: int) -> list[Row]:
-    """What the commands cost that compute nothing: on the clock, on the CPU, in memory."""
+    """What every command costs before it does anything, and those that show what there is: CPU time and memory."""
     rows = list[Row]()
     with TemporaryDirectory() as home:
-        commands = {
-            "--help": ("--help",),
+        shows = {
             "list claims": ("list", "claims"),
             "plot fig2": ("plot", "fig2", "--out", home),
             "report": ("report", "--out", f"{home}/report.html"),
         }
-        for name, command in commands.items():
-            wall, cpu, memory = (
-                list(column) for column in zip(*(metarl(*command) for _ in range(rounds)), strict=True)
-            )
-            rows += [
-                Row(f"metarl {name}, clock", "s", wall),
-                Row(f"metarl {name}, CPU", "s", cpu),
-                Row(f"metarl {name}, memory", "MiB", memory),
-            ]
+        helps = {" ".join((*names, "--help")): (*names, "--help") for names in _commands(get_command(app))}
+        for name, command in (helps | shows).items():
+            children = [metarl(*command) for _ in range(rounds)]
+            rows.append(Row(f"metarl {name}, CPU", "s", [child.cpu for child in children]))
+            if name in shows:
+                rows.append(Row(f"metarl {name}, clock", "s", [child.wall for child in children]))
+                rows.append(Row(f"metarl {name}, memory", "MiB", [child.memory for child in children]))
     return rows
+
+
+def _commands(command: Any) -> Iterator[tuple[str, ...]]:
+    """A command, by the names that are typed, and all that are below it."""
+    yield ()
+    for name, below in getattr(command, "commands", {}).items():
+        yield from ((name, *names) for names in _commands(below))

@@ -18,8 +18,8 @@ from metarl_cli.grid.cluster import dask_engine
 from metarl_cli.grid.jobs import Job, run_jobs
 
 RUNS = 8
-SIZES = {False: ("--profile", "quick", "--iterations", "40"), True: ("--profile", "smoke")}
-"""Of a run: some ten seconds, so that the imports of a worker are a few per cent; by `--quick` hardly one."""
+SIZES = {False: ("--profile", "quick", "--iterations", "30"), True: ("--profile", "smoke")}
+"""Of a run: less than ten seconds, so that the imports of a worker are a few per cent; by `--quick` hardly one."""
 
 CALM = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.commands import start_up
+from benchmarks.measuring import Child, Row
+from metarl_cli.cli import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -39,6 +43,16 @@ def test_what_does_not_compare_is_refused(tmp_path, other, reason):
     refused = benchmarks("--compare", kept(tmp_path / "a", both=[1.0]), kept(tmp_path / "b", **other))
     assert refused.returncode == 1
     assert reason in refused.stderr
+
+
+def test_start_up_is_measured_of_every_command(monkeypatch):
+    asked = list[tuple[str, ...]]()
+    monkeypatch.setattr("benchmarks.commands.metarl", lambda *command: asked.append(command) or Child(1.0, 2.0, 3.0))
+    rows = start_up(quick=True, rounds=2)
+    assert {("--help",), ("train", "--help"), ("correlate", "toy1d", "--help"), ("list", "claims")} <= set(asked)
+    assert len(asked) == 2 * len(set(asked)) > 2 * len(COMMANDS)
+    assert Row("metarl check env --help, CPU", "s", [2.0, 2.0]) in rows
+    assert Row("metarl list claims, memory", "MiB", [3.0, 3.0]) in rows
 
 
 def test_a_part_that_does_not_exist_is_refused():
