@@ -46,8 +46,8 @@ def _gradient_step(trainer: Trainer, state: TrainState, sampled: list[Round], ro
 def _trust_region(overrides: tuple[str, ...], rounds: int) -> list[Row]:
     trainer, state, sampled = _sampled("trpo-maml", (*TRUST_REGION, *overrides))
     data = trainer.task_data(state, sampled)
-    product = trainer.curvature(state.theta, data)
-    direction = trainer.meta_gradient(state.theta, data)
+    _, direction, product = trainer.diagnosed_gradient(state.theta, data, curved=True)
+    assert product is not None
     again = _products(lambda: product(direction))
     gradient, curvature, products, update = in_turn(
         rounds,

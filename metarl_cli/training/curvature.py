@@ -16,43 +16,35 @@ from typing import TypeAlias
 
 import torch
 
-from metarl_cli.training.adaptation import Inner, InnerStep, adapted, inner_step
-from metarl_cli.training.layers import layers_at, pulled, pushed
+from metarl_cli.training.adaptation import InnerStep, Network
+from metarl_cli.training.layers import pulled, pushed
 from metarl_cli.types import Params, Round
 
-__all__ = ["curvature"]
+__all__ = ["Product", "curvature"]
 
 Product: TypeAlias = Callable[[Params], Params]
 
 
-def curvature(theta: Params, rounds: Sequence[Round], inner: Inner) -> Product:
+def curvature(steps: Sequence[InnerStep], last: Network, round_: Round) -> Product:
     """v ↦ Hv with H = ∇²_θ D_KL(π_old^K ‖ π_{θ^K}) of each task, at the θ that sampled its rounds and nowhere else.
 
     Args:
-        theta: that θ, once for each of G tasks, [G, …].
-        rounds: K + 1 of them.
-        inner: the adaptation step; to first order its Jacobian is taken for the identity.
+        steps: the adaptation of G tasks from that θ, K steps; to first order their Jacobians are the identity.
+        last: the policies at θᴷ.
+        round_: what they sampled.
 
     Returns:
         The product with v [G, …].
     """
-    steps = list[InnerStep]()
-    for round_ in rounds[:-1]:
-        if inner.first_order:
-            theta = adapted(theta, round_, inner)
-        else:
-            steps.append(inner_step(theta, round_, inner, differentiable=True))
-            theta = steps[-1].following
-    last, _ = layers_at(theta, rounds[-1].trajectories.observations)
-    mask = rounds[-1].sample.mask.flatten(1)
-    weights = (mask / mask.sum(-1, keepdim=True)).unsqueeze(-1)
-    fisher = weights * torch.exp(-2.0 * theta["log_std"]).unsqueeze(-2)
+    mask = round_.sample.mask.flatten(1)
+    log_std = last.outputs[1].detach().flatten(1, 2)  # as a number: F is taken where it is
+    fisher = (mask / mask.sum(-1, keepdim=True)).unsqueeze(-1) * torch.exp(-2.0 * log_std)
 
     def product(vector: Params) -> Params:
         for step in steps:
             vector = step.product(vector)
-        _, outputs = pushed(last, vector)
-        cotangents, _ = pulled(last, outputs.mul_(fisher))
+        _, outputs = pushed(last.layers, vector)
+        cotangents, _ = pulled(last.layers, outputs.mul_(fisher))
         cotangents["log_std"] = 2.0 * vector["log_std"]
         image = {name: cotangents[name] for name in vector}
         for step in reversed(steps):

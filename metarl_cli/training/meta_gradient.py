@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from metarl_cli.training.adaptation import Inner, InnerStep, Network, Stage, inner_step, network_at
+from metarl_cli.training.curvature import Product, curvature
 from metarl_cli.training.exploration import Exploration
 from metarl_cli.training.objectives import Objective, stage_kl
 from metarl_cli.types import Params, Round
@@ -58,12 +59,13 @@ def gradient(theta: Params, data: TaskData, parts: Parts) -> Params:
     return _pulled(value, steps, last)
 
 
-def diagnosed_gradient(theta: Params, data: TaskData, parts: Parts) -> tuple[Tensor, Params]:
-    """What `diagnose` and `gradient` give, for little more than the latter costs."""
+def diagnosed_gradient(theta: Params, data: TaskData, parts: Parts) -> tuple[Tensor, Params, Product]:
+    """What `diagnose` and `gradient` give, and the `curvature` there, for little more than the gradient costs."""
     steps, last = _adapted(theta, data, parts)
     stages = [*(step.network.stage for step in steps), last.stage]
     value, kl = objective(stages, data, parts)
-    return _numbers(value, kl, stages, data), _pulled(value, steps, last)
+    numbers = _numbers(value, kl, stages, data)
+    return numbers, _pulled(value, steps, last), curvature(steps, last, data.rounds[-1])
 
 
 def diagnose(theta: Params, data: TaskData, parts: Parts) -> Tensor:

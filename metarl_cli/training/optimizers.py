@@ -37,14 +37,14 @@ class MetaProblem:
         gradient: ∇ of the objective at any θ.
         evaluate: the diagnosis at any θ.
         curvature: at the θ that sampled, the function v ↦ Hv with H the Hessian of the last divergence,
-            D_KL(π_old^K ‖ π_{θ^K}).
+            D_KL(π_old^K ‖ π_{θ^K}); None unless the optimiser is one that asks for it.
     """
 
     before: Diagnosis
     first: Params
     gradient: Callable[[Params], Params]
     evaluate: Callable[[Params], Diagnosis]
-    curvature: Callable[[], Callable[[Params], Params]]
+    curvature: Callable[[Params], Params] | None
 
 
 class Update(NamedTuple):
@@ -59,12 +59,14 @@ class Update(NamedTuple):
 class Optimizer:
     """`init(theta) -> state`, and `update(theta, state, problem) -> Update`; neither changes its arguments.
 
-    `columns` names the entries of the state that are worth a column in `progress.csv`, all scalars.
+    `columns` names the entries of the state that are worth a column in `progress.csv`, all scalars; one that is
+    `curved` is given the curvature.
     """
 
     init: Callable[[Params], OptimizerState]
     update: Callable[[Params, OptimizerState, MetaProblem], Update]
     columns: tuple[str, ...] = ()
+    curved: bool = False
 
 
 def sgd(*, lr: float, steps: int) -> Optimizer:

@@ -19,7 +19,7 @@ from metarl_cli.params import join, mean
 from metarl_cli.seeding import derived_seed, numpy_generator, torch_generator
 from metarl_cli.training import meta_gradient, policies
 from metarl_cli.training.adaptation import adapted, inner_gradient, network_at
-from metarl_cli.training.curvature import curvature
+from metarl_cli.training.curvature import Product
 from metarl_cli.training.meta_gradient import Parts, TaskData
 from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, OptimizerState
 from metarl_cli.training.processing import Processing, process
@@ -147,38 +147,43 @@ class Trainer:
         """∇_θ of the mean of the task objectives."""
         return mean(join(self._map(lambda group: meta_gradient.gradient(_each(theta, group), group, self.parts), data)))
 
-    def diagnosed_gradient(self, theta: Params, data: Sequence[TaskData]) -> tuple[Diagnosis, Params]:
-        """The diagnosis and the meta-gradient at θ."""
-        numbers, gradients = zip(
-            *self._map(lambda group: meta_gradient.diagnosed_gradient(_each(theta, group), group, self.parts), data),
-            strict=True,
-        )
-        return _diagnosis(numbers), mean(join(gradients))
+    def diagnosed_gradient(
+        self, theta: Params, data: Sequence[TaskData], *, curved: bool
+    ) -> tuple[Diagnosis, Params, Product | None]:
+        """The diagnosis and the meta-gradient at the θ that sampled.
+
+        Args:
+            theta: that θ.
+            data: of all tasks, group by group.
+            curved: give the product v ↦ Hv, too, with H = ∇²_θ of the mean over tasks of D_KL(π_old^K ‖ π_{θ^K}); what
+                it needs of the adaptation of all tasks is kept for it.
+        """
+
+        def of_group(group: TaskData) -> tuple[Tensor, Params, Product | None]:
+            numbers, gradient, product = meta_gradient.diagnosed_gradient(_each(theta, group), group, self.parts)
+            return numbers, gradient, (lambda vector: product(_each(vector, group))) if curved else None
+
+        numbers, gradients, products = zip(*self._map(of_group, data), strict=True)
+
+        def product(vector: Params) -> Params:
+            return mean(join(self._map(lambda of_group: of_group(vector), products)))
+
+        return _diagnosis(numbers), mean(join(gradients)), product if curved else None
 
     def diagnose(self, theta: Params, data: Sequence[TaskData]) -> Diagnosis:
         """The meta-objective and the divergences at θ."""
         return _diagnosis(self._map(lambda group: meta_gradient.diagnose(_each(theta, group), group, self.parts), data))
 
-    def curvature(self, theta: Params, data: Sequence[TaskData]) -> Callable[[Params], Params]:
-        """v ↦ Hv with H = ∇²_θ of the mean over tasks of D_KL(π_old^K ‖ π_{θ^K}), at the θ that sampled."""
-
-        def of_group(group: TaskData) -> Callable[[Params], Params]:
-            product = curvature(_each(theta, group), group.rounds, self.parts.inner)
-            return lambda vector: product(_each(vector, group))
-
-        products = self._map(of_group, data)
-        return lambda vector: mean(join(self._map(lambda product: product(vector), products)))
-
     def step(self, state: TrainState, rounds: Sequence[Round]) -> tuple[TrainState, Ascent]:
         """Alg. 1, lines 9–12: the meta-update on stored rounds. The state that is given stays as it was."""
         data, penalty = self.task_data(state, rounds), self.parts.objective.penalty
-        before, first = self.diagnosed_gradient(state.theta, data)
+        before, first, curvature = self.diagnosed_gradient(state.theta, data, curved=self.optimizer.curved)
         problem = MetaProblem(
             before=before,
             first=first,
             gradient=lambda theta: self.meta_gradient(theta, data),
             evaluate=lambda theta: self.diagnose(theta, data),
-            curvature=lambda: self.curvature(state.theta, data),
+            curvature=curvature,
         )
         theta, optimizer_state, after = self.optimizer.update(state.theta, state.optimizer_state, problem)
         following = TrainState(

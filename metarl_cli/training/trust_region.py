@@ -36,11 +36,13 @@ def trust_region(*, max_kl: float) -> Optimizer:
         init=lambda theta: {REJECTED: torch.zeros((), dtype=torch.int64)},
         update=partial(_update, max_kl=max_kl),
         columns=(REJECTED,),
+        curved=True,
     )
 
 
 def _update(theta: Params, state: OptimizerState, problem: MetaProblem, *, max_kl: float) -> Update:
-    product, target = problem.curvature(), flatten(problem.first)
+    product, target = problem.curvature, flatten(problem.first)
+    assert product is not None  # it is `curved`
     direction, residual = conjugate_gradient(lambda vector: flatten(product(unflatten(vector, theta))), target)
     curvature = direction @ (target - residual)  # xᵀHx, and Hx is what the gradient has more than the residual
     step = (2.0 * max_kl / (curvature + 1e-8)).sqrt() * direction

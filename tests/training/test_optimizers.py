@@ -61,7 +61,7 @@ class Quadratic:
             first=self.gradient(unflat(self.x0)),
             gradient=self.gradient,
             evaluate=self.evaluate,
-            curvature=lambda: lambda vector: unflat(self.h @ flat(vector)),
+            curvature=lambda vector: unflat(self.h @ flat(vector)),
         )
 
 
@@ -103,7 +103,7 @@ def gradients_problem(gradients):
         first=first,
         gradient=lambda theta: next(remaining),
         evaluate=lambda theta: NOWHERE,
-        curvature=lambda: pytest.fail("no business of this optimiser"),
+        curvature=lambda vector: pytest.fail("no business of this optimiser"),
     )
 
 
@@ -208,7 +208,7 @@ def test_a_divergence_outside_the_region_is_rejected():
 def test_a_curvature_that_is_none_moves_nothing(curvature):
     theta, optimizer = theta_of(), trust_region(max_kl=0.01)
     problem = Quadratic(flat(theta)).problem
-    flat_problem = replace(problem, curvature=lambda: lambda v: {name: curvature * value for name, value in v.items()})
+    flat_problem = replace(problem, curvature=lambda v: {name: curvature * value for name, value in v.items()})
     following, state, _ = optimizer.update(theta, optimizer.init(theta), flat_problem)
     assert_same(following, theta)
     assert int(state["rejected"]) == 1

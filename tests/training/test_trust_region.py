@@ -80,7 +80,7 @@ def quadratic(*, reject: bool) -> MetaProblem:
         first={"x": 1.0 - ORIGIN["x"]},
         gradient=lambda theta: pytest.fail("known where the search begins"),
         evaluate=evaluate,
-        curvature=lambda: lambda vector: vector,
+        curvature=lambda vector: vector,
     )
 
 
