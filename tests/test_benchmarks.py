@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.commands import start_up
-from benchmarks.measuring import Child, Row
+from benchmarks.measuring import Child, Row, metarl
 from metarl_cli.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -50,9 +50,22 @@ def test_start_up_is_measured_of_every_command(monkeypatch):
     monkeypatch.setattr("benchmarks.commands.metarl", lambda *command: asked.append(command) or Child(1.0, 2.0, 3.0))
     rows = start_up(quick=True, rounds=2)
     assert {("--help",), ("train", "--help"), ("correlate", "toy1d", "--help"), ("list", "claims")} <= set(asked)
-    assert len(asked) == 2 * len(set(asked)) > 2 * len(COMMANDS)
+    assert len(asked) == 1 + 2 * len(set(asked)) > 2 * len(COMMANDS)
     assert Row("metarl check env --help, CPU", "s", [2.0, 2.0]) in rows
     assert Row("metarl list claims, memory", "MiB", [3.0, 3.0]) in rows
+
+
+def test_a_child_s_memory_is_not_its_parent_s():
+    ballast = bytearray(400 * 2**20)
+    ballast[:: 2**12] = b"x" * len(ballast[:: 2**12])
+    child = metarl("--version")
+    assert 5.0 < child.memory < 300.0
+    assert child.cpu > 0.01
+
+
+def test_a_command_that_fails_says_so():
+    with pytest.raises(SystemExit, match=r"(?s)metarl list nothing ended with exit code 2.*nothing"):
+        metarl("list", "nothing")
 
 
 def test_a_part_that_does_not_exist_is_refused():
