@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metarl_cli.estimators import ESTIMATORS, Estimator
 from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
-from metarl_cli.exact.oracles import TabularMDP, gradient_of, random_mdp
+from metarl_cli.exact.oracles import TabularMDP, gradient, gradient_of, random_mdp, value
 from metarl_cli.types import Sample, Surrogate
 
 HORIZON = 3
@@ -125,3 +125,13 @@ def finite_differences(function, at, step=1e-5):
         shift[cell] = step
         columns.append((function(at + shift) - function(at - shift)) / (2 * step))
     return torch.stack(columns, dim=-1).unflatten(-1, at.shape)
+
+
+def maml_value(logits: Tensor, mdp: TabularMDP, *, step_size: float) -> Tensor:
+    """J(θ + α ∇J(θ)), the one-step objective with the exact inner gradient (Fallah et al., 2021, Eq. 14)."""
+    return value(logits + step_size * gradient(logits, mdp), mdp)
+
+
+def maml_gradient(logits: Tensor, mdp: TabularMDP, *, step_size: float) -> Tensor:
+    """(I + α ∇²J(θ)) ∇J(θ + α ∇J(θ)), [..., S, A] (Fallah et al., 2021, Eq. 15)."""
+    return gradient_of(lambda theta: maml_value(theta, mdp, step_size=step_size), logits)

@@ -23,8 +23,6 @@ __all__ = [
     "gradient",
     "gradient_of",
     "hessian",
-    "maml_gradient",
-    "maml_value",
     "random_mdp",
     "state_values",
     "value",
@@ -134,16 +132,6 @@ def hessian(logits: Tensor, mdp: TabularMDP) -> Tensor:
     check_shape("logits", logits, mdp.rewards.shape)
     second: Tensor = torch.func.jacrev(lambda theta: gradient(theta, mdp))(logits)
     return second
-
-
-def maml_value(logits: Tensor, mdp: TabularMDP, *, step_size: float) -> Tensor:
-    """J(θ + α ∇J(θ)), the one-step objective with the exact inner gradient (Fallah et al., 2021, Eq. 14)."""
-    return value(logits + step_size * gradient(logits, mdp), mdp)
-
-
-def maml_gradient(logits: Tensor, mdp: TabularMDP, *, step_size: float) -> Tensor:
-    """(I + α ∇²J(θ)) ∇J(θ + α ∇J(θ)), [..., S, A] (Fallah et al., 2021, Eq. 15)."""
-    return gradient_of(lambda theta: maml_value(theta, mdp, step_size=step_size), logits)
 
 
 def gradient_of(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:

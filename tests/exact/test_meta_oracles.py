@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from tabular_cases import assert_close, finite_differences, first_and_second, small
+from tabular_cases import assert_close, finite_differences, first_and_second, maml_gradient, maml_value, small
 
 from metarl_cli.estimators import ESTIMATORS, dice, reinforce
 from metarl_cli.exact.enumeration import (
@@ -19,8 +19,6 @@ from metarl_cli.exact.meta_oracles import InnerLoop, sgmrl_expected_estimate, sg
 from metarl_cli.exact.oracles import (
     gradient,
     hessian,
-    maml_gradient,
-    maml_value,
     value,
 )
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tabular_cases import maml_gradient
 from torch import Tensor
 from training_cases import step_by_autograd
 
 from metarl_cli.estimators import per_step, reinforce
 from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
 from metarl_cli.exact.meta_oracles import InnerLoop, sgmrl_gradient
-from metarl_cli.exact.oracles import TabularMDP, maml_gradient, random_mdp
+from metarl_cli.exact.oracles import TabularMDP, random_mdp
 from metarl_cli.training.adaptation import Inner, Stage
 from metarl_cli.training.exploration import EXPLORATIONS, Exploration
 from metarl_cli.training.objectives import vpg
