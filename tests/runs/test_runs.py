@@ -50,7 +50,7 @@ def test_a_finished_run(tmp_path):
     assert about["schema_version"] == 1
     assert about["status"] == "finished"
     assert about["start"] <= about["end"]
-    assert about["packages"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(about["packages"]["torch"])  # a build for CUDA has a longer one
     assert checkpoint(directory)["iteration"] == 3
 
 
