@@ -76,7 +76,14 @@ def load_reference(reference: str, kind: str) -> Any:
         raise UserError(f"{plain!r} names no {kind}; write it as package.module:Name or path/file.py:Name.")
     module = _module(place)
     if not hasattr(module, name):
-        own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        package = module.__name__.partition(".")[0]  # what it imports from others is not meant, what it hands on is
+        own = [
+            key
+            for key, value in vars(module).items()
+            if callable(value)
+            and not key.startswith("_")
+            and str(getattr(value, "__module__", "")).partition(".")[0] == package
+        ]
         raise unknown_name(f"{kind} of {place}", name, own)
     if wanted and wanted != _code(module):
         raise UserError(

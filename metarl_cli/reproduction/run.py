@@ -115,11 +115,12 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
     against = contradictions(figures, ours, request.profile, published)
     damage = [reason for reason in ours.damage.values() if not any(reason in told for told in undrawn)]
     home = request.results / request.profile
+    compared = home / (figures[0].name if len(figures) == 1 else "FIGURE") / COMPARISON
     return ReproductionOutcome(
         status="partial" if problems or undrawn else "contradicted" if against else "complete",
         rows=tuple(_rows(comparisons)),
         messages=(
-            f"Drawn in {home / FIGURES_FOLDER}, compared in {home}/FIGURE/{COMPARISON}.",
+            f"Drawn in {home / FIGURES_FOLDER}, compared in {compared}.",
             *map(_kept, kept),
             *problems,
             *undrawn,

@@ -114,7 +114,7 @@ def test_tasks_for_testing_are_kept_apart():
 
 
 WRONG = {
-    "Lime": r"Unknown environment of .*own_cases.py 'Lime'\. Did you mean 'Line'\?",
+    "Lime": r"Unknown environment of .*own_cases.py 'Lime'\. Did you mean 'Line'\? Known: (?!.*Box)",
     "NOTHING": r"own_cases.py:NOTHING is a int; expected a class, or a function that makes one",
     "load_nothing": r"Unknown environment",
     "Box": r"making one raised TypeError",
