@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metarl_cli.params import ascend
 from metarl_cli.training import policies
-from metarl_cli.training.layers import Cotangents, Layer, layers_at, pulled, pulled_again, pushed
+from metarl_cli.training.layers import Layer, layers_at, pulled, pulled_again, pushed
 from metarl_cli.types import Gaussian, Params, Round, Surrogate
 
 __all__ = [
@@ -91,10 +91,10 @@ class Network(NamedTuple):
     stage: Stage
     outputs: tuple[Tensor, Tensor]
 
-    def pulled(self, mean: Tensor, log_std: Tensor) -> tuple[Params, Cotangents]:
+    def pulled(self, mean: Tensor, log_std: Tensor) -> tuple[Params, list[Tensor]]:
         """From cotangents of the outputs, see `layers.pulled`."""
-        gradient, cotangents = pulled(self.layers, _rows(mean))
-        return gradient | {"log_std": log_std.flatten(1)}, cotangents
+        gradient, of_inputs = pulled(self.layers, _rows(mean))
+        return gradient | {"log_std": log_std.flatten(1)}, of_inputs
 
 
 def network_at(params: Params, round_: Round) -> Network:
@@ -113,8 +113,7 @@ class InnerStep(NamedTuple):
         network: at θ.
         following: θ′.
         signal: ∂J̄/∂μ, with the graph of its own derivative unless the step is one of first order.
-        signals: ∂J̄ in the outputs of every layer, as numbers.
-        bends: ∂J̄/∂h times h, of each h but the observations; none in a step of first order.
+        of_inputs: ∂J̄/∂h of the hidden layers.
         log_std: that of θ′, a function of the network's outputs in the same graph.
         inner: how it was taken.
     """
@@ -122,8 +121,7 @@ class InnerStep(NamedTuple):
     network: Network
     following: Params
     signal: Tensor
-    signals: Sequence[Tensor]
-    bends: Sequence[Tensor]
+    of_inputs: Sequence[Tensor]
     log_std: Tensor
     inner: Inner
 
@@ -153,7 +151,8 @@ class InnerStep(NamedTuple):
         if first_order:
             image, _ = pulled(layers, _rows(mean))
         else:
-            image = pulled_again(layers, self.signals, self.bends, _rows(mean), scaled, tangents)
+            signal = _rows(self.signal).detach()  # as numbers, for the layers
+            image = pulled_again(layers, signal, self.of_inputs, _rows(mean), scaled, tangents)
         return {name: part + image[name] if name in image else log_std.flatten(1) for name, part in vector.items()}
 
 
@@ -174,12 +173,8 @@ def inner_step(params: Params, round_: Round, inner: Inner, *, differentiable: b
         retain_graph=differentiable,
     )
     log_std = network.outputs[1] + inner.lr * of_log_std
-    gradient, (signals, of_inputs) = network.pulled(signal.detach(), of_log_std.detach())  # as numbers, for the layers
-    following, bends = ascend(params, gradient, inner.lr), list[Tensor]()
-    if differentiable and not inner.first_order:
-        # In place: products need nothing else of ∂J̄/∂h.
-        bends = [part.mul_(layer.inputs) for part, layer in zip(of_inputs, network.layers[1:], strict=True)]
-    return InnerStep(network, following, signal, signals, bends, log_std, inner)
+    gradient, of_inputs = network.pulled(signal.detach(), of_log_std.detach())  # as numbers, for the layers
+    return InnerStep(network, ascend(params, gradient, inner.lr), signal, of_inputs, log_std, inner)
 
 
 def inner_gradient(network: Network, round_: Round, inner: Inner) -> Params:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metarl_cli.types import Params
 
-__all__ = ["Cotangents", "Layer", "Tangents", "layers_at", "pulled", "pulled_again", "pushed", "through_tanh"]
+__all__ = ["Layer", "Tangents", "layers_at", "pulled", "pulled_again", "pushed", "through_tanh"]
 
 
 class Layer(NamedTuple):
@@ -33,18 +33,6 @@ class Layer(NamedTuple):
     weight: Tensor
     inputs: Tensor
     first: bool
-
-
-class Cotangents(NamedTuple):
-    """Of a cotangent of the network's outputs, layer by layer.
-
-    Attributes:
-        of_outputs: what arrives at the output of every layer, before its tanh.
-        of_inputs: what arrives at each h but the observations.
-    """
-
-    of_outputs: Sequence[Tensor]
-    of_inputs: Sequence[Tensor]
 
 
 class Tangents(NamedTuple):
@@ -65,16 +53,16 @@ def layers_at(params: Params, observations: Tensor) -> tuple[list[Layer], Tensor
     return layers, output
 
 
-def pulled(layers: Sequence[Layer], signal: Tensor) -> tuple[Params, Cotangents]:
-    """From a cotangent of the outputs: those of the parameters, and what they are made of."""
-    gradient, of_outputs, of_inputs = Params(), [signal], list[Tensor]()
+def pulled(layers: Sequence[Layer], signal: Tensor) -> tuple[Params, list[Tensor]]:
+    """From a cotangent of the outputs: those of the parameters, and of each h but the observations."""
+    gradient, of_inputs = Params(), list[Tensor]()
     for layer in reversed(layers):
-        gradient[layer.bias_name] = of_outputs[0].sum(1)
-        gradient[layer.weight_name] = of_outputs[0].mT @ layer.inputs
+        gradient[layer.bias_name] = signal.sum(1)
+        gradient[layer.weight_name] = signal.mT @ layer.inputs
         if not layer.first:
-            of_inputs.insert(0, of_outputs[0] @ layer.weight)
-            of_outputs.insert(0, through_tanh(of_inputs[0], layer.inputs))
-    return dict(reversed(gradient.items())), Cotangents(of_outputs, of_inputs)
+            of_inputs.insert(0, signal @ layer.weight)
+            signal = through_tanh(of_inputs[0], layer.inputs)
+    return dict(reversed(gradient.items())), of_inputs
 
 
 def pushed(layers: Sequence[Layer], vector: Params) -> tuple[list[Tangents], Tensor]:
@@ -91,8 +79,8 @@ def pushed(layers: Sequence[Layer], vector: Params) -> tuple[list[Tangents], Ten
 
 def pulled_again(
     layers: Sequence[Layer],
-    signals: Sequence[Tensor],
-    bends: Sequence[Tensor],
+    signal: Tensor,
+    of_inputs: Sequence[Tensor],
     turned: Tensor,
     vector: Params,
     tangents: Sequence[Tangents],
@@ -101,24 +89,25 @@ def pulled_again(
 
     Args:
         layers: of the network.
-        signals: `Cotangents.of_outputs` of what was pulled.
-        bends: its `of_inputs` times the h at which they arrive.
-        turned: the derivative of the cotangent of the outputs along the direction.
+        signal: the cotangent of the outputs that was pulled.
+        of_inputs: what came of it, second result of `pulled`.
+        turned: the derivative of that signal along the direction.
         vector: the direction.
         tangents: along it, first result of `pushed`.
     """
     image = Params()
-    for layer, signal in zip(reversed(layers), reversed(signals), strict=True):
+    for layer in reversed(layers):
         image[layer.bias_name] = turned.sum(1)
         image[layer.weight_name] = turned.mT @ layer.inputs
         if layer.first:
             break
-        (before, after), bend = tangents[-1], bends[-1]
-        tangents, bends = tangents[:-1], bends[:-1]
+        (before, after), arrived = tangents[-1], of_inputs[-1]
+        tangents, of_inputs = tangents[:-1], of_inputs[:-1]
         image[layer.weight_name] += signal.mT @ after
         turned = (signal @ vector[layer.weight_name]).baddbmm_(turned, layer.weight)
-        turned.add_(bend * before, alpha=-2.0)  # tanh″ = −2 tanh tanh′
+        turned.add_((arrived * layer.inputs).mul_(before), alpha=-2.0)  # tanh″ = −2 tanh tanh′
         turned = through_tanh(turned, layer.inputs)
+        signal = through_tanh(arrived, layer.inputs)
     return image
 
 
