@@ -284,3 +284,5 @@ def _refuse_unknown_keys(document: dict[str, Any], source: str) -> None:
     given |= {k for k, v in document.items() if k not in sections or not isinstance(v, dict)}
     for key in sorted(given - known.keys()):
         raise unknown_name(f"setting in {source}", key, known)
+    for section, _, name in (key.partition(".") for key in sorted(document) if "." in key):
+        raise UserError(f"{source}: {section}.{name} is {name} in the table {section}, and is written there.")

@@ -68,4 +68,4 @@ def _names_everything(document: dict[str, Any]) -> bool:
 
 
 def _merged(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    return own | {key: own.get(key, {}) | value if isinstance(value, dict) else value for key, value in given.items()}
+    return own | {key: own[key] | value if isinstance(value, dict) else value for key, value in given.items()}

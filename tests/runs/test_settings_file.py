@@ -53,6 +53,9 @@ def test_the_config_of_a_run_is_such_a_file(tmp_path, monkeypatch, schema):
     [
         ("a.json", '{"inner": {"lrr": 1}}', r"setting in .*a\.json 'inner\.lrr'.*Did you mean 'inner\.lr'"),
         ("a.toml", "iner.lr = 1", r"setting in .*a\.toml 'iner'.*Did you mean 'inner"),
+        ("a.json", '{"inner.lr": 0.3}', r"a\.json: inner\.lr is lr in the table inner"),
+        ("a.json", '{"environment.name": {}}', r"a\.json: environment\.name is name in the table environment"),
+        ("a.toml", '"inner.lr" = 0.3', r"a\.toml: inner\.lr is lr in the table inner"),
         ("a.json", '{"iner": {}}', r"setting in .*a\.json 'iner'"),
         ("a.json", '{"inner": {"lr": -1}}', r"a\.json: inner\.lr: .*greater than 0"),
         ("a.toml", "seed = 1979-05-27", r"a\.toml: seed: .*integer"),
