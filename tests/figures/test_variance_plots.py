@@ -55,7 +55,7 @@ def test_a_panel_for_each_quantity():
         "return after adaptation",
     ]
     assert list(panels(tmaml_fig2(full()))) == [
-        "sum of the variances of all coordinates",
+        "trace of the covariance",
         "‖std‖ / ‖mean‖",
         "return after adaptation",
     ]

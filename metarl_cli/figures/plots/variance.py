@@ -62,7 +62,7 @@ AXES: Mapping[str, str] = MappingProxyType(
         "rstd": "mean of std/|mean| over coordinates",
         "relative_deviation": "‖std‖ / ‖mean‖",
         "cosine": "cosine to the mean gradient",
-        "variance": "sum of the variances of all coordinates",
+        "variance": "trace of the covariance",
         RETURN: "return after adaptation",
     }
 )
