@@ -42,7 +42,7 @@ class _Rows:
 
 
 def read_table(path: Path, table: Tables) -> pd.DataFrame:
-    """A table that is what it says; a column that its kind of rows does not have is blank there.
+    """A table that is what it says; a column that its kind of rows does not have is blank there, and is there.
 
     Raises:
         UserError: if there is none, or anything in it is not as it must be.
@@ -57,7 +57,9 @@ def read_table(path: Path, table: Tables) -> pd.DataFrame:
         for kind, own in table.items()
         if of_kind[kind]
     ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(rows.header))
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    names = (name for own in table.values() for name in (*own.columns, STUDY))
+    return frame.reindex(columns=list(dict.fromkeys((*frame.columns, *names))))
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
