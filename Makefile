@@ -58,7 +58,7 @@ publish: install  ## Copy your results of PROFILE, without checkpoints, to resul
 		--exclude=./figures --exclude=./variance --exclude=./train --exclude=./set-aside -cf - . | tar -C results/published/$(PROFILE) -xf -
 	$(BIN)/metarl plot --all
 
-bench: install  ## Speed and memory, as one table; 10 minutes on a machine that is otherwise quiet (QUICK=1: a trial, 2 minutes)
+bench: install  ## Speed and memory, as one table; 12 minutes on a machine that is otherwise quiet (QUICK=1: a trial, 2 minutes)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 bench-compare: install  ## How two files of make bench compare: A=benchmarks/results/….json B=…
