@@ -61,13 +61,13 @@ class Grouped:
     """A tidy table that is asked for the rows of hundreds of measures: it is grouped once by each set of columns."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        self._columns: Mapping[str, Array] = {str(name): frame[name].to_numpy() for name in frame}
+        self.columns: Mapping[str, Array] = {str(name): frame[name].to_numpy() for name in frame}
         self._blank = np.full(len(frame), np.nan)
         self._groups: dict[tuple[str, ...], dict[tuple[Any, ...], Array]] = {}
 
     def column(self, name: str) -> Array:
         """All its cells: blank in a table that lacks it, as one does that has none of the rows that would have it."""
-        return self._columns.get(name, self._blank)
+        return self.columns.get(name, self._blank)
 
     def rows(self, where: Where) -> Array:
         """The places of the rows that match."""
