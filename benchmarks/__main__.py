@@ -3,7 +3,7 @@
     python -m benchmarks [--quick] [PART …]
     python -m benchmarks --compare A.json B.json
 
-Figures are medians of three rounds in which the compared take turns, `workers` of one. All of it takes less than ten
+Figures are medians of three rounds in which the compared take turns, `workers` of one. All of it takes twelve
 minutes. What has one thread is measured in CPU time, so that
 other work on the machine hardly counts; the rest only means something on a machine that is otherwise quiet, of which
 the load before each measurement, noted in the file, tells.
