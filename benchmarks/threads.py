@@ -23,8 +23,7 @@ from metarl_cli.training.build import build
 from metarl_cli.training.trainer import Trainer, TrainState
 
 ALONE = {
-    "baselines, returns": "processing.py:process",
-    "lengths of inner steps": "step_lengths.py:measured",
+    "returns, control variate": "processing.py:predicted",
     "starts of episodes": "halves.py:reset",
     "halves put together": "types.py:joined",
 }

@@ -34,8 +34,10 @@ __all__ = [
     "REWARD_SCALINGS",
     "Processing",
     "Unscaled",
+    "predicted",
     "prediction_quality",
     "process",
+    "processed",
 ]
 
 RewardScaling: TypeAlias = Callable[["Unscaled"], tuple[Tensor, Tensor]]
@@ -60,12 +62,21 @@ def process(trajectories: Trajectories, processing: Processing, state: Params) -
         processing: how.
         state: of the control variate, from before these trajectories were seen.
     """
+    return processed(trajectories, *predicted(trajectories, processing, state), processing)
+
+
+def predicted(trajectories: Trajectories, processing: Processing, state: Params) -> tuple[Tensor, Tensor]:
+    """Gₜ [M, N, T], and b as the control variate predicts it, of all tasks at once."""
+    returns = discounted_returns(trajectories.rewards, processing.discount)
+    return returns, processing.control_variate.predict(state, trajectories, returns)
+
+
+def processed(trajectories: Trajectories, returns: Tensor, variate: Tensor, processing: Processing) -> Round:
+    """What is left of `process`: nothing that a task gets depends on the others."""
     mask, rewards = trajectories.mask, trajectories.rewards
-    returns = discounted_returns(rewards, processing.discount)
     values = ridge_predictions(linear_features(trajectories.observations), returns, mask)
     raw = generalised_advantages(rewards, values, processing.discount, processing.gae_lambda)
     advantages, scale = normalise(raw, mask)
-    variate = processing.control_variate.predict(state, trajectories, returns)
     gammas = discount_weights(processing.discount, rewards)
     scaled_rewards, scaled_variate = processing.scaling(Unscaled(gammas * rewards, gammas, returns, variate, mask))
     sample = Sample(

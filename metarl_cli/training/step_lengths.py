@@ -22,25 +22,23 @@ import torch
 from torch import Tensor
 
 from metarl_cli.training import policies
-from metarl_cli.types import Params, Round, Step
+from metarl_cli.types import Params, Round
 
-__all__ = ["matched", "mean_step", "measured"]
+__all__ = ["distance", "divergence", "matched", "mean_step"]
 
 
-def measured(params: Params, adapted: Params, round_: Round) -> Step:
-    """‖θ′ − θ‖ and D_KL(π_θ ‖ π_θ′) on the observations of the round that θ sampled, of each task, [M].
-
-    Args:
-        params: θ, one per task, `[M, …]`.
-        adapted: θ′, likewise.
-        round_: what θ sampled.
-    """
+def distance(params: Params, adapted: Params) -> Tensor:
+    """‖θ′ − θ‖ of each task, [M], for parameters of each, `[M, …]`."""
     squares = [((adapted[name] - value) ** 2).flatten(1).sum(-1) for name, value in params.items()]
-    observations = round_.trajectories.observations
-    after = policies.distribution(adapted, observations.flatten(1, 2))
+    return torch.stack(squares).sum(0).sqrt()
+
+
+def divergence(params: Params, adapted: Params, round_: Round) -> Tensor:
+    """D_KL(π_θ ‖ π_θ′) on the observations of the round that θ sampled, of each task, [M]."""
+    observations = round_.trajectories.observations.flatten(1, 2)
+    before, after = (policies.distribution(each, observations) for each in (params, adapted))
     mask = round_.sample.mask.flatten(1)
-    kl = policies.kl_divergence(policies.distribution(params, observations.flatten(1, 2)), after)
-    return Step(norm=torch.stack(squares).sum(0).sqrt(), kl=(kl * mask).sum(-1) / mask.sum(-1))
+    return (policies.kl_divergence(before, after) * mask).sum(-1) / mask.sum(-1)
 
 
 def mean_step(rounds: Sequence[Round]) -> tuple[float, float]:

@@ -22,10 +22,10 @@ from metarl_cli.training.adaptation import adapted, inner_gradient, network_at
 from metarl_cli.training.curvature import Product
 from metarl_cli.training.meta_gradient import Parts, TaskData
 from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, OptimizerState
-from metarl_cli.training.processing import Processing, process
+from metarl_cli.training.processing import Processing, predicted, processed
 from metarl_cli.training.rollouts import Array, Workers, collect
-from metarl_cli.training.step_lengths import matched, measured
-from metarl_cli.types import Params, Round, for_task, on_device
+from metarl_cli.training.step_lengths import distance, divergence, matched
+from metarl_cli.types import Params, Round, Step, Trajectories, for_task, joined, on_device
 
 __all__ = ["Ascent", "TrainState", "Trainer"]
 
@@ -119,9 +119,7 @@ class Trainer:
         params, rounds = policies.repeat(state.theta, self.tasks), list[Round]()
         for stage in range(self.steps + 1):
             if stage:
-                following = self._adapted(params, rounds[-1])
-                rounds[-1] = replace(rounds[-1], step=measured(params, following, rounds[-1]))
-                params = following
+                params, rounds[-1] = self._adapted(params, rounds[-1])
             trajectories = collect(
                 self.workers,
                 tasks,
@@ -132,7 +130,7 @@ class Trainer:
                 seed=derived_seed(self.seed, "environment", *stream, stage),
             )
             trajectories = on_device(trajectories, state.device)
-            rounds.append(self._matched(params, process(trajectories, self.processing, state.control_variate)))
+            rounds.append(self._matched(params, self._processed(trajectories, state.control_variate)))
         return rounds
 
     def task_data(self, state: TrainState, rounds: Sequence[Round]) -> list[TaskData]:
@@ -200,11 +198,26 @@ class Trainer:
             learned = self.processing.control_variate.update(learned, round_.trajectories, round_.returns)
         return learned
 
-    def _adapted(self, params: Params, round_: Round) -> Params:
-        def of_group(group: slice) -> Params:
-            return adapted(_of(params, group), for_task(round_, group), self.parts.inner)
+    def _processed(self, trajectories: Trajectories, learned: Params) -> Round:
+        """As `process` does. What tasks share, the control variate, has other last bits for a group than for all."""
+        returns, variate = predicted(trajectories, self.processing, learned)
 
-        return join(self._map(of_group, self._groups()))
+        def of_group(group: slice) -> Round:
+            return processed(for_task(trajectories, group), returns[group], variate[group], self.processing)
+
+        return joined(self._map(of_group, self._groups()))
+
+    def _adapted(self, params: Params, round_: Round) -> tuple[Params, Round]:
+        """θ′, and the round with the length of the step to it."""
+
+        def of_group(group: slice) -> tuple[Params, Tensor]:
+            own, data = _of(params, group), for_task(round_, group)
+            following = adapted(own, data, self.parts.inner)
+            return following, divergence(own, following, data)
+
+        groups, kl = zip(*self._map(of_group, self._groups()), strict=True)
+        following = join(groups)
+        return following, replace(round_, step=Step(norm=distance(params, following), kl=torch.cat(kl)))
 
     def _matched(self, params: Params, round_: Round) -> Round:
         """The rewards in the units in which the inner step is as long as the reference's."""
