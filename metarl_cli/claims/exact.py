@@ -37,7 +37,8 @@ def exact_number(check: str) -> float:
 
 @cache
 def _numbers() -> dict[str, float]:
-    path, key = _cache(), _key()
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    path, key = Path(home) / "metarl" / "exact.json", _key()
     try:
         remembered = json.loads(path.read_bytes())
         if remembered["key"] == key:
@@ -51,11 +52,6 @@ def _numbers() -> dict[str, float]:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"key": key, "numbers": numbers}))
     return numbers
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(home) / "metarl" / "exact.json"
 
 
 def _key() -> str:

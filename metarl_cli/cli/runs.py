@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,9 +76,9 @@ def train(
         "outer.objective": outer,
         "outer.optimizer": optimizer,
     }
-    request = RunRequest(
-        algorithm=algo, environment=env, profile=profile, file=config, overrides=_overrides(parts, set_ or ())
-    )
+    given = (f"{key}={value}" for key, value in parts.items() if value is not None)
+    overrides = (*given, *(set_ or ()))  # --set has the last word
+    request = RunRequest(algorithm=algo, environment=env, profile=profile, file=config, overrides=overrides)
     with nullcontext(_ignore) if quiet else training_display() as show:
         outcome = launch(
             request,
@@ -93,11 +93,6 @@ def train(
         )
     print(outcome.message)
     raise typer.Exit(OK if outcome.finished else INTERRUPTED)
-
-
-def _overrides(parts: Mapping[str, object], settings: Sequence[str]) -> tuple[str, ...]:
-    """The settings that have options of their own, where given; after them `--set`, which has the last word."""
-    return (*(f"{key}={value}" for key, value in parts.items() if value is not None), *settings)
 
 
 def evaluate(

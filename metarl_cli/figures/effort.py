@@ -66,7 +66,7 @@ def _trained(runs: pd.DataFrame) -> str:
     return (
         f"`{size['profile']}`: {', '.join(dict.fromkeys(runs['environment']))}, {size['tasks']} tasks × "
         f"{size['trajectories']} trajectories × {size['iterations']} iterations, "
-        f"{extent(runs['env_steps'], steps_text)} steps a run; {_counted(len(runs), 'run')}, "
+        f"{extent(runs['env_steps'], steps_text)} steps a run; {len(runs)} run{'' if len(runs) == 1 else 's'}, "
         f"n = {extent(seeds, str)}, {_hours(runs['seconds'].sum())}."
     )
 
@@ -76,10 +76,6 @@ def _study(figure: Figure, path: Path, table: pd.DataFrame, results: Results) ->
     seconds = results.table_meta(figure, profile).cpu_seconds or 0.0
     took = f", {_hours(seconds)}" if seconds >= 1.0 else ""  # less is that of a table of measurements found there
     return f"`{profile}`: its study, n = {table['seed'].nunique()}{took}."
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _hours(seconds: float) -> str:

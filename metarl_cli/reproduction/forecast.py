@@ -22,7 +22,7 @@ def forecast(figures: Sequence[Figure], profile: str, results: Path) -> list[dic
     The runs that figures share are made once, in the first of them: a row counts every run that its figure needs, and
     its end is that within the whole, so that neither adds up to the last row.
     """
-    left = _left(plan(figures, profile, results))
+    left = [step for step in plan(figures, profile, results) if step.state != "finished"]
     schedules = {cores: ends(left, cores) for cores in CORES}
     rows = [_row(figure.name, _needed(plan([figure], profile, results), left), schedules) for figure in figures]
     return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)}", left, schedules)]
@@ -45,10 +45,6 @@ def ends(steps: Sequence[Step], cores: int) -> Mapping[str, float]:
         now, name = heapq.heappop(running)
         ended[name] = now
     return ended
-
-
-def _left(steps: Sequence[Step]) -> list[Step]:
-    return [step for step in steps if step.state != "finished"]
 
 
 def _needed(steps: Sequence[Step], left: Sequence[Step]) -> list[Step]:

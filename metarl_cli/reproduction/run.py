@@ -100,7 +100,8 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
         UserError: for a figure or profile that does not exist.
     """
     figures = _figures(request.figure)
-    steps = _lacking(figures, request)
+    _check_profile(request.profile)
+    steps = [step for step in plan(figures, request.profile, request.results) if step.state != "finished"]
     home = request.results / request.profile
     kept = [set_aside(path, home) for path in dict.fromkeys(path for step in steps for path in step.obstacles)]
     over, stopped = _run(steps, request, display)
@@ -167,11 +168,6 @@ def _check_profile(profile: str) -> None:
         raise unknown_name("profile", profile, PROFILES)
 
 
-def _lacking(figures: Sequence[Figure], request: Reproduction) -> list[Step]:
-    _check_profile(request.profile)
-    return [step for step in plan(figures, request.profile, request.results) if step.state != "finished"]
-
-
 def _kept(path: Path) -> str:
     return f"It was not made by this reproduction, or with other settings, and is kept: {path}."
 
@@ -204,7 +200,7 @@ def _finish(
     comparisons, undrawn = [], []
     for figure in figures:
         try:
-            _draw(figure, ours, profile)
+            plot(figure, ours, out=ours.directory / profile / FIGURES_FOLDER, profile=profile)
             comparisons.append(_compare(figure, ours, profile, published))
         except Exception as error:  # one that cannot be drawn must not cost the others theirs
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
@@ -216,10 +212,6 @@ def _rows(comparisons: Sequence[pd.DataFrame]) -> list[dict[str, object]]:
     if len(comparisons) == 1:
         return detail(comparisons[0])
     return summarise(pd.concat(comparisons, ignore_index=True)) if comparisons else []
-
-
-def _draw(figure: Figure, results: Results, profile: str) -> None:
-    plot(figure, results, out=results.directory / profile / FIGURES_FOLDER, profile=profile)
 
 
 def _compare(figure: Figure, results: Results, profile: str, published: Results) -> pd.DataFrame:

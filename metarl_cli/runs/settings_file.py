@@ -45,7 +45,10 @@ def read_settings(path: Path) -> RunConfig:
         own = run_config(given.algorithm, given.environment.name, profile=given.profile)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return config_of({"schema": SCHEMA, **_merged(json.loads(json.dumps(asdict(own))), document)}, str(path))
+    whole = json.loads(json.dumps(asdict(own)))  # as a file says it
+    for key, value in document.items():
+        whole[key] = whole[key] | value if isinstance(value, dict) else value
+    return config_of({"schema": SCHEMA, **whole}, str(path))
 
 
 def _document(path: Path) -> Any:
@@ -65,7 +68,3 @@ def _names_everything(document: dict[str, Any]) -> bool:
     """As the `config.json` of a run does, also that of a version that did not write its schema."""
     named = {f"{key}.{name}" for key, value in document.items() if isinstance(value, dict) for name in value}
     return set(settable_keys()) - LATER <= named | document.keys()
-
-
-def _merged(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    return own | {key: own[key] | value if isinstance(value, dict) else value for key, value in given.items()}

@@ -16,13 +16,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from metarl_cli.config import RunConfig
 from metarl_cli.params import flatten, unflatten
 from metarl_cli.runs.evaluate import load_run
 from metarl_cli.runs.settings_file import read_settings
 from metarl_cli.training.build import build
 from metarl_cli.training.meta_gradient import Parts, TaskData
-from metarl_cli.training.trainer import Trainer, TrainState
+from metarl_cli.training.trainer import Trainer
 from metarl_cli.types import Params, each_tensor
 
 __all__ = ["OFF", "ON", "WRONG", "second_order"]
@@ -48,8 +47,9 @@ def second_order(source: Path, tell: Callable[[str], None] = lambda message: Non
     Raises:
         UserError: if there is neither a run with a completed iteration nor a file of settings there.
     """
-    config, state = load_run(source, tell) if source.is_dir() else _before_training(read_settings(source))
-    trainer, _ = build(config)
+    config, state = load_run(source, tell) if source.is_dir() else (read_settings(source), None)
+    trainer, fresh = build(config)
+    state = state or fresh
     rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
     data, theta = [_double(group) for group in trainer.task_data(state, rounds)], _doubled(state.theta)
     versions = [replace(trainer, parts=parts) for parts in _versions(trainer.parts)]
@@ -73,10 +73,6 @@ def _verdict(own: float, differences: float, without: float) -> str:
     if own == without:
         return OFF
     return ON if abs(own - differences) <= _AGREES * abs(differences - without) else WRONG
-
-
-def _before_training(config: RunConfig) -> tuple[RunConfig, TrainState]:
-    return config, build(config)[1]
 
 
 def _versions(parts: Parts) -> list[Parts]:

@@ -134,7 +134,9 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     if not trained:
         raise UserError(f"{figure.name} shows trained policies, and there are none below {results / profile}.")
     frames = [_of_run(path, drawn=seed == planned[0].config.seed) for path, seed in trained.items()]
-    return _tidy(pd.concat(frames, ignore_index=True))
+    whole = dict.fromkeys(("task", "trajectory", "step"), "Int64")  # also beside empty cells
+    table = pd.concat(frames, ignore_index=True).reindex(columns=list(COLUMNS))
+    return table.round({"x": 3, "y": 3}).astype(whole)
 
 
 def _of_run(directory: Path, *, drawn: bool) -> pd.DataFrame:
@@ -186,9 +188,3 @@ def _points(round_: Round, shown: list[int]) -> pd.DataFrame:
 
 def _discs(centres: Array, radius: float) -> pd.DataFrame:
     return pd.DataFrame({"x": centres[:, 0], "y": centres[:, 1], "radius": radius})
-
-
-def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns in order, positions to a thousandth, indices that stay whole numbers beside empty cells."""
-    whole = dict.fromkeys(("task", "trajectory", "step"), "Int64")
-    return frame.reindex(columns=list(COLUMNS)).round({"x": 3, "y": 3}).astype(whole)

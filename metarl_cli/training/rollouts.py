@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
@@ -172,12 +172,10 @@ def _rolled_out(workers: Workers, params: Params, state: Array, noise: Tensor, a
                 successes.append(alive & (np.asarray(info[SUCCESS]) > 0))
             alive = alive & ~terminated
     trajectories = _stack(params, observations, means, actions, np.stack(rewards, axis=1), np.stack(mask, axis=1))
-    return replace(trajectories, success=_ever(successes, shape)) if successes else trajectories
-
-
-def _ever(successes: Sequence[NDArray[np.bool_]], shape: torch.Size) -> Tensor:
-    """Whether a trajectory met success at any of its steps, [M, N]."""
-    return torch.from_numpy(np.any(successes, axis=0).astype(np.float32)).reshape(shape)
+    if not successes:
+        return trajectories
+    ever = np.any(successes, axis=0).astype(np.float32)  # at any of its steps
+    return replace(trajectories, success=torch.from_numpy(ever).reshape(shape))
 
 
 def _stack(

@@ -229,8 +229,9 @@ class Trainer:
         def lengths(group: slice) -> Tensor:
             data = for_task(round_, group)
             network = network_at(_of(params, group), data)
-            gradients = [inner_gradient(network, data, inner) for inner in (reference, own)]
-            return torch.stack([_norms(gradient) for gradient in gradients], dim=-1)
+            gradients = [inner_gradient(network, data, inner).values() for inner in (reference, own)]
+            vectors = [torch.cat([value.flatten(1) for value in gradient], dim=1) for gradient in gradients]
+            return torch.stack([torch.linalg.vector_norm(vector, dim=-1) for vector in vectors], dim=-1)
 
         wanted, given = torch.cat(self._map(lengths, self._groups())).unbind(-1)
         return matched(round_, given, wanted)
@@ -255,11 +256,6 @@ def _each(theta: Params, group: TaskData) -> Params:
 
 def _of(params: Params, tasks: int | slice) -> Params:
     return {name: value[tasks] for name, value in params.items()}
-
-
-def _norms(gradients: Params) -> Tensor:
-    norms: Tensor = torch.linalg.vector_norm(torch.cat([value.flatten(1) for value in gradients.values()], 1), dim=-1)
-    return norms
 
 
 def _diagnosis(numbers: Sequence[Tensor]) -> Diagnosis:

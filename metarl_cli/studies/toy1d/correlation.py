@@ -163,15 +163,12 @@ def _truth_batch(problem: Problem, settings: Toy1DSettings, batch: int) -> tuple
     shared = policies.repeat(problem.theta, settings.tasks)
     inner = _sample(problem, "truth/inner", shared, settings.truth_batch, batch)
     hessians = estimate_hessians(surrogate, round_with(inner, per_task_baseline(inner)), problem.expansion)
-    adapted = _exactly_adapted(problem, settings)
+    line, lr = problem.line, settings.inner_lr
+    adapted = stack([adapted_params(line, problem.theta, goal, lr) for goal in line.goals])
     outer = _sample(problem, "truth/outer", adapted, settings.truth_batch, batch)
     gradients = estimate_gradients(surrogate, adapted, round_with(outer, per_task_baseline(outer))) / horizon
     meta = gradients + settings.inner_lr / horizon * torch.einsum("mij,mj->mi", hessians, gradients)
     return hessians, meta.mean(0)
-
-
-def _exactly_adapted(problem: Problem, settings: Toy1DSettings) -> Params:
-    return stack([adapted_params(problem.line, problem.theta, goal, settings.inner_lr) for goal in problem.line.goals])
 
 
 def _sample(problem: Problem, name: str, params: Params, samples: int, *indices: int) -> Trajectories:
