@@ -21,9 +21,10 @@ Rows: TypeAlias = list[dict[str, object]]
 
 
 class Listing(NamedTuple):
-    """What is printed, and what of the published results could not be read for it."""
+    """What is printed, in rows and then in words, and what of the published results could not be read for it."""
 
     rows: Rows
+    words: str = ""
     damage: tuple[str, ...] = ()
 
 
@@ -86,12 +87,13 @@ def _figures() -> Listing:
 def _claims() -> Listing:
     """The claims of the papers, with the verdicts of the published results."""
     from metarl_cli.claims.judge import judge_all
-    from metarl_cli.claims.wording import claim_row
+    from metarl_cli.claims.wording import claim_row, tally
     from metarl_cli.results import Results
 
     results = Results(PUBLISHED)
-    rows = [claim_row(judgement) for judgement in judge_all(results)]
-    return Listing(rows, tuple(results.damage.values()))
+    judgements = judge_all(results)
+    words = f"{tally(judgements)}. What each says, and all that it hangs on: metarl report, or --json."
+    return Listing([claim_row(judgement) for judgement in judgements], words, tuple(results.damage.values()))
 
 
 def _profiles() -> Listing:
@@ -118,13 +120,20 @@ LISTINGS: Mapping[str, Callable[[], Listing]] = MappingProxyType(
     }
 )
 
-BRIEF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+BRIEF: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "claims": ("claim", "verdicts", "found", "effect", "low", "high", "wanted", "evidence", "statement"),
-        "profiles": ("name", "for"),
+        "claims": {
+            "claim": "claim",
+            "scoped": "as run",
+            "verdict": "as printed",
+            "interval": "effect",
+            "n": "n",
+            "wanted": "wanted",
+        },
+        "profiles": {"name": "name", "for": "for"},
     }
 )
-"""Where rows have more columns than a terminal: the ones that it shows."""
+"""Where rows have more columns than a terminal: the ones that it shows, and how it calls them."""
 
 
 def listing(what: str, *, brief: bool = False) -> Listing:
@@ -139,7 +148,8 @@ def listing(what: str, *, brief: bool = False) -> Listing:
     """
     if what not in LISTINGS:
         raise unknown_name("list", what, LISTINGS)
-    rows, damage = LISTINGS[what]()
-    if brief and what in BRIEF:
-        rows = [{name: "–" if row[name] is None else row[name] for name in BRIEF[what]} for row in rows]
-    return Listing(rows, damage)
+    found = LISTINGS[what]()
+    if not brief or what not in BRIEF:
+        return found
+    shown = BRIEF[what].items()
+    return found._replace(rows=[{name: row[key] for key, name in shown} for row in found.rows])

@@ -280,6 +280,12 @@ def test_tables_fit_the_terminal(metarl, monkeypatch, columns):
     assert columns - 20 < max(map(len, lines)) <= columns
 
 
+@pytest.mark.parametrize("what", LISTINGS)
+def test_a_narrow_terminal_cuts_no_word_short(metarl, monkeypatch, what):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "…" not in metarl("list", what).out
+
+
 # Train, evaluate
 
 

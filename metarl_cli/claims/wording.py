@@ -168,13 +168,14 @@ def claim_row(judgement: Judgement) -> dict[str, object]:
 
 
 def finding_row(finding: Finding) -> dict[str, object]:
-    """The number, its interval, where the claim wants it, and the evidence; None where there is none."""
+    """The number, its interval, also in words, where the claim wants it, and the evidence; None where there is none."""
     effect = finding.effect
     return {
         "of": effect.label,
         "effect": _rounded(effect.mean),
         "low": _rounded(effect.low),
         "high": _rounded(effect.high),
+        "interval": interval_text(effect),
         "wanted": range_text(finding.wanted),
         "profile": finding.profile,
         "n": len(effect.seeds),

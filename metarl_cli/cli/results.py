@@ -159,9 +159,11 @@ def list_(
     from metarl_cli.listing import listing
     from metarl_cli.terminal import print_table
 
-    rows, damage = listing(what, brief=not as_json)
-    print_table(rows, as_json=as_json)
-    _tell(damage)
+    found = listing(what, brief=not as_json)
+    print_table(found.rows, as_json=as_json)
+    if found.words and not as_json:
+        print(found.words)
+    _tell(found.damage)
 
 
 def _tell(damage: Collection[str]) -> None:
