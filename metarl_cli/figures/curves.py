@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
 
 from metarl_cli.claims.statistics import mean_interval
 
-__all__ = ["CURVE_COLUMNS", "curves"]
+__all__ = ["CURVE_COLUMNS", "curves", "ranges"]
 
 BAND_COLUMNS = ("mean", "low", "high", "least", "greatest")
 CURVE_COLUMNS = ("curve", "environment", "profile", "seeds", "quantity", "iteration", "env_steps")
@@ -50,3 +51,10 @@ def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
             }
             tables.append(pd.DataFrame(table))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*CURVE_COLUMNS, *BAND_COLUMNS])
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Seeds in words, for instance "1–3, 5"; two in a row stay two."""
+    neighbours = groupby(enumerate(sorted(numbers)), key=lambda entry: entry[1] - entry[0])
+    runs = [[number for _, number in group] for _, group in neighbours]
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)

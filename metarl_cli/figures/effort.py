@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +11,7 @@ from metarl_cli.figures.draw import Content
 from metarl_cli.papers import Figure
 from metarl_cli.results import Results
 
-__all__ = ["effort", "ranges"]
+__all__ = ["effort"]
 
 SIZE = ("profile", "tasks", "trajectories", "iterations")
 
@@ -35,13 +33,6 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
         else [_study(figure, path, table, results) for path, table in content.tables.items()]
     )
     return [*map(_trained, sizes), *studies]
-
-
-def ranges(numbers: Iterable[int]) -> str:
-    """For instance "1–3, 5"; two in a row stay two."""
-    neighbours = groupby(enumerate(sorted(numbers)), key=lambda entry: entry[1] - entry[0])
-    runs = [[number for _, number in group] for _, group in neighbours]
-    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def _runs(figure: Figure, rows: pd.DataFrame, content: Content) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from metarl_cli.claims.wording import number
 from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.papers import REPORTED, Figure
 from metarl_cli.papers.claim import Reported
+from metarl_cli.papers.sizes import size
 from metarl_cli.tables import write_table
 
 __all__ = ["COLUMNS", "beside_the_paper", "cells", "explanation", "markdown", "write_texts"]
@@ -67,10 +68,13 @@ def markdown(figure: Figure, table: pd.DataFrame) -> str:
 
 def explanation(table: pd.DataFrame) -> str:
     """What the numbers of a table are, and at which size ours were made."""
-    profiles = ", ".join(sorted({profile for profile in table["profile"] if profile})) or "none yet"
+    made = {(profile, name) for profile, name in zip(table["profile"], table["environment"], strict=True) if profile}
+    profiles = ", ".join(sorted({profile for profile, _ in made})) or "none yet"
+    whole = made and all(size(name, profile) == size(name, "paper") for profile, name in made)
+    scale = "the paper's own size" if whole else "only the profile paper has the paper's size"
     return (
         "Paper: mean ± spread as printed. Ours: mean over n seeds with its 95 % Student t interval, undiscounted "
-        f"return after adaptation. Profile of ours: {profiles}; only the profile paper has the paper's size."
+        f"return after adaptation. Profile of ours: {profiles}; {scale}."
     )
 
 

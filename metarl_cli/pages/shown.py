@@ -11,8 +11,9 @@ import pandas as pd
 from metarl_cli.claims.judge import Judgement
 from metarl_cli.claims.wording import conclusion_text
 from metarl_cli.errors import UserError
+from metarl_cli.figures.curves import ranges
 from metarl_cli.figures.draw import Content, NoResultsError, content_of
-from metarl_cli.figures.effort import effort, ranges
+from metarl_cli.figures.effort import effort
 from metarl_cli.papers import Figure
 from metarl_cli.results import Results
 from metarl_cli.store import PUBLISHED

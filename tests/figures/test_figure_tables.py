@@ -9,7 +9,7 @@ from synthetic_results import returns_on_new_tasks, write_figure_runs, write_stu
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.figures.curves import curves
 from metarl_cli.figures.plots.tables import table_figure
-from metarl_cli.figures.tables import COLUMNS, beside_the_paper, markdown
+from metarl_cli.figures.tables import COLUMNS, beside_the_paper, explanation, markdown
 from metarl_cli.papers import FIGURES, REPORTED
 from metarl_cli.papers.figure import RELEASED_REWARDS
 from metarl_cli.results import load_runs
@@ -69,6 +69,13 @@ def test_learning_curves_count_at_their_last_iteration(tmp_path):
     assert ours.loc[("AntFwdBack", "lvc-ppo"), "n"] == 2
     assert math.isnan(ours.loc[("AntFwdBack", "tmaml-ppo"), "ours"])
     assert ours["n"].tolist().count(0) == 8
+
+
+@pytest.mark.parametrize(("profile", "whole"), [("quick", False), ("standard", True), ("paper", True)])
+def test_a_table_says_whether_its_size_is_the_papers(profile, whole):
+    assert ("the paper's own size" in explanation(new_tasks("sgmrl-table1").assign(profile=profile))) == whole
+    assert "own size" not in explanation(new_tasks("sgmrl-table2").assign(profile="standard"))
+    assert "own size" not in explanation(new_tasks("sgmrl-table1").assign(profile=""))
 
 
 def test_markdown_shows_both_numbers_and_n():

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from metarl_cli.claims.statistics import mean_interval
+from metarl_cli.figures.curves import ranges
 from metarl_cli.figures.plots.style import caption, colour, curve_label, mark_missing, new_figure
 
 __all__ = ["trajectories"]
@@ -103,11 +104,10 @@ def _mean(values: pd.Series) -> str:
 def _caption(table: pd.DataFrame) -> str:
     if table.empty:
         return "No runs yet."
-    drawn = table[table["stage"] == "goal"]["seed"].unique()
-    seeds, iterations = sorted(table["seed"].unique()), sorted(table["iterations"].unique())
+    drawn, iterations = table[table["stage"] == "goal"]["seed"].unique(), sorted(table["iterations"].unique())
     return (
         f"Profile: {', '.join(sorted(table['profile'].unique()))}; {' or '.join(map(str, iterations))} iterations. "
-        f"Grey: before, colour: after adaptation; one colour per task. Paths: seed {', '.join(map(str, drawn))}.\n"
-        f"Numbers: means over seeds {', '.join(map(str, seeds))}, ± 95 % Student t interval where there are several, "
-        "of all held-out tasks and trajectories."
+        f"Grey: before, colour: after adaptation; one colour per task. Paths: seed {ranges(drawn)}.\n"
+        f"Numbers: means over seeds {ranges(table['seed'].unique())}, ± 95 % Student t interval where there are "
+        "several, of all held-out tasks and trajectories."
     )
