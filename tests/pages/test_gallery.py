@@ -9,7 +9,7 @@ from synthetic_results import META, returns_on_new_tasks, write_study
 
 from metarl_cli.claims.judge import judge_all
 from metarl_cli.claims.wording import conclusion_text, tally, verdict_text
-from metarl_cli.figures.effort import ranges
+from metarl_cli.figures.curves import ranges
 from metarl_cli.pages.gallery import write_gallery
 from metarl_cli.papers import FIGURES
 from metarl_cli.results import Results
