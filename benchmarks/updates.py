@@ -68,7 +68,7 @@ def _trust_region(overrides: tuple[str, ...], rounds: int) -> list[Row]:
 
 
 def _in_a_row(run: Callable[[], object]) -> Callable[[], None]:
-    """As many as ProMP's update takes, of which only the first finds the other's data in the cache."""
+    """As many as ProMP's update takes; only the first of them begins with what the others left in the cache."""
 
     def several() -> None:
         for _ in range(IN_A_ROW):

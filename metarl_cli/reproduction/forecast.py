@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from metarl_cli.papers import Figure
-from metarl_cli.reproduction.plan import Step, plan
+from metarl_cli.reproduction.plan import Step, plan, unfinished
 
 __all__ = ["CORES", "ends", "forecast"]
 
@@ -22,7 +22,7 @@ def forecast(figures: Sequence[Figure], profile: str, results: Path) -> list[dic
     The runs that figures share are made once, in the first of them: a row counts every run that its figure needs, and
     its end is that within the whole, so that neither adds up to the last row.
     """
-    left = [step for step in plan(figures, profile, results) if step.state != "finished"]
+    left = unfinished(figures, profile, results)
     schedules = {cores: ends(left, cores) for cores in CORES}
     rows = [_row(figure.name, _needed(plan([figure], profile, results), left), schedules) for figure in figures]
     return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)}", left, schedules)]

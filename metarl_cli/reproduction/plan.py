@@ -20,7 +20,7 @@ from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import runs_directory, table_path
 from metarl_cli.training.composition import check_composition
 
-__all__ = ["State", "Step", "plan", "run_state"]
+__all__ = ["State", "Step", "plan", "run_state", "unfinished"]
 
 State: TypeAlias = Literal["finished", "unfinished", "missing", "changed"]
 HERE = Path()
@@ -60,6 +60,11 @@ def plan(figures: Sequence[Figure], profile: str, results: Path) -> list[Step]:
         if figure.source == "study":
             steps[figure.name] = _study(figure, profile, results)
     return list(steps.values())
+
+
+def unfinished(figures: Sequence[Figure], profile: str, results: Path) -> list[Step]:
+    """Of `plan` what there is still to do."""
+    return [step for step in plan(figures, profile, results) if step.state != "finished"]
 
 
 def run_state(directory: Path, config: RunConfig) -> State:

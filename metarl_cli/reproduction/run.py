@@ -26,7 +26,7 @@ from metarl_cli.papers import ADAPTATION, CLAIMS, FIGURES, Figure, find_figure
 from metarl_cli.profiles import PROFILES
 from metarl_cli.reproduction.aside import set_aside
 from metarl_cli.reproduction.forecast import forecast
-from metarl_cli.reproduction.plan import Step, plan
+from metarl_cli.reproduction.plan import Step, unfinished
 from metarl_cli.results import Results
 from metarl_cli.stopping import count_interrupts
 from metarl_cli.store import PUBLISHED
@@ -101,7 +101,7 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
     """
     figures = _figures(request.figure)
     _check_profile(request.profile)
-    steps = [step for step in plan(figures, request.profile, request.results) if step.state != "finished"]
+    steps = unfinished(figures, request.profile, request.results)
     home = request.results / request.profile
     kept = [set_aside(path, home) for path in dict.fromkeys(path for step in steps for path in step.obstacles)]
     over, stopped = _run(steps, request, display)
