@@ -1,7 +1,7 @@
 """The published results as a distribution brings them: tables as they are, and all runs of a profile in one file.
 
     published/<profile>/<figure>/<figure>.csv, <figure>.meta.json    copies
-    published/<profile>/runs.csv.gz                                  every row of every run's `progress.csv`
+    published/<profile>/runs.csv.xz                                  every row of every run's `progress.csv`
 
 A row of the latter begins with its run's settings, as `load_runs` joins them on, and what made it, as JSON. Numbers
 keep the characters that the run wrote, so that what is read from it is what is read from the runs. Written while a
@@ -11,9 +11,9 @@ distribution is built (`hatch_build.py`), where there is nothing but the standar
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
+import lzma
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ from metarl_cli.store import CONFIG, META_SUFFIX, runs_directory, table_path
 
 __all__ = ["META", "PACKED", "pack", "packed_below"]
 
-PACKED = "runs.csv.gz"
+PACKED = "runs.csv.xz"
 
 META = "meta"
 """The column with what made a run: the entries `MADE_BY` of its `meta.json`."""
@@ -47,7 +47,7 @@ def pack(results: Path, out: Path) -> None:
         rows = list(_rows(runs_directory(results, profile)))
         (out / profile).mkdir(parents=True)
         if rows:
-            (out / profile / PACKED).write_bytes(gzip.compress(_table(rows).encode(), mtime=0))  # the same bytes always
+            (out / profile / PACKED).write_bytes(lzma.compress(_table(rows).encode()))
         for figure in sorted(path.name for path in (results / profile).iterdir()):
             table = table_path(results, profile, figure)
             for path in (table, table.with_suffix(META_SUFFIX)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,7 +147,7 @@ def _packed(directory: Path, damage: dict[Path, str]) -> list[pd.DataFrame]:
             frame = pd.read_csv(path)
             numbers = [name for name in frame if name not in (*SETTINGS, *PROGRESS.columns, META)]
             frames.append(frame.astype(dict.fromkeys(numbers, float)))
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, lzma.LZMAError) as error:
             damage[path] = f"{path} cannot be read: {error}."
     return frames
 

@@ -40,7 +40,8 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     encoding = sys.stdout.encoding
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for position, name in enumerate(rows[0]):
-        table.add_column(name, no_wrap=position == 0, overflow="fold")  # nothing is cut off
+        width = max(map(len, name.split()), default=0)  # a word of the header is not broken, and nothing is cut off
+        table.add_column(name, no_wrap=position == 0, overflow="fold", min_width=width)
     for row in rows:
         cells = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values())
         table.add_row(*(spelled(cell, encoding) for cell in cells))

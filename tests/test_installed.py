@@ -78,7 +78,7 @@ def contents(built):
 def test_the_results_are_packed_and_nothing_of_this_machine_is(built):
     packages = []
     for files in contents(built):
-        assert "metarl_cli/published/quick/runs.csv.gz" in files and "metarl_cli/py.typed" in files
+        assert "metarl_cli/published/quick/runs.csv.xz" in files and "metarl_cli/py.typed" in files
         assert not [name for name in files if re.search(r"progress\.csv|\.pt$|__pycache__|^results/", name)]
         assert sum(map(len, files.values())) < 12e6
         assert not [name for name, content in files.items() if str(ROOT).encode() in content]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from metarl_cli.claims.judge import load_tables
+from metarl_cli.errors import UserError
 from metarl_cli.figures import draw
 from metarl_cli.figures.provenance import run_rows, table_rows
 from metarl_cli.packing import META, PACKED, pack
@@ -60,6 +61,15 @@ def test_the_same_runs_give_the_same_bytes(packed, tmp_path):
     files = [path.relative_to(packed) for path in packed.rglob("*") if path.is_file()]
     assert {path.name for path in files} > {PACKED}
     assert all((tmp_path / path).read_bytes() == (packed / path).read_bytes() for path in files)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"no archive", lambda whole: b""]
+)
+def test_a_damaged_file_of_runs_is_named_and_no_traceback(packed, tmp_path, damage):
+    (tmp_path / PACKED).write_bytes(damage((packed / "quick" / PACKED).read_bytes()))
+    with pytest.raises(UserError, match=PACKED):
+        load_runs(tmp_path / "runs")
 
 
 def test_what_was_installed_is_only_read(packed, tmp_path, monkeypatch):
