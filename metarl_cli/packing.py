@@ -1,7 +1,7 @@
 """The published results as a distribution brings them: tables as they are, and all runs of a profile in one file.
 
     published/<profile>/<figure>/<figure>.csv, <figure>.meta.json    copies
-    published/<profile>/runs.csv.xz                                  every row of every run's `progress.csv`
+    published/<profile>/runs.csv.xz                                  every row of every run, with the columns `KEPT`
 
 A row of the latter begins with its run's settings, as `load_runs` joins them on, and what made it, as JSON. Numbers
 keep the characters that the run wrote, so that what is read from it is what is read from the runs. Written while a
@@ -26,6 +26,9 @@ PACKED = "runs.csv.xz"
 
 META = "meta"
 """The column with what made a run: the entries `MADE_BY` of its `meta.json`."""
+
+KEPT = ("iteration", "env_steps", "return/pre", "return/post", "time/sampling", "time/update")
+"""Of `progress.csv`: what figures, claims and the report read. The diagnoses, most of the bytes, stay behind."""
 
 MADE_BY = ("git_commit", "metarl", "packages")
 
@@ -73,13 +76,12 @@ def _rows(runs: Path) -> Iterator[dict[str, str]]:
             META: json.dumps(made_by),
         }
         with path.open(encoding="utf-8", newline="") as file:
-            yield from ({**settings, **row} for row in csv.DictReader(file))
+            yield from ({**settings, **{name: row[name] for name in KEPT}} for row in csv.DictReader(file))
 
 
 def _table(rows: list[dict[str, str]]) -> str:
-    columns = dict.fromkeys(name for row in rows for name in row)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

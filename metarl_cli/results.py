@@ -12,7 +12,7 @@ import pandas as pd
 
 from metarl_cli.config import load_config
 from metarl_cli.errors import UserError
-from metarl_cli.packing import META, packed_below
+from metarl_cli.packing import packed_below
 from metarl_cli.papers.figure import Figure
 from metarl_cli.references import directory_name, unpinned
 from metarl_cli.schema import PROGRESS, TABLES, Meta
@@ -144,9 +144,7 @@ def _packed(directory: Path, damage: dict[Path, str]) -> list[pd.DataFrame]:
     frames = []
     for path in packed_below(directory):
         try:
-            frame = pd.read_csv(path)
-            numbers = [name for name in frame if name not in (*SETTINGS, *PROGRESS.columns, META)]
-            frames.append(frame.astype(dict.fromkeys(numbers, float)))
+            frames.append(pd.read_csv(path))
         except (OSError, ValueError, EOFError, lzma.LZMAError) as error:
             damage[path] = f"{path} cannot be read: {error}."
     return frames

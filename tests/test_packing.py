@@ -11,10 +11,11 @@ from metarl_cli.claims.judge import load_tables
 from metarl_cli.errors import UserError
 from metarl_cli.figures import draw
 from metarl_cli.figures.provenance import run_rows, table_rows
-from metarl_cli.packing import META, PACKED, pack
-from metarl_cli.papers import find_figure
+from metarl_cli.packing import KEPT, META, PACKED, pack
+from metarl_cli.papers import CLAIMS, find_figure
 from metarl_cli.profiles import PROFILES
-from metarl_cli.results import Results, load_runs
+from metarl_cli.results import SETTINGS, Results, load_runs
+from metarl_cli.schema import PROGRESS
 from metarl_cli.store import INSTALLED, runs_directory
 
 PUBLISHED = Path(__file__).parents[1] / "results/published"
@@ -28,13 +29,28 @@ def packed(tmp_path_factory):
 
 
 def said(rows):
-    """Everything but what made the runs, which their directories have in a file of its own; in one order of columns."""
-    return rows[sorted(set(rows) - {META})].reset_index(drop=True)
+    """What is kept of the runs; what made them, their directories have in a file of its own."""
+    return rows[[name for name in (*SETTINGS, *KEPT) if name in rows]].reset_index(drop=True)
+
+
+def test_what_is_read_of_runs_is_kept():
+    measures = [
+        measure
+        for claim in CLAIMS.values()
+        if claim.reads == "runs"
+        for comparison in claim.comparisons
+        for measure in (comparison.measure, comparison.against)
+        if measure is not None
+    ]
+    assert measures
+    assert {measure.column for measure in measures} - {"time/iteration"} <= set(KEPT)  # the sum of time/*
+    assert set(PROGRESS.columns) == set(KEPT), "no other column may be read of every run there is"
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_packed_runs_are_the_runs(packed, profile):
     runs, read = (load_runs(runs_directory(home, profile)) for home in (PUBLISHED, packed))
+    assert set(said(runs)) == {*SETTINGS, *KEPT} or runs.empty
     pd.testing.assert_frame_equal(said(read), said(runs))
 
 
@@ -46,8 +62,8 @@ def test_the_claims_read_the_same(packed):
     read, tables = (load_tables(Results(home)) for home in (packed, PUBLISHED))
     assert list(read) == list(tables)
     for name, table in tables.items():
-        columns = set(table.columns) - {META}
-        assert set(read[name].columns) - {META} == columns
+        columns = set(read[name].columns) - {META}
+        assert columns >= {*SETTINGS, *KEPT} if name[1] == "runs" else columns == set(table.columns)
         assert all(pd.Series(read[name].columns[c]).equals(pd.Series(table.columns[c])) for c in columns)
 
 
