@@ -89,7 +89,8 @@ def test_the_value_of_pure_noise_is_marked(quantity):
 
 def test_returns_are_those_of_trained_runs_with_the_look_of_their_estimator():
     figure = promp_fig3(full())
-    (run,) = panels(figure)["return after adaptation"].lines
+    panel = panels(figure)["return after adaptation"]
+    run = line(panel, LOOKS["dice-full"].label)
     np.testing.assert_allclose(run.get_ydata(), [5.0, 10.0, 20.0])
     estimator = line(figure.axes[0], LOOKS["dice-full"].label)
     assert run.get_label() == estimator.get_label()
@@ -100,6 +101,21 @@ def test_returns_are_those_of_trained_runs_with_the_look_of_their_estimator():
         LOOKS["dice-full"].label,
         NOISE,
     ]
+
+
+def test_each_seed_of_a_trained_run_is_a_thin_line_and_no_dots():
+    trained = measured("dice", "return/post", 1.0, 3.0, rounds=0)
+    panel = panels(tmaml_fig2(table(trained)))["return after adaptation"]
+    assert len(panel.collections) == 0
+    drawn = sorted((drawn.get_linewidth(), *drawn.get_ydata()) for drawn in panel.lines)
+    assert [numbers[1:] for numbers in drawn] == [(1.0, 2.0, 4.0), (3.0, 6.0, 12.0), (2.0, 4.0, 8.0)]
+    assert drawn[0][0] == drawn[1][0] < drawn[2][0]
+
+
+@pytest.mark.parametrize(("greatest", "subs"), [(100.0, [1.0, 2.0, 5.0]), (2000.0, [1.0])])
+def test_many_powers_of_ten_have_a_number_each(greatest, subs):
+    panel = tmaml_fig2(table(measured("lvc", "variance", 1.0, greatest))).axes[0]
+    assert list(panel.yaxis.get_major_locator()._subs) == subs
 
 
 def test_without_trained_runs_the_carriers_return_is_shown():
@@ -128,7 +144,7 @@ def test_the_figure_says_profile_seeds_rounds_and_marks():
     assert "Profile: quick." in text
     assert "seeds: 1, 2, 3 (n=3)" in text
     assert "R = 10 rounds" in text
-    assert "Dots: single seeds." in text
+    assert "Dots and thin lines: single seeds." in text
 
 
 def test_an_empty_table_gives_empty_panels():

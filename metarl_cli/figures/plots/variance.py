@@ -68,6 +68,8 @@ AXES: Mapping[str, str] = MappingProxyType(
 )
 LOGARITHMIC = frozenset({"rstd", "variance"})
 """Averaged as logarithms, too."""
+WIDE = 1e3
+"""From this ratio on, of the greatest value to the least, a number at each power of ten is enough."""
 
 
 def promp_fig3(table: pd.DataFrame) -> Figure:
@@ -92,7 +94,7 @@ def _figure(table: pd.DataFrame, quantities: Sequence[str], *, columns: int) -> 
     figure, panels = new_figure(len(quantities) // columns, columns, size=(3.7, 3.0))
     for panel, quantity in zip(panels, quantities, strict=True):
         _panel(panel, quantity, table[table["quantity"] == quantity])
-    lines = {str(line.get_label()): line for panel in panels for line in panel.lines}
+    lines = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.legend(list(lines.values()), list(lines), loc="outside upper center", ncols=3, fontsize=7, frameon=False)
     caption(figure, _caption(table))
     return figure
@@ -120,7 +122,8 @@ def _limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
     """The range that the quantity can have."""
     if quantity in LOGARITHMIC:
         panel.set_yscale("log")
-        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        wide = rows["value"].max() > WIDE * rows["value"].min()
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
         panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_locator(NullLocator())
     elif quantity == "cosine":
@@ -138,8 +141,11 @@ def _line(panel: Axes, look: Look, rows: pd.DataFrame, *, logarithmic: bool) -> 
     mean = np.exp(np.log(values).mean(axis=1)) if logarithmic else values.mean(axis=1)
     own = colour(look.like)
     panel.plot(values.index, mean, look.line, color=own, linewidth=1.4, label=look.label)
-    steps = np.tile(values.index, len(values.columns))
-    panel.scatter(steps, values.to_numpy().T.ravel(), s=9, color=own, alpha=0.4, linewidth=0)
+    if (rows["rounds"] == 0).all():
+        panel.plot(values.index, values, look.line, color=own, alpha=0.35, linewidth=0.6)
+    else:
+        steps = np.tile(values.index, len(values.columns))
+        panel.scatter(steps, values.to_numpy().T.ravel(), s=9, color=own, alpha=0.4, linewidth=0)
 
 
 def _noise_limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
@@ -157,6 +163,6 @@ def _caption(table: pd.DataFrame) -> str:
     return (
         f"Profile: {', '.join(sorted(table['profile'].unique()))}. Carrier's seeds: {', '.join(map(str, seeds))} "
         f"(n={len(seeds)}); R = {', '.join(map(str, rounds))} rounds of one set of tasks at each point. "
-        "Dots: single seeds.\nLine: mean over seeds, geometric on logarithmic axes. Ratios of two estimators, paired "
-        "by seed, with their intervals: metarl list claims."
+        "Dots and thin lines: single seeds.\nLine: mean over seeds, geometric on logarithmic axes. Ratios of two "
+        "estimators, paired by seed, with their intervals: metarl list claims."
     )
