@@ -108,30 +108,34 @@ class Trainer:
         """Alg. 1, line 3: M tasks, [M, …]. The stream names the draw; training gives the iteration."""
         return self.workers.sample_tasks(self.tasks, numpy_generator(self.seed, "tasks", *stream))
 
-    def sample(self, state: TrainState, tasks: Array, *stream: int) -> list[Round]:
+    def sample(self, state: TrainState, tasks: Array, *stream: int, first: Trajectories | None = None) -> list[Round]:
         """Alg. 1, lines 4–8: sample with θ, adapt, sample with θ′, …: K + 1 rounds of plain data.
 
         Args:
             state: θ, and what the control variate has learned so far.
             tasks: [M, …].
             stream: names the draws of actions and reset noise.
+            first: what θ samples of this stream, where an algorithm that adapts in another way has done so already.
         """
         params, rounds = policies.repeat(state.theta, self.tasks), list[Round]()
         for stage in range(self.steps + 1):
             if stage:
                 params, rounds[-1] = self._adapted(params, rounds[-1])
-            trajectories = collect(
-                self.workers,
-                tasks,
-                on_device(params, "cpu"),  # a step's few small products cost less than the way to a device and back
-                horizon=self.horizon,
-                action_scale=self.action_scale,
-                generator=torch_generator(self.seed, "actions", *stream, stage),
-                seed=derived_seed(self.seed, "environment", *stream, stage),
-            )
+            trajectories = self._collect(params, tasks, *stream, stage) if stage or first is None else first
             trajectories = on_device(trajectories, state.device)
             rounds.append(self._matched(params, self._processed(trajectories, state.control_variate)))
         return rounds
+
+    def _collect(self, params: Params, tasks: Array, *stream: int) -> Trajectories:
+        return collect(
+            self.workers,
+            tasks,
+            on_device(params, "cpu"),  # a step's few small products cost less than the way to a device and back
+            horizon=self.horizon,
+            action_scale=self.action_scale,
+            generator=torch_generator(self.seed, "actions", *stream),
+            seed=derived_seed(self.seed, "environment", *stream),
+        )
 
     def task_data(self, state: TrainState, rounds: Sequence[Round]) -> list[TaskData]:
         """The rounds group by group, with the exploration credit, which depends on all tasks."""

@@ -22,6 +22,7 @@ from metarl_cli.studies.variance.estimators import (
     REFERENCE,
     build_bench,
     draw_batches,
+    measured,
     resample,
     shares_carrier,
 )
@@ -31,6 +32,7 @@ from metarl_cli.tables import write_table
 from metarl_cli.training.build import build
 from metarl_cli.training.objectives import Objective
 from metarl_cli.training.returns import discounted_returns
+from metarl_cli.types import each_tensor
 
 HORIZON = 10
 CHEAP = ("lvc", "reinforce", "loaded_dice", "dice")
@@ -165,6 +167,31 @@ class Watched:
     def set_tasks(self, tasks):
         self._seen.append(tasks)
         self._workers.set_tasks(tasks)
+
+
+def tensors(rounds):
+    found = []
+    for round_ in rounds:
+        each_tensor(round_, lambda tensor: found.append(tensor) or tensor)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in MEASURED if not shares_carrier(name)])
+def test_a_batch_is_what_its_estimator_would_have_sampled_alone(name):
+    bench, state = bench_of("lvc", name)
+    drawn = tensors(draw_batches(bench, state, 3)[measured(name).adaptation])
+    alone = tensors(bench.trainers[name].sample(state, bench.carrier.draw_tasks(0), 0, 0, 3))
+    assert len(drawn) == len(alone) > 10
+    assert all(map(torch.equal, drawn, alone))
+
+
+def test_what_all_adapt_from_is_sampled_once():
+    bench, state = bench_of("lvc", "dice", "dice-released", "loaded_dice")
+    seen = []
+    watched = Watched(bench.carrier.workers, seen)
+    trainers = {name: replace(trainer, workers=watched) for name, trainer in bench.trainers.items()}
+    draw_batches(replace(bench, carrier=replace(bench.carrier, workers=watched), trainers=trainers), state, 0)
+    assert len(seen) == 1 + 3, "before adaptation, and after three adaptations"
 
 
 def test_rounds_differ_and_tasks_do_not():

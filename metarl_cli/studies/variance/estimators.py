@@ -205,10 +205,12 @@ def _alone(trainer: Trainer, name: str) -> Trainer:
 def draw_batches(bench: Bench, state: TrainState, number: int) -> Batches:
     """One round of the tasks that the next iteration trains on, for each adaptation; the carrier's is the first."""
     tasks, stream = bench.carrier.draw_tasks(state.iteration), (STREAM, state.iteration, number)
-    batches: Batches = {measured(CARRIER).adaptation: bench.carrier.sample(state, tasks, *stream)}
+    carrier = bench.carrier.sample(state, tasks, *stream)
+    batches: Batches = {measured(CARRIER).adaptation: carrier}
     for name, trainer in bench.trainers.items():
         if measured(name).adaptation not in batches:
-            batches[measured(name).adaptation] = trainer.sample(state, tasks, *stream)
+            shared = carrier[0].trajectories  # of θ, with the same noise for everybody
+            batches[measured(name).adaptation] = trainer.sample(state, tasks, *stream, first=shared)
     return batches
 
 
