@@ -5,16 +5,19 @@ Names only: this module imports nothing heavy. `training.build` resolves them. A
 
 from __future__ import annotations
 
+import json
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known
 
-__all__ = ["ALGORITHMS", "Algorithm", "find_algorithm", "is_file", "overrides_of", "read_toml"]
+__all__ = ["ALGORITHMS", "Algorithm", "find_algorithm", "is_file", "overrides_of", "read_document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,34 +52,26 @@ class Algorithm:
 _PROMP, _TMAML = "Rothfuss et al. 2019", "Liu et al. 2019"
 _SGMRL, _TAYPO = "Fallah et al. 2021", "Tang et al. 2021"
 
+_lvc = partial(Algorithm, inner="lvc")
+_maml = partial(Algorithm, inner="reinforce")
+_dice = partial(Algorithm, inner="dice", rewards="matched", magic_box=True)
+_tmaml = partial(Algorithm, inner="tmaml", rewards="matched", control_variate="meta", magic_box=True)
+_sgmrl = partial(Algorithm, inner="reinforce", outer="vpg", optimizer="adam")
+
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
-        "promp": Algorithm(title="ProMP", inner="lvc", outer="clipped", optimizer="adam", source=f"{_PROMP}, Eq. 7"),
+        "promp": _lvc(title="ProMP", outer="clipped", optimizer="adam", source=f"{_PROMP}, Eq. 7"),
         "promp-taypo2": Algorithm(
             title="ProMP-TayPO-2", inner="taypo2", outer="clipped", optimizer="adam", source=f"{_TAYPO}, Sec. 5.2"
         ),
-        "trpo-maml": Algorithm(
-            title="MAML-TRPO", inner="reinforce", outer="ratio", optimizer="trpo", source="Finn et al. 2017, Sec. 4.2"
+        "trpo-maml": _maml(title="MAML-TRPO", outer="ratio", optimizer="trpo", source="Finn et al. 2017, Sec. 4.2"),
+        "trpo-fmaml": _maml(
+            title="FMAML-TRPO", outer="ratio", optimizer="trpo", first_order=True, source=f"{_TAYPO}, Sec. 5.2"
         ),
-        "trpo-fmaml": Algorithm(
-            title="FMAML-TRPO",
-            inner="reinforce",
-            outer="ratio",
-            optimizer="trpo",
-            first_order=True,
-            source=f"{_TAYPO}, Sec. 5.2",
+        "trpo-emaml": _maml(
+            title="E-MAML-TRPO", exploration="emaml", outer="ratio", optimizer="trpo", source=f"{_PROMP}, Eq. 2"
         ),
-        "trpo-emaml": Algorithm(
-            title="E-MAML-TRPO",
-            inner="reinforce",
-            exploration="emaml",
-            outer="ratio",
-            optimizer="trpo",
-            source=f"{_PROMP}, Eq. 2",
-        ),
-        "lvc-trpo": Algorithm(
-            title="LVC-TRPO", inner="lvc", outer="ratio", optimizer="trpo", source=f"{_PROMP}, Eq. 5"
-        ),
+        "lvc-trpo": _lvc(title="LVC-TRPO", outer="ratio", optimizer="trpo", source=f"{_PROMP}, Eq. 5"),
         "trpo-dice": Algorithm(
             title="TRPO-DiCE",
             inner="doubly_robust",
@@ -86,113 +81,24 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             control_variate="linear",
             source=f"{_TAYPO}, Eq. 3",
         ),
-        "vpg-maml": Algorithm(
-            title="MAML-VPG", inner="reinforce", outer="vpg", optimizer="adam", source="Finn et al. 2017, Eq. 4"
+        "vpg-maml": _maml(title="MAML-VPG", outer="vpg", optimizer="adam", source="Finn et al. 2017, Eq. 4"),
+        "vpg-emaml": _maml(
+            title="E-MAML-VPG", exploration="emaml", outer="vpg", optimizer="adam", source=f"{_PROMP}, Eq. 2"
         ),
-        "vpg-emaml": Algorithm(
-            title="E-MAML-VPG",
-            inner="reinforce",
-            exploration="emaml",
-            outer="vpg",
-            optimizer="adam",
-            source=f"{_PROMP}, Eq. 2",
-        ),
-        "lvc-vpg": Algorithm(title="LVC-VPG", inner="lvc", outer="vpg", optimizer="adam", source=f"{_PROMP}, Eq. 5"),
-        "dice-vpg": Algorithm(
-            title="DiCE-VPG",
-            inner="dice",
-            outer="vpg",
-            optimizer="adam",
-            rewards="matched",
-            magic_box=True,
-            source="Foerster et al. 2018, Eq. 6",
-        ),
-        "dice": Algorithm(
-            title="DiCE",
-            inner="dice",
-            outer="dice",
-            optimizer="adam",
-            rewards="matched",
-            magic_box=True,
-            source=f"{_PROMP}, Sec. 4",
-        ),
-        "tmaml": Algorithm(
-            title="TMAML",
-            inner="tmaml",
-            outer="vpg",
-            optimizer="adam",
-            rewards="matched",
-            control_variate="meta",
-            magic_box=True,
-            source=f"{_TMAML}, Alg. 2",
-        ),
-        "tmaml-ppo": Algorithm(
-            title="TMAML-PPO",
-            inner="tmaml",
-            outer="clipped",
-            optimizer="adam",
-            rewards="matched",
-            control_variate="meta",
-            magic_box=True,
-            source=f"{_TMAML}, Table 1",
-        ),
-        "tmaml-trpo": Algorithm(
-            title="TMAML-TRPO",
-            inner="tmaml",
-            outer="ratio",
-            optimizer="trpo",
-            rewards="matched",
-            control_variate="meta",
-            magic_box=True,
-            source=f"{_TMAML}, Fig. 2",
-        ),
-        "maml-ppo": Algorithm(
-            title="MAML-PPO", inner="reinforce", outer="clipped", optimizer="adam", source=f"{_TMAML}, Table 1"
-        ),
-        "lvc-ppo": Algorithm(
-            title="LVC-PPO", inner="lvc", outer="clipped", optimizer="adam", source=f"{_TMAML}, Table 1"
-        ),
-        "dice-ppo": Algorithm(
-            title="DiCE-PPO",
-            inner="dice",
-            outer="clipped",
-            optimizer="adam",
-            rewards="matched",
-            magic_box=True,
-            source=f"{_TMAML}, Table 1",
-        ),
-        "sgmrl": Algorithm(
-            title="SG-MRL",
-            inner="reinforce",
-            exploration="sgmrl_loo",
-            outer="vpg",
-            optimizer="adam",
-            first_order=True,
-            source=f"{_SGMRL}, Eq. 13, Sec. 5",
-        ),
-        "sgmrl-loo": Algorithm(
-            title="SG-MRL (leave-one-out)",
-            inner="reinforce",
-            exploration="sgmrl_loo",
-            outer="vpg",
-            optimizer="adam",
-            source=f"{_SGMRL}, Eq. 13",
-        ),
-        "sgmrl-paper": Algorithm(
-            title="SG-MRL (as printed)",
-            inner="reinforce",
-            exploration="sgmrl_paper",
-            outer="vpg",
-            optimizer="adam",
-            source=f"{_SGMRL}, Eq. 13",
-        ),
-        "sgmrl-released": Algorithm(
-            title="SG-MRL (as released)",
-            inner="reinforce",
-            exploration="sgmrl_released",
-            outer="vpg",
-            optimizer="adam",
-            source=f"{_SGMRL}, released code",
+        "lvc-vpg": _lvc(title="LVC-VPG", outer="vpg", optimizer="adam", source=f"{_PROMP}, Eq. 5"),
+        "dice-vpg": _dice(title="DiCE-VPG", outer="vpg", optimizer="adam", source="Foerster et al. 2018, Eq. 6"),
+        "dice": _dice(title="DiCE", outer="dice", optimizer="adam", source=f"{_PROMP}, Sec. 4"),
+        "tmaml": _tmaml(title="TMAML", outer="vpg", optimizer="adam", source=f"{_TMAML}, Alg. 2"),
+        "tmaml-ppo": _tmaml(title="TMAML-PPO", outer="clipped", optimizer="adam", source=f"{_TMAML}, Table 1"),
+        "tmaml-trpo": _tmaml(title="TMAML-TRPO", outer="ratio", optimizer="trpo", source=f"{_TMAML}, Fig. 2"),
+        "maml-ppo": _maml(title="MAML-PPO", outer="clipped", optimizer="adam", source=f"{_TMAML}, Table 1"),
+        "lvc-ppo": _lvc(title="LVC-PPO", outer="clipped", optimizer="adam", source=f"{_TMAML}, Table 1"),
+        "dice-ppo": _dice(title="DiCE-PPO", outer="clipped", optimizer="adam", source=f"{_TMAML}, Table 1"),
+        "sgmrl": _sgmrl(title="SG-MRL", exploration="sgmrl_loo", first_order=True, source=f"{_SGMRL}, Eq. 13, Sec. 5"),
+        "sgmrl-loo": _sgmrl(title="SG-MRL (leave-one-out)", exploration="sgmrl_loo", source=f"{_SGMRL}, Eq. 13"),
+        "sgmrl-paper": _sgmrl(title="SG-MRL (as printed)", exploration="sgmrl_paper", source=f"{_SGMRL}, Eq. 13"),
+        "sgmrl-released": _sgmrl(
+            title="SG-MRL (as released)", exploration="sgmrl_released", source=f"{_SGMRL}, released code"
         ),
     }
 )
@@ -209,8 +115,7 @@ def find_algorithm(name: str) -> Algorithm:
     """
     if is_file(name):
         return _read(Path(name))
-    if name not in ALGORITHMS:
-        raise unknown_name("algorithm", name, ALGORITHMS)
+    check_known("algorithm", name, ALGORITHMS)
     return ALGORITHMS[name]
 
 
@@ -219,18 +124,20 @@ def is_file(name: str) -> bool:
     return name.endswith(".toml")
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
+def read_document(path: Path) -> Any:
+    """The content of a file, TOML or JSON by its suffix; `-` is JSON on standard input.
 
     Raises:
         UserError: naming the file, if it cannot be read or is none.
     """
+    kind = "TOML" if path.suffix == ".toml" else "JSON"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        return tomllib.loads(text) if kind == "TOML" else json.loads(text)
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}.") from None
+    except (ValueError, RecursionError) as error:  # none of its kind, no text, or too deep
+        raise UserError(f"{path} is not valid {kind}: {error}.") from None
 
 
 def overrides_of(table: Mapping[str, Any], section: str = "") -> Iterator[str]:
@@ -245,11 +152,10 @@ def overrides_of(table: Mapping[str, Any], section: str = "") -> Iterator[str]:
 
 
 def _read(path: Path) -> Algorithm:
-    entries = read_toml(path)
+    entries = read_document(path)
     known = {field.name: field for field in fields(Algorithm)}
     for key in entries:
-        if key not in known:
-            raise unknown_name(f"key in {path}", key, known)
+        check_known(f"key in {path}", key, known)
     entries = {"title": path.stem, "source": path.name, **entries}
     missing = [name for name, field in known.items() if field.default is MISSING and name not in entries]
     if missing:

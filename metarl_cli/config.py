@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from metarl_cli.algorithms import ALGORITHMS, is_file
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.algorithms import ALGORITHMS, is_file, read_document
+from metarl_cli.errors import UserError, check_known, unknown_name
 from metarl_cli.store import write_whole
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "ReturnConfig",
     "RunConfig",
     "SamplingConfig",
+    "adapter",
     "config_of",
     "config_text",
     "load_config",
@@ -179,8 +180,7 @@ def settable_keys(config: RunConfig | None = None) -> dict[str, Any]:
 
 
 def _with_value(config: RunConfig, key: str, text: str) -> RunConfig:
-    if key not in settable_keys():
-        raise unknown_name("setting", key, settable_keys())
+    check_known("setting", key, settable_keys())
     section, _, name = key.rpartition(".")
     if not section:
         return replace(config, **{name: _parse(RunConfig, key, name, text)})
@@ -191,18 +191,18 @@ def _with_value(config: RunConfig, key: str, text: str) -> RunConfig:
 def _parse(owner: type, key: str, name: str, text: str) -> Any:
     from pydantic import ValidationError
 
-    adapter = _adapter(typing.get_type_hints(owner, include_extras=True)[name])
+    checker = adapter(typing.get_type_hints(owner, include_extras=True)[name])
     try:
         if isinstance(settable_keys()[key], tuple):
-            return adapter.validate_python([part for part in text.replace(" ", "").split(",") if part])
-        return adapter.validate_strings(text)
+            return checker.validate_python([part for part in text.replace(" ", "").split(",") if part])
+        return checker.validate_strings(text)
     except ValidationError as error:
         reason = "; ".join(str(entry["msg"]) for entry in error.errors())
         raise UserError(f"{key}={text}: {reason}. The default is {_shown(settable_keys()[key])}.") from None
 
 
 @cache
-def _adapter(hint: Any) -> Any:
+def adapter(hint: Any) -> Any:
     """Pydantic's checker of a type; making one takes milliseconds, and a figure loads many runs."""
     from pydantic import TypeAdapter
 
@@ -229,13 +229,7 @@ def load_config(path: Path) -> RunConfig:
     Raises:
         UserError: if the file cannot be read, is no JSON, or holds an unknown key or a value of the wrong type.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:  # no JSON, no text, or too deep
-        raise UserError(f"{path} is not valid JSON: {error}.") from None
-    return config_of(document, str(path))
+    return config_of(read_document(path), str(path))
 
 
 def config_of(document: Any, source: str) -> RunConfig:
@@ -249,7 +243,7 @@ def config_of(document: Any, source: str) -> RunConfig:
     current = _brought_up_to_date(document, source)
     _refuse_unknown_keys(current, source)
     try:
-        config: RunConfig = _adapter(RunConfig).validate_json(json.dumps(current, default=str))
+        config: RunConfig = adapter(RunConfig).validate_json(json.dumps(current, default=str))
     except ValidationError as error:
         raise UserError(f"{source}: {reasons(error)}.") from None
     except UserError as error:

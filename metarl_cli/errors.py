@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["RunFailedError", "UserError", "nearest", "unknown_name"]
+__all__ = ["RunFailedError", "UserError", "check_known", "nearest", "unknown_name"]
 
 
 class UserError(Exception):
@@ -20,6 +20,12 @@ def unknown_name(kind: str, given: str, known: Iterable[str]) -> UserError:
     """The error for a name that is in no registry, with the nearest match and all the names there are."""
     names = sorted(known)
     return UserError(f"Unknown {kind} {given!r}.{nearest(given, names)} Known: {', '.join(names)}.")
+
+
+def check_known(kind: str, given: str, known: Iterable[str]) -> None:
+    """Raise `unknown_name` unless the name is in the registry."""
+    if given not in known:
+        raise unknown_name(kind, given, known)
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

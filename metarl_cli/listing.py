@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.columns import COLUMNS
-from metarl_cli.errors import unknown_name
+from metarl_cli.errors import check_known
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.sizes import SIZES
 from metarl_cli.profiles import PURPOSES
@@ -146,8 +146,7 @@ def listing(what: str, *, brief: bool = False) -> Listing:
     Raises:
         UserError: if there is no such registry.
     """
-    if what not in LISTINGS:
-        raise unknown_name("list", what, LISTINGS)
+    check_known("list", what, LISTINGS)
     found = LISTINGS[what]()
     if not brief or what not in BRIEF:
         return found

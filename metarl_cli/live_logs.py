@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from metarl_cli.config import RunConfig
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known
 
 __all__ = ["LIVE_LOGS", "check_live_log", "live_log"]
 
@@ -30,13 +30,13 @@ def _tensorboard(directory: Path, config: RunConfig, done: int) -> Iterator[Writ
 
     # What a killed run had written past its last checkpoint is written again: `purge_step` hides the first copy.
     with SummaryWriter(str(directory), purge_step=done) as writer:
-        yield lambda row: _add_scalars(writer.add_scalar, row, writer.flush)
 
+        def write(row: Mapping[str, float]) -> None:
+            for name, value in row.items():
+                writer.add_scalar(name, value, int(row["iteration"]))
+            writer.flush()  # a live log is read while it is written
 
-def _add_scalars(add: Callable[[str, float, int], None], row: Mapping[str, float], flush: Callable[[], None]) -> None:
-    for name, value in row.items():
-        add(name, value, int(row["iteration"]))
-    flush()  # a live log is read while it is written
+        yield write
 
 
 @contextmanager
@@ -66,8 +66,7 @@ def check_live_log(name: str | None) -> None:
     """
     if name is None:
         return
-    if name not in LIVE_LOGS:
-        raise unknown_name("live log", name, LIVE_LOGS)
+    check_known("live log", name, LIVE_LOGS)
     if find_spec(name) is None:
         raise UserError(f"--log {name} needs the package {name}: pip install 'metarl-lab[{name}]'.")
 

@@ -96,7 +96,7 @@ _RETURNS = Table(
     keys=("curve", "environment", "profile", "steps", "seed"),
 )
 
-_LINE = Table(
+LINE = Table(
     columns={
         **{"profile": Profile, "seed": Count, "role": Literal["estimate", "truth"], "estimator": Name},
         **{"control_variate": Name, "quantity": Name, "samples": Size, "pearson": Correlation | None},
@@ -105,7 +105,7 @@ _LINE = Table(
     keys=("profile", "seed", "role", "estimator", "control_variate", "quantity", "samples"),
 )
 
-_MDPS = Table(
+MDPS = Table(
     columns={
         **{"profile": Profile, "variant": Name, "seed": Count, "sweep": Literal["epsilon", "samples"]},
         **{"epsilon": NonNegative, "samples": Size, "estimator": Name, "order": Annotated[int, Ge(1), Le(2)]},
@@ -129,8 +129,8 @@ TABLES: Mapping[str, Tables] = MappingProxyType(
         "promp_fig4": _TRAJECTORIES,
         "sgmrl_fig1": _TRAJECTORIES,
         "tmaml_fig2": _DEVIATION,
-        "tmaml_fig4": _LINE,
-        "taypo_fig1": MappingProxyType({"tabular": _MDPS, "training": CURVES}),
+        "tmaml_fig4": LINE,
+        "taypo_fig1": MappingProxyType({"tabular": MDPS, "training": CURVES}),
     }
 )
 """By the plot that draws them."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from metarl_cli.config import adapter
 from metarl_cli.errors import UserError
 from metarl_cli.schema import STUDY, Hint, Meta, Table, Tables
 from metarl_cli.store import write_whole
@@ -94,7 +94,7 @@ def read_meta(path: Path) -> Meta:
 
 def parse_meta(text: bytes) -> Meta:
     """What the text of a `meta.json` says; raises pydantic's `ValidationError`."""
-    meta: Meta = _adapter(Meta).validate_json(text)
+    meta: Meta = adapter(Meta).validate_json(text)
     return meta
 
 
@@ -137,7 +137,7 @@ def _column(rows: _Rows, name: str, hint: Hint) -> list[Any]:
         raise UserError(f"{rows.path} has no column {name}: another version wrote it, or another study. Run it again.")
     cells = rows.column(name)
     try:
-        values: list[Any] = _adapter(list[hint]).validate_python(cells)
+        values: list[Any] = adapter(list[hint]).validate_python(cells)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         at = int(first["loc"][0])
@@ -159,8 +159,3 @@ def _array(values: Sequence[Any]) -> Any:
     if str in set(map(type, values)):
         return values
     return np.array(values, dtype=np.float64 if None in values else None)
-
-
-@cache
-def _adapter(hint: Hint) -> TypeAdapter[Any]:
-    return TypeAdapter(hint)

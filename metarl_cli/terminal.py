@@ -25,7 +25,7 @@ from metarl_cli.encoding import can_show, spelled
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["counted", "print_json", "print_table", "say", "show_measured", "training_display"]
+__all__ = ["counted", "duration", "print_json", "print_table", "say", "show_measured", "training_display"]
 
 WIDE = 400
 

@@ -10,10 +10,10 @@ import pytest
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.config import save_config
 from metarl_cli.errors import UserError
-from metarl_cli.figures.curves import CURVE_COLUMNS, curves
+from metarl_cli.figures.curves import curves
 from metarl_cli.papers.settings import run_config
 from metarl_cli.results import load_runs
-from metarl_cli.schema import Count, Name, Number, Table
+from metarl_cli.schema import CURVES, Count, Name, Number, Table
 from metarl_cli.tables import read_table, write_table
 
 
@@ -92,7 +92,7 @@ def test_curves_are_means_over_seeds_at_the_iterations_that_all_have(tmp_path):
     for seed, post in values.items():
         write_run(tmp_path / str(seed), seed=seed, post=post)
     table = curves(load_runs(tmp_path), ("return/post", "return/pre"))
-    assert list(table.columns) == [*CURVE_COLUMNS, "mean", "low", "high", "least", "greatest"]
+    assert list(table.columns) == list(CURVES.columns)
     assert set(table["seeds"]) == {"1 2 7"}
     post = table[table["quantity"] == "return/post"]
     expected = mean_interval(np.array([row[:2] for row in values.values()]))

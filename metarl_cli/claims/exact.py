@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import metarl_cli
-from metarl_cli.errors import unknown_name
+from metarl_cli.errors import check_known
 from metarl_cli.store import write_whole
 
 __all__ = ["exact_number"]
@@ -30,8 +30,7 @@ def exact_number(check: str) -> float:
         UserError: if there is no such check.
     """
     numbers = _numbers()
-    if check not in numbers:
-        raise unknown_name("exact check", check, numbers)
+    check_known("exact check", check, numbers)
     return numbers[check]
 
 

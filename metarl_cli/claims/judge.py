@@ -19,10 +19,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -71,23 +71,33 @@ class Verdict(StrEnum):
 DECIDED = frozenset({Verdict.HOLDS, Verdict.FAILS})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What one comparison gave.
 
     Attributes:
         effect: the number, its interval and its seeds.
-        wanted: where the claim wants it.
-        scoped: the verdict on this comparison alone, at the size of the results.
+        part: of the claim, which says where it is wanted.
         profile: of the results; `exact` for a number without sampling error; empty where there is none.
         decisive: whether they are large enough to decide the claim as printed.
+        compared: how many comparisons of the claim have a number.
     """
 
     effect: Effect
-    wanted: Range
-    scoped: Verdict
-    profile: str
+    part: Comparison | ExactCheck
+    profile: str = ""
     decisive: bool = True
+    compared: int = 1
+
+    @property
+    def wanted(self) -> Range:
+        """Where the claim wants the number."""
+        return self.part.wanted
+
+    @property
+    def scoped(self) -> Verdict:
+        """The verdict on this comparison alone, at the size of the results."""
+        return verdict_of(self.effect, self.wanted, self.compared) if self.profile else Verdict.NOT_RUN
 
     @property
     def verdict(self) -> Verdict:
@@ -171,9 +181,9 @@ def judge_all(results: Results) -> list[Judgement]:
 
 def judge(claim: Claim, tables: Tables) -> Judgement:
     """One claim."""
-    numbers = [number for part in claim.comparisons for number in _numbers(part, claim, tables)]
-    compared = sum(bool(number.profile) for number in numbers)
-    return Judgement(claim, tuple(_finding(number, compared) for number in numbers))
+    findings = [finding for part in claim.comparisons for finding in _findings(part, claim, tables)]
+    compared = sum(bool(finding.profile) for finding in findings)
+    return Judgement(claim, tuple(replace(finding, compared=compared) for finding in findings))
 
 
 def load_tables(results: Results) -> Tables:
@@ -208,57 +218,38 @@ def verdict_of(effect: Effect, wanted: Range, compared: int = 1) -> Verdict:
     return Verdict.FAILS if effect.p_value * compared < LEVEL else Verdict.UNDECIDED
 
 
-class _Number(NamedTuple):
-    """An effect, where it is wanted, the profile that it is of, or none, and whether that size decides the claim."""
-
-    effect: Effect
-    wanted: Range
-    profile: str = ""
-    decisive: bool = True
-
-
-def _numbers(part: Comparison | ExactCheck, claim: Claim, tables: Tables) -> list[_Number]:
+def _findings(part: Comparison | ExactCheck, claim: Claim, tables: Tables) -> list[Finding]:
     if isinstance(part, ExactCheck):
         return [_computed(part, exact_number(part.check))]
     name = RUNS if claim.reads == "runs" else claim.figure
     found = [_measured(part, claim, tables[profile, name], profile) for profile, table in tables if table == name]
     # A table of another sweep, or of none, has no place at which it could be compared.
-    return max(filter(None, found), key=_weight, default=[_Number(Effect(part.label), part.wanted)])
+    return max(filter(None, found), key=_weight, default=[Finding(Effect(part.label), part)])
 
 
-def _computed(check: ExactCheck, number: float) -> _Number:
+def _computed(check: ExactCheck, number: float) -> Finding:
     p_value = float(check.wanted.low <= number <= check.wanted.high)
-    return _Number(Effect(check.label, number, number, number, p_value), check.wanted, EXACT)
+    return Finding(Effect(check.label, number, number, number, p_value), check, EXACT)
 
 
-def _measured(comparison: Comparison, claim: Claim, table: Grouped, profile: str) -> list[_Number]:
+def _measured(comparison: Comparison, claim: Claim, table: Grouped, profile: str) -> list[Finding]:
     """What one profile has: a number, or one for each value of a sweep."""
     large_enough = PROFILES.index(profile) >= PROFILES.index(claim.decided_at)
     return [
-        _Number(effect, comparison.wanted, profile, large_enough and effect.iterations >= claim.iterations)
+        Finding(effect, comparison, profile, large_enough and effect.iterations >= claim.iterations)
         if effect.seeds
-        else _Number(effect, comparison.wanted)
+        else Finding(effect, comparison)
         for effect in effects(comparison, table)
     ]
 
 
-def _weight(numbers: Sequence[_Number]) -> tuple[int, bool, int, int, int]:
+def _weight(findings: Sequence[Finding]) -> tuple[int, bool, int, int, int]:
     """How much the results of a profile count beside those of another."""
-    seeds = max((len(number.effect.seeds) for number in numbers), default=0)
-    decisive = bool(seeds) and all(number.decisive for number in numbers)
-    steps = max((number.effect.env_steps for number in numbers), default=0)
-    place = max((PROFILES.index(number.profile) for number in numbers if number.profile), default=-1)
+    seeds = max((len(finding.effect.seeds) for finding in findings), default=0)
+    decisive = bool(seeds) and all(finding.decisive for finding in findings)
+    steps = max((finding.effect.env_steps for finding in findings), default=0)
+    place = max((PROFILES.index(finding.profile) for finding in findings if finding.profile), default=-1)
     return min(seeds, ENOUGH), decisive, steps, seeds, place
-
-
-def _finding(number: _Number, compared: int) -> Finding:
-    return Finding(
-        effect=number.effect,
-        wanted=number.wanted,
-        scoped=verdict_of(number.effect, number.wanted, compared) if number.profile else Verdict.NOT_RUN,
-        profile=number.profile,
-        decisive=number.decisive,
-    )
 
 
 def _margin(finding: Finding) -> float:

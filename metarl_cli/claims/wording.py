@@ -18,6 +18,7 @@ __all__ = [
     "evidence_text",
     "extent",
     "finding_evidence",
+    "interval",
     "interval_text",
     "number",
     "range_text",
@@ -37,10 +38,14 @@ def number(value: float) -> str:
     return f"{value:{digits}}".replace("-", "−")
 
 
+def interval(mean: float, low: float, high: float) -> str:
+    """A number and its interval, where it has one."""
+    return f"{number(mean)} [{number(low)}, {number(high)}]" if math.isfinite(low) else number(mean)
+
+
 def interval_text(effect: Effect) -> str:
     """The number and its interval, or what there is of them."""
-    limits = f" [{number(effect.low)}, {number(effect.high)}]" if effect.seeds and math.isfinite(effect.low) else ""
-    return f"{number(effect.mean)}{limits}"
+    return interval(effect.mean, effect.low if effect.seeds else math.nan, effect.high)
 
 
 def range_text(wanted: Range) -> str:

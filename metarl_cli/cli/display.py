@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 
 from rich.console import Console
 from rich.live import Live
@@ -17,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from metarl_cli.grid.jobs import STOPPED, Job, JobResult, Listener, Share
-from metarl_cli.terminal import say
+from metarl_cli.terminal import duration, say
 
 __all__ = ["grid_display"]
 
@@ -93,7 +92,7 @@ class _Board:
         table.add_row(self._counted(), _bar(share), f"{share:.0%}", self._left())
         for name, start in list(self._running.items()):
             fraction = self._shares[name].fraction()
-            table.add_row(f"  {name}", _bar(fraction), f"{fraction:.0%}", f"{_clock(time.monotonic() - start)}")
+            table.add_row(f"  {name}", _bar(fraction), f"{fraction:.0%}", duration(time.monotonic() - start))
         if self.stopping:
             table.add_row(STOPPING)
         return table
@@ -110,7 +109,7 @@ class _Board:
         done, seen = self._done(), time.monotonic() - self._start
         expected = PRIOR_SECONDS * self._slots
         pace = (done - self._initial + expected) / (seen + PRIOR_SECONDS)
-        return f"{_clock((self._total - done) / pace)} left"
+        return f"{duration((self._total - done) / pace)} left"
 
     def _counted(self) -> str:
         return f"[{len(self._over)}/{len(self._shares)}]"
@@ -118,7 +117,3 @@ class _Board:
 
 def _bar(fraction: float) -> ProgressBar:
     return ProgressBar(total=1.0, completed=fraction, width=30)
-
-
-def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))

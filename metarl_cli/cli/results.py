@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,9 +17,6 @@ from metarl_cli.cli.options import AsJson, Quiet
 from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, OWN_FIGURES, PUBLISHED
-
-if TYPE_CHECKING:
-    from metarl_cli.grid.jobs import Listener, Share
 
 __all__ = ["list_", "plot", "report", "reproduce"]
 
@@ -112,7 +109,7 @@ def reproduce(
     if plan:
         print_table(planned(request), as_json=False)
         return
-    outcome = run(request, _show_nothing if quiet else grid_display)
+    outcome = run(request, (lambda shares, slots: nullcontext(lambda job, result: None)) if quiet else grid_display)
     if outcome.rows:
         print_table(outcome.rows, as_json=False)
     for message in outcome.messages:
@@ -123,12 +120,6 @@ def reproduce(
 def _home(figure: str | None, usual: Path) -> Path:
     """Where the results of a figure are, unless another place is named."""
     return OWN_FIGURES / Path(figure).stem if figure and is_file(figure) else usual
-
-
-@contextmanager
-def _show_nothing(shares: Mapping[str, Share], slots: int) -> Iterator[Listener]:
-    """What `--quiet` shows of a grid."""
-    yield lambda job, result: None
 
 
 def report(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
 from metarl_cli.cli.options import AsJson, Quiet, Threads
 from metarl_cli.profiles import PROFILE_HELP
-
-if TYPE_CHECKING:
-    from metarl_cli.config import RunConfig
 
 __all__ = ["compare", "evaluate", "render", "train"]
 
@@ -79,7 +75,7 @@ def train(
     given = (f"{key}={value}" for key, value in parts.items() if value is not None)
     overrides = (*given, *(set_ or ()))  # --set has the last word
     request = RunRequest(algorithm=algo, environment=env, profile=profile, file=config, overrides=overrides)
-    with nullcontext(_ignore) if quiet else training_display() as show:
+    with nullcontext(lambda config, row: None) if quiet else training_display() as show:
         outcome = launch(
             request,
             out=out,
@@ -133,10 +129,6 @@ def render(
     from metarl_cli.terminal import say
 
     print(draw(run, tasks=tasks, seed=seed, threads=threads, format=format_, out=out, tell=say))
-
-
-def _ignore(config: RunConfig, row: Mapping[str, float]) -> None:
-    """What `--quiet` shows of a row."""
 
 
 def compare(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,7 +58,7 @@ def variance(
         out=out,
         threads=threads,
         overwrite=overwrite,
-        on_checkpoint=_ignore if quiet else show_measured,
+        on_checkpoint=(lambda rows: None) if quiet else show_measured,
         tell=say,
     )
     if rows := outcome.rows() if as_json else outcome.brief():
@@ -165,10 +164,6 @@ def toy1d(
     _write_study("tmaml-fig4", profile, out, overwrite, lambda progress: run(settings(profile), progress))
 
 
-def _ignore(rows: DataFrame) -> None:
-    """What `--quiet` shows of a checkpoint."""
-
-
 def _write_study(
     figure: str,
     profile: str,
@@ -181,8 +176,6 @@ def _write_study(
 
     path = out or table_path(OWN_STUDIES, profile, figure)
     check_writable(path, overwrite=overwrite)
-    started = time.process_time()
     with counted(figure) as progress:
-        frame = study(progress)
-    write_study_table(frame, path, cpu_seconds=time.process_time() - started)
+        write_study_table(lambda: study(progress), path)
     print(path)

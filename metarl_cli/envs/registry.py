@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known, unknown_name
 
 __all__ = ["ENVIRONMENTS", "EnvironmentSpec", "find_environment", "find_variant"]
 
@@ -33,7 +33,6 @@ class EnvironmentSpec:
         papers: The papers that use it.
         module: The module whose `PROBLEMS[name][variant]` defines it.
         variants: The definitions there are, the default first. Several where a paper's text and its code differ.
-        description: One line.
     """
 
     name: str
@@ -44,7 +43,6 @@ class EnvironmentSpec:
     papers: tuple[str, ...]
     module: str = LOCOMOTION
     variants: tuple[str, ...] = ("released",)
-    description: str
 
     @property
     def id(self) -> str:
@@ -60,7 +58,6 @@ _SPECS = (
         action_size=6,
         task_distribution="direction d ∈ {−1, +1}",
         papers=("promp", "tmaml", "sgmrl"),
-        description="run forwards or backwards",
     ),
     EnvironmentSpec(
         name="HalfCheetahRandVel",
@@ -70,7 +67,6 @@ _SPECS = (
         task_distribution="velocity v* ~ U(0, 3); paper: U(0, 2)",
         papers=("tmaml", "sgmrl"),
         variants=("released", "paper"),
-        description="run at a hidden velocity",
     ),
     EnvironmentSpec(
         name="AntFwdBack",
@@ -79,7 +75,6 @@ _SPECS = (
         action_size=8,
         task_distribution="direction d ∈ {−1, +1}",
         papers=("promp", "tmaml"),
-        description="run forwards or backwards",
     ),
     EnvironmentSpec(
         name="AntRandDir",
@@ -88,7 +83,6 @@ _SPECS = (
         action_size=8,
         task_distribution="direction on the unit circle, uniform angle",
         papers=("promp", "tmaml", "taypo"),
-        description="run in a hidden direction of the plane",
     ),
     EnvironmentSpec(
         name="AntRandGoal",
@@ -98,7 +92,6 @@ _SPECS = (
         task_distribution="goal in the disc of radius 3; paper: in [−3, 3]²",
         papers=("promp", "tmaml", "taypo"),
         variants=("released", "paper"),
-        description="run to a hidden goal",
     ),
     EnvironmentSpec(
         name="HumanoidFwdBack",
@@ -107,7 +100,6 @@ _SPECS = (
         action_size=17,
         task_distribution="direction d ∈ {−1, +1}",
         papers=("promp", "tmaml"),
-        description="run forwards or backwards without falling",
     ),
     EnvironmentSpec(
         name="HumanoidRandDir",
@@ -116,7 +108,6 @@ _SPECS = (
         action_size=17,
         task_distribution="direction on the unit circle, uniform angle",
         papers=("promp", "tmaml"),
-        description="run in a hidden direction of the plane without falling",
     ),
     EnvironmentSpec(
         name="WalkerFwdBack",
@@ -125,7 +116,6 @@ _SPECS = (
         action_size=6,
         task_distribution="direction d ∈ {−1, +1}",
         papers=("promp", "tmaml"),
-        description="run forwards or backwards without falling",
     ),
     EnvironmentSpec(
         name="WalkerRandVel",
@@ -135,7 +125,6 @@ _SPECS = (
         task_distribution="velocity v* ~ U(0, 10); paper: U(0, 2)",
         papers=("tmaml",),
         variants=("released", "paper"),
-        description="run at a hidden velocity without falling",
     ),
     EnvironmentSpec(
         name="WalkerRandParams",
@@ -144,7 +133,6 @@ _SPECS = (
         action_size=6,
         task_distribution="a factor per entry: masses, inertias and frictions 1.5^U(−3, 3), dampings 1.3^U(−3, 3)",
         papers=("promp",),
-        description="run forwards with unknown masses, inertias, dampings and frictions",
     ),
     EnvironmentSpec(
         name="HopperRandParams",
@@ -153,7 +141,6 @@ _SPECS = (
         action_size=3,
         task_distribution="a factor per entry: masses, inertias and frictions 1.5^U(−3, 3), dampings 1.3^U(−3, 3)",
         papers=("promp",),
-        description="hop forwards with unknown masses, inertias, dampings and frictions",
     ),
     EnvironmentSpec(
         name="SwimmerRandVel",
@@ -163,7 +150,6 @@ _SPECS = (
         task_distribution="velocity v* ~ U(0.1, 0.2); paper: U(0, 2)",
         papers=("tmaml", "sgmrl"),
         variants=("released", "paper", "corrected"),
-        description="swim at a hidden velocity; the released reward has the wrong sign",
     ),
     EnvironmentSpec(
         name="PointMomentum",
@@ -173,7 +159,6 @@ _SPECS = (
         action_size=2,
         task_distribution="goal ∈ {(±2, ±2)}",
         papers=("promp",),
-        description="accelerate to a corner that pays within a radius of 2",
     ),
     EnvironmentSpec(
         name="PointCorner",
@@ -183,7 +168,6 @@ _SPECS = (
         action_size=2,
         task_distribution="goal ∈ {(±2, ±2)}",
         papers=("promp", "taypo"),
-        description="walk to a corner; progress pays where the goal is the nearest corner",
     ),
     EnvironmentSpec(
         name="PointWalls",
@@ -193,7 +177,6 @@ _SPECS = (
         action_size=2,
         task_distribution="goal ∈ {(±2, ±2)} and a gap in each of two circular walls, uniform angles",
         papers=("promp",),
-        description="walk to a corner through the gaps of the walls",
     ),
     EnvironmentSpec(
         name="Navigation",
@@ -204,7 +187,6 @@ _SPECS = (
         task_distribution="goal ~ U([−0.5, 0.5]²)",
         papers=("sgmrl",),
         variants=("squared", "plain"),
-        description="walk from the origin to a hidden goal; plain: distance not squared, ends at the goal",
     ),
     EnvironmentSpec(
         name="Toy1D",
@@ -215,7 +197,6 @@ _SPECS = (
         task_distribution="goal ~ U(−1, 1)",
         papers=("tmaml",),
         variants=("suggested",),
-        description="walk on a line to a hidden goal; small enough to know the true meta-gradient",
     ),
 )
 
@@ -241,6 +222,5 @@ def find_variant(spec: EnvironmentSpec, variant: str | None) -> str:
     """
     if variant is None:
         return spec.variants[0]
-    if variant not in spec.variants:
-        raise unknown_name(f"variant of {spec.name}", variant, spec.variants)
+    check_known(f"variant of {spec.name}", variant, spec.variants)
     return variant

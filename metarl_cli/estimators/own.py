@@ -15,7 +15,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from metarl_cli.errors import RunFailedError, UserError, unknown_name
+from metarl_cli.errors import RunFailedError, UserError, check_known
 from metarl_cli.estimators import ESTIMATORS, Estimator
 from metarl_cli.references import is_reference, load_reference, unpinned
 from metarl_cli.types import Sample, for_task
@@ -35,8 +35,7 @@ def find_estimator(name: str) -> Estimator:
             derivatives in logp, or does not return the same twice.
     """
     if not is_reference(name):
-        if name not in ESTIMATORS:
-            raise unknown_name("estimator", name, ESTIMATORS)
+        check_known("estimator", name, ESTIMATORS)
         return ESTIMATORS[name]
     function, plain = load_reference(name, "function"), unpinned(name)
     if not callable(function):

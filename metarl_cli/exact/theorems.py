@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl_cli.errors import unknown_name
 from metarl_cli.estimators.reinforce import reinforce
 from metarl_cli.exact.derivatives import derivatives
 from metarl_cli.exact.enumeration import action_logp, enumerate_trajectories, probabilities, tabular_sample
@@ -25,22 +24,11 @@ from metarl_cli.exact.meta_oracles import InnerLoop, sgmrl_gradient, sgmrl_value
 from metarl_cli.exact.oracles import TabularMDP, gradient, random_mdp, state_values
 from metarl_cli.exact.problem import EXAMPLE, parse_problem
 
-__all__ = ["CHECKS", "exact_number"]
+__all__ = ["CHECKS"]
 
 _GRADIENT, _HESSIAN = (1,), (2,)
 _ORDERS = (1, 2)
 _STEP_SIZE = 0.5
-
-
-def exact_number(check: str) -> float:
-    """The number behind a key of `CHECKS`.
-
-    Raises:
-        UserError: if there is no such check.
-    """
-    if check not in CHECKS:
-        raise unknown_name("exact check", check, CHECKS)
-    return CHECKS[check]()
 
 
 def _bias(estimator: str, orders: tuple[int, ...], policies: tuple[str, ...] = ("on",)) -> Callable[[], float]:

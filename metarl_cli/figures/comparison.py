@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from metarl_cli.claims.statistics import mean_interval
-from metarl_cli.claims.wording import number
+from metarl_cli.claims.wording import interval
 from metarl_cli.errors import UserError
 from metarl_cli.figures.views import VIEWS, Cells
 from metarl_cli.papers.figure import Figure
 from metarl_cli.profiles import PROFILES
 from metarl_cli.results import Results
+from metarl_cli.schema import CURVES
 
 __all__ = ["VERDICTS", "compare", "detail", "summarise"]
 
@@ -29,7 +30,6 @@ RELATIVE_ROUNDING = 1e-8
 
 
 CURVE_KEYS = ("environment", "curve")
-CURVE_COLUMNS = frozenset({*CURVE_KEYS, "quantity", "iteration", "mean", "low", "high", "seeds"})
 VALUES = ("what", "iteration", "mean", "low", "high", "seeds")
 
 
@@ -64,9 +64,9 @@ def detail(comparison: pd.DataFrame) -> list[dict[str, object]]:
     rows = []
     for _, row in comparison.iterrows():
         at = "" if row["iteration"] < 0 else f"iteration {row['iteration']}"
-        words = {"what": row["what"], "at": at, "ours": _in_words(row["mean"], row["low"], row["high"])}
+        words = {"what": row["what"], "at": at, "ours": interval(row["mean"], row["low"], row["high"])}
         if row["published_profile"]:
-            published = _in_words(row["published_mean"], row["published_low"], row["published_high"])
+            published = interval(row["published_mean"], row["published_low"], row["published_high"])
             words |= {f"published ({row['published_profile']})": published, "verdict": row["verdict"]}
         rows.append(words)
     return rows
@@ -81,10 +81,6 @@ def summarise(comparison: pd.DataFrame) -> list[dict[str, object]]:
         published = group["published_profile"].iloc[0] or "nothing"
         rows.append({"figure": figure, "published": published, "numbers": len(group), "verdicts": verdicts})
     return rows
-
-
-def _in_words(mean: float, low: float, high: float) -> str:
-    return number(mean) if np.isnan(low) else f"{number(mean)} [{number(low)}, {number(high)}]"
 
 
 def _published(figure: Figure, published: Results, profile: str, wanted: set[str]) -> tuple[str, pd.DataFrame]:
@@ -104,7 +100,7 @@ def _values(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _curve_values(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    if not set(frame.columns) >= CURVE_COLUMNS:
+    if not set(CURVES.columns) <= set(frame.columns):
         return pd.DataFrame()
     rows = frame[frame["quantity"] == column]
     seeds = [len(str(seeds).split()) for seeds in rows["seeds"]]
@@ -121,8 +117,8 @@ def _cell_values(frame: pd.DataFrame, cells: Cells | None) -> pd.DataFrame:
     rows = rows.assign(what=_names(rows, cells.keys))
     values = []
     for what, group in rows.groupby("what", sort=False):
-        interval = mean_interval(group[cells.value].to_numpy())
-        values.append((what, -1, *map(float, interval), len(group)))
+        limits = mean_interval(group[cells.value].to_numpy())
+        values.append((what, -1, *map(float, limits), len(group)))
     return pd.DataFrame(values, columns=list(VALUES))
 
 

@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 
 from metarl_cli.claims.statistics import mean_interval
+from metarl_cli.schema import CURVES
 
-__all__ = ["CURVE_COLUMNS", "curves", "ranges"]
-
-BAND_COLUMNS = ("mean", "low", "high", "least", "greatest")
-CURVE_COLUMNS = ("curve", "environment", "profile", "seeds", "quantity", "iteration", "env_steps")
+__all__ = ["curves", "ranges"]
 
 
 def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
@@ -50,7 +48,7 @@ def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
                 "greatest": np.fmax.reduce(of_seeds),
             }
             tables.append(pd.DataFrame(table))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*CURVE_COLUMNS, *BAND_COLUMNS])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(CURVES.columns))
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known
 from metarl_cli.figures.curves import curves
 from metarl_cli.figures.plots import save
 from metarl_cli.figures.tables import write_texts
@@ -74,8 +74,8 @@ def draw(figure: Figure, content: Content, *, out: Path) -> list[Path]:
 
 def content_of(figure: Figure, results: Results, profile: str | None = None) -> Content:
     """What a figure draws. Arguments and errors as for `plot`."""
-    if profile is not None and profile not in PROFILES:
-        raise unknown_name("profile", profile, PROFILES)
+    if profile is not None:
+        check_known("profile", profile, PROFILES)
     if figure == ADAPTATION:
         frame = _curves(figure, load_runs(results.directory), results)
         return Content(frame, {results.directory / f"{figure.name}.csv": frame})

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import pandas as pd
 
 from metarl_cli.claims.statistics import mean_interval
-from metarl_cli.claims.wording import number
+from metarl_cli.claims.wording import interval, number
 from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.papers import REPORTED, Figure
 from metarl_cli.papers.claim import Reported
@@ -52,9 +52,7 @@ def beside_the_paper(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
 
 def cells(row: pd.Series) -> tuple[str, str, str]:
     """The paper's number, ours with its interval, and n, as text."""
-    ours = (
-        f"{number(row['ours'])} [{number(row['low'])}, {number(row['high'])}]" if row["n"] > 1 else number(row["ours"])
-    )
+    ours = interval(row["ours"], row["low"], row["high"])
     return f"{number(row['paper'])} ± {number(row['spread'])}", ours, str(row["n"])
 
 

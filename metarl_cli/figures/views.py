@@ -19,8 +19,7 @@ from metarl_cli.figures.plots.tables import table_figure
 from metarl_cli.figures.plots.trajectories import trajectories
 from metarl_cli.figures.plots.variance import promp_fig3, tmaml_fig2
 from metarl_cli.figures.tables import beside_the_paper
-from metarl_cli.papers import Figure
-from metarl_cli.papers.figure import OWN
+from metarl_cli.papers import FIGURES, Figure
 
 __all__ = ["VIEWS", "Cells", "View"]
 
@@ -72,7 +71,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
                 environments=figure.environments,
                 names=_names(figure),
                 column=figure.column,
-                title=figure.title if figure.paper == OWN else "",
+                title=figure.title if figure.name not in FIGURES else "",
             )
         ),
         "adaptation": View(lambda figure, frame: adaptation(frame)),

@@ -32,20 +32,16 @@ def _behind(judgement: Judgement, runs: Mapping[str, Grouped]) -> Mapping[str, l
     claim = judgement.claim
     paths = dict[PurePosixPath, None]()
     for finding in judgement.findings:
-        if finding.effect.seeds and claim.reads == "study":
+        if not isinstance(finding.part, Comparison) or not finding.effect.seeds:
+            continue
+        if claim.reads == "study":
             paths[PurePosixPath(table_path(Path(), finding.profile, claim.figure))] = None
-        elif finding.effect.seeds:
-            paths |= dict.fromkeys(_runs(finding, _compared(judgement, finding), runs[finding.profile]))
+        else:
+            paths |= dict.fromkeys(_runs(finding, finding.part, runs[finding.profile]))
     directories = dict[str, list[str]]()
     for path in paths:
         directories.setdefault(path.parent.as_posix(), []).append(path.name)
     return directories
-
-
-def _compared(judgement: Judgement, finding: Finding) -> Comparison:
-    """The comparison that gave a finding: a sweep adds the place to its label."""
-    comparisons = (part for part in judgement.claim.comparisons if isinstance(part, Comparison))
-    return next(part for part in comparisons if finding.effect.label.startswith(part.label))
 
 
 def _runs(finding: Finding, comparison: Comparison, runs: Grouped) -> list[PurePosixPath]:

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from metarl_cli.claims.wording import number, steps_text
+from metarl_cli.claims.wording import interval, steps_text
 from metarl_cli.figures.plots.learning import band, evidence, explanation
 from metarl_cli.figures.plots.style import colour, curve_label
 from metarl_cli.papers import Figure
@@ -85,9 +85,6 @@ def _last(environment: str, curves: pd.DataFrame, names: Sequence[str]) -> list[
     rows = list[tuple[str, ...]]()
     for name, line in _lines(curves, names):
         last, (low, high) = line.iloc[-1], band(line)
-        interval = f"{number(last['mean'])} [{number(last[low])}, {number(last[high])}]"
-        count = len(str(last["seeds"]).split())
-        rows.append(
-            (environment, curve_label(name), steps_text(last["env_steps"]), interval, last["profile"], str(count))
-        )
+        mean, count = interval(last["mean"], last[low], last[high]), len(str(last["seeds"]).split())
+        rows.append((environment, curve_label(name), steps_text(last["env_steps"]), mean, last["profile"], str(count)))
     return rows

@@ -42,10 +42,8 @@ REPORTED: Mapping[str, tuple[Reported, ...]] = MappingProxyType(
 
 ADAPTATION = Figure(
     name="adaptation",
-    paper="metarl",
     title="Return before and after adaptation, of any runs",
     plot="adaptation",
-    source="runs",
 )
 """No artefact of a paper: a picture of whatever runs there are."""
 

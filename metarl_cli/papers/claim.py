@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -31,6 +32,7 @@ __all__ = [
     "deviates",
     "exact",
     "order",
+    "trained",
 ]
 
 Where: TypeAlias = tuple[tuple[str, str | int | None], ...]
@@ -113,7 +115,6 @@ class Claim:
 
     Attributes:
         name: `<paper>-<what>`.
-        paper: the short name of the paper.
         statement: what is claimed, one sentence.
         source: paper, section, figure.
         figure: the artefact that shows it; empty for a theorem.
@@ -124,14 +125,22 @@ class Claim:
     """
 
     name: str
-    paper: str
     statement: str
     source: str
     figure: str = ""
-    reads: Literal["runs", "study", "exact"]
+    reads: Literal["runs", "study", "exact"] = "exact"
     decided_at: str = "quick"
     iterations: int = 0
     comparisons: tuple[Comparison | ExactCheck, ...]
+
+    @property
+    def paper(self) -> str:
+        """The short name of the paper."""
+        return self.name.partition("-")[0]
+
+
+trained = partial(Claim, reads="runs", decided_at="paper", iterations=500)
+"""A claim on the end of a long training."""
 
 
 @dataclass(frozen=True, slots=True)

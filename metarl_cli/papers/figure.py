@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from metarl_cli.algorithms import find_algorithm
 from metarl_cli.config import RunConfig, with_overrides
@@ -19,13 +19,10 @@ from metarl_cli.papers.settings import run_config, with_code
 from metarl_cli.papers.sizes import Size, size
 from metarl_cli.references import directory_name
 
-__all__ = ["OWN", "RELEASED_REWARDS", "Curve", "Figure", "PlannedRun", "Source", "planned_runs"]
+__all__ = ["RELEASED_REWARDS", "Curve", "Figure", "PlannedRun", "planned_runs"]
 
-Source: TypeAlias = Literal["runs", "study"]
-
-
-OWN = "own"
-"""The paper of a figure of the user's own."""
+OF_RUNS = frozenset({"learning_curves", "return_table", "adaptation"})
+"""The plots that are drawn from training runs alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +57,8 @@ class Figure:
 
     Attributes:
         name: `<paper>-<figure>`, the name of its files.
-        paper: the short name of the paper, or `OWN`.
         title: what it shows, one line.
         plot: the function of `figures.views` that draws it.
-        source: `runs`: drawn from training runs alone; `study`: from the table that a study of that name writes,
-            which may use trained runs.
         environments: the panels, in the paper's order.
         curves: the lines in each panel, in the order of the legend.
         column: of `progress.csv`, which learning curves show.
@@ -72,14 +66,22 @@ class Figure:
     """
 
     name: str
-    paper: str
     title: str
     plot: str
-    source: Source
     environments: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
     column: str = RETURN
     sizes: Mapping[str, Size] = field(default_factory=dict, hash=False)
+
+    @property
+    def paper(self) -> str:
+        """The short name of the paper, of a figure of a paper."""
+        return self.name.partition("-")[0]
+
+    @property
+    def source(self) -> Literal["runs", "study"]:
+        """`runs`: it is drawn from these alone; `study`: from the table that a study of that name writes."""
+        return "runs" if self.plot in OF_RUNS else "study"
 
     def size(self, environment: str, profile: str) -> Size:
         """How large its runs on an environment are.

@@ -37,12 +37,12 @@ from typing import Annotated, Any
 
 from annotated_types import MinLen
 
-from metarl_cli.algorithms import find_algorithm, overrides_of, read_toml
+from metarl_cli.algorithms import find_algorithm, overrides_of, read_document
 from metarl_cli.columns import COLUMNS, meaning
 from metarl_cli.config import RunConfig, reasons, with_overrides
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known, unknown_name
 from metarl_cli.papers.claim import RETURN
-from metarl_cli.papers.figure import OWN, Curve, Figure
+from metarl_cli.papers.figure import Curve, Figure
 from metarl_cli.papers.sizes import SIZES, Size
 from metarl_cli.profiles import PROFILES
 from metarl_cli.references import is_reference
@@ -85,7 +85,7 @@ def read_figure(path: Path) -> Figure:
     Raises:
         UserError: naming the file, and what in it was given, what is allowed and the nearest match.
     """
-    given = _parsed(path, read_toml(path))
+    given = _parsed(path, read_document(path))
     try:
         return _figure(path.stem, given)
     except UserError as error:
@@ -98,8 +98,7 @@ def _parsed(path: Path, document: dict[str, Any]) -> _Figure:
     for table, kind in _tables(document):
         known = [entry.name for entry in fields(kind)]
         for key in table:
-            if key not in known:
-                raise unknown_name(f"key in {path}", key, known)
+            check_known(f"key in {path}", key, known)
     try:
         return TypeAdapter(_Figure).validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
@@ -119,8 +118,7 @@ def _figure(name: str, given: _Figure) -> Figure:
         if not is_reference(environment) and environment not in SIZES:
             raise unknown_name("environment", environment, SIZES)
     for profile in given.sizes:
-        if profile not in PROFILES:
-            raise unknown_name("profile in sizes", profile, PROFILES)
+        check_known("profile in sizes", profile, PROFILES)
     try:
         meaning(given.column)
     except KeyError:
@@ -131,10 +129,8 @@ def _figure(name: str, given: _Figure) -> Figure:
         raise UserError(f"several curves are called {', '.join(sorted(twice))}: give each a label of its own.")
     return Figure(
         name=name,
-        paper=OWN,
         title=given.title or name,
         plot="learning_curves",
-        source="runs",
         environments=given.environments,
         curves=curves,
         column=given.column,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, beats, beats_all, deviates, exact
+from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, beats, beats_all, deviates, exact, trained
 from metarl_cli.papers.figure import RELEASED_REWARDS, Curve, Figure
 
 __all__ = ["CLAIMS", "FIGURES"]
@@ -12,10 +12,8 @@ __all__ = ["CLAIMS", "FIGURES"]
 FIGURES = (
     Figure(
         name="promp-fig2",
-        paper="promp",
         title="Post-update return on six locomotion tasks",
         plot="learning_curves",
-        source="runs",
         environments=(
             "HalfCheetahFwdBack",
             "AntRandDir",
@@ -34,10 +32,8 @@ FIGURES = (
     ),
     Figure(
         name="promp-fig3",
-        paper="promp",
         title="Relative deviation of the meta-gradient, and return, of LVC and DiCE",
         plot="promp_fig3",
-        source="study",
         environments=("HalfCheetahFwdBack",),
         curves=(
             Curve("lvc-vpg", "lvc-vpg"),
@@ -47,10 +43,8 @@ FIGURES = (
     ),
     Figure(
         name="promp-fig4",
-        paper="promp",
         title="Exploration patterns before and after adaptation, four corners",
         plot="promp_fig4",
-        source="study",
         environments=("PointMomentum",),
         curves=(
             Curve("lvc-trpo", "lvc-trpo"),
@@ -80,42 +74,29 @@ def _over_tasks(column: str, curve: str, stage: str, wanted: Range) -> Compariso
 
 
 CLAIMS = (
-    Claim(
+    trained(
         name="promp-final-return",
-        paper="promp",
         statement="ProMP ends with a higher return than each of four other methods in each of six environments.",
         source=f"{_SOURCE}, Sec. 4.1 and Fig. 2",
         figure=_FIG2.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=beats_all(["promp"], _OTHERS, _FIG2.environments),
     ),
-    Claim(
+    trained(
         name="promp-sample-efficiency",
-        paper="promp",
         statement="ProMP learns from fewer samples: its learning curve encloses a larger area than each of the others.",
         source=f"{_SOURCE}, Sec. 4.1 and Fig. 2",
         figure=_FIG2.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=beats_all(["promp"], _OTHERS, _FIG2.environments, "mean"),
     ),
-    Claim(
+    trained(
         name="promp-lvc-beats-emaml",
-        paper="promp",
         statement="With a plain policy gradient outside, LVC is better than E-MAML.",
         source=f"{_SOURCE}, Sec. 4.1 and Fig. 2",
         figure=_FIG2.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=beats_all(["lvc-vpg"], ["vpg-emaml"], _FIG2.environments),
     ),
     Claim(
         name="promp-dice-deviation",
-        paper="promp",
         statement="The relative deviation of DiCE's meta-gradient is about twice that of LVC's.",
         source=f"{_SOURCE}, Sec. 4.2 and Fig. 3",
         figure=_FIG3.name,
@@ -126,20 +107,15 @@ CLAIMS = (
             deviates("lvc", "dice-full", "signal_to_noise", _ABOUT_TWICE),
         ),
     ),
-    Claim(
+    trained(
         name="promp-lvc-faster-than-dice",
-        paper="promp",
         statement="LVC learns faster than DiCE, whose noisy gradients impede learning.",
         source=f"{_SOURCE}, Sec. 4.2 and Fig. 3",
         figure=_FIG3.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=(beats("lvc-vpg", "dice", "HalfCheetahFwdBack", "mean"),),
     ),
     Claim(
         name="promp-four-corners",
-        paper="promp",
         statement="Of LVC, MAML and E-MAML only LVC explores the four corners and then reaches the goal.",
         source=f"{_SOURCE}, Sec. 4.3 and Fig. 4",
         figure=_FIG4.name,
@@ -154,26 +130,20 @@ CLAIMS = (
     ),
     Claim(
         name="promp-score-function-biased",
-        paper="promp",
         statement="Differentiating the score-function surrogate of MAML twice gives a biased Hessian.",
         source=f"{_SOURCE}, Sec. 2",
-        reads="exact",
         comparisons=(exact("relative bias of the Hessian, reinforce", "reinforce-hessian", low=1e-3),),
     ),
     Claim(
         name="promp-dice-unbiased",
-        paper="promp",
         statement="DiCE gives an unbiased Hessian.",
         source=f"{_SOURCE}, Sec. 2",
-        reads="exact",
         comparisons=(exact("relative bias of the Hessian, dice", "dice-hessian"),),
     ),
     Claim(
         name="promp-lvc-biased",
-        paper="promp",
         statement="LVC gives a biased Hessian, for it neglects the dependence along the trajectory.",
         source=f"{_SOURCE}, Sec. 2; Tang et al. 2021, Sec. 3.3",
-        reads="exact",
         comparisons=(exact("relative bias of the Hessian, lvc", "lvc-hessian", low=1e-3),),
     ),
 )

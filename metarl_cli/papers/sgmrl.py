@@ -21,28 +21,22 @@ def _steps(algorithm: str) -> tuple[Curve, ...]:
 FIGURES = (
     Figure(
         name="sgmrl-fig1",
-        paper="sgmrl",
         title="Adapted trajectories to a goal in the plane",
         plot="sgmrl_fig1",
-        source="study",
         environments=("Navigation",),
         curves=(Curve("sgmrl", "sgmrl"), Curve("vpg-maml", "vpg-maml")),
     ),
     Figure(
         name="sgmrl-table1",
-        paper="sgmrl",
         title="Meta-test return, 2-D navigation",
         plot="evaluation_table",
-        source="study",
         environments=("Navigation",),
         curves=(Curve("sgmrl", "sgmrl"), Curve("vpg-maml", "vpg-maml"), Curve("vpg-emaml", "vpg-emaml")),
     ),
     Figure(
         name="sgmrl-table2",
-        paper="sgmrl",
         title="Meta-test return after one, two and three adaptation steps",
         plot="evaluation_table",
-        source="study",
         environments=("HalfCheetahFwdBack", "HalfCheetahRandVel", "SwimmerRandVel"),
         curves=(*_steps("sgmrl"), *_steps("vpg-maml")),
     ),
@@ -110,10 +104,8 @@ def _seconds(curve: str) -> Measure:
 CLAIMS = (
     Claim(
         name="sgmrl-unbiased",
-        paper="sgmrl",
         statement="The SG-MRL estimator is unbiased for the gradient of the objective with stochastic inner steps.",
         source=f"{_SOURCE}, Sec. 3, Eq. 13 and 39",
-        reads="exact",
         comparisons=(
             exact("relative bias, one inner step", "sgmrl-one-step"),
             exact("relative bias, two inner steps", "sgmrl-two-steps"),
@@ -121,7 +113,6 @@ CLAIMS = (
     ),
     Claim(
         name="sgmrl-table-1",
-        paper="sgmrl",
         statement="On 2-D navigation SG-MRL has a higher return on new tasks than MAML and E-MAML.",
         source=f"{_SOURCE}, Sec. 5 and Table 1",
         figure=_TABLE1.name,
@@ -131,7 +122,6 @@ CLAIMS = (
     ),
     Claim(
         name="sgmrl-table-2",
-        paper="sgmrl",
         statement="In the nine cells of Table 2 the better method is the printed one: SG-MRL in all but one.",
         source=f"{_SOURCE}, Sec. 5 and Table 2",
         figure=_TABLE2.name,
@@ -141,7 +131,6 @@ CLAIMS = (
     ),
     Claim(
         name="sgmrl-time",
-        paper="sgmrl",
         statement="SG-MRL takes at most 1.05 times the time of MAML.",
         source=f"{_SOURCE}, Sec. 5",
         figure=_TABLE1.name,

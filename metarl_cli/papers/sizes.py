@@ -15,7 +15,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from metarl_cli.errors import unknown_name
+from metarl_cli.errors import check_known
 from metarl_cli.profiles import PROFILES
 from metarl_cli.references import is_reference
 
@@ -107,6 +107,5 @@ def size(environment: str, profile: str) -> Size:
     Raises:
         UserError: for a profile that does not exist, with the nearest match.
     """
-    if profile not in PROFILES:
-        raise unknown_name("profile", profile, PROFILES)
+    check_known("profile", profile, PROFILES)
     return OWN[profile] if is_reference(environment) else SIZES[environment][profile]

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from metarl_cli.papers.claim import AS_ACCURATE, Claim, Comparison, Measure, Position, Range, Where, beats_all, exact
+from metarl_cli.papers.claim import (
+    AS_ACCURATE,
+    Claim,
+    Comparison,
+    Measure,
+    Position,
+    Range,
+    Where,
+    beats_all,
+    exact,
+    trained,
+)
 from metarl_cli.papers.figure import Curve, Figure
 
 __all__ = ["CLAIMS", "FIGURES"]
@@ -19,19 +30,15 @@ _CURVES = (
 FIGURES = (
     Figure(
         name="taypo-fig1",
-        paper="taypo",
         title="Accuracy of gradient and Hessian estimates on random MDPs; training on 2-D control",
         plot="taypo_fig1",
-        source="study",
         environments=("PointCorner",),
         curves=_CURVES,
     ),
     Figure(
         name="taypo-fig2",
-        paper="taypo",
         title="Post-update return on four locomotion tasks",
         plot="learning_curves",
-        source="runs",
         environments=("AntRandGoal", "HalfCheetahFwdBack", "AntRandDir", "WalkerFwdBack"),
         curves=_CURVES,
     ),
@@ -72,10 +79,8 @@ def _more_accurate(
 CLAIMS = (
     Claim(
         name="taypo-proposition-3.1",
-        paper="taypo",
         statement="Derivatives of an unbiased off-policy estimate are unbiased: step-wise IS and doubly robust.",
         source=f"{_SOURCE}, Proposition 3.1",
-        reads="exact",
         comparisons=(
             exact("largest relative bias of gradient and Hessian, on- and off-policy, dice", "dice"),
             exact("largest relative bias of gradient and Hessian, on- and off-policy, doubly_robust", "doubly-robust"),
@@ -83,10 +88,8 @@ CLAIMS = (
     ),
     Claim(
         name="taypo-proposition-3.4",
-        paper="taypo",
         statement="On-policy, TayPO-K preserves the derivatives up to order K.",
         source=f"{_SOURCE}, Proposition 3.4, Eq. 10",
-        reads="exact",
         comparisons=(
             exact("relative bias of the gradient, K = 1", "taypo-1-gradient"),
             exact("relative bias of the gradient, K = 2", "taypo-2-gradient"),
@@ -95,15 +98,12 @@ CLAIMS = (
     ),
     Claim(
         name="taypo-tmaml-biased",
-        paper="taypo",
         statement="The control variate that TMAML introduces biases the estimate.",
         source=f"{_SOURCE}, Sec. 3.3 and App. B",
-        reads="exact",
         comparisons=(exact("relative bias of the Hessian, tmaml_printed, b = V", "tmaml-printed-hessian", low=1e-3),),
     ),
     Claim(
         name="taypo-best-at-every-epsilon",
-        paper="taypo",
         statement="TayPO-2 is the most accurate estimate at every off-policyness ε, for gradients and Hessians: "
         f"no rival correlates better by more than {-AS_ACCURATE:g}.",
         source=f"{_SOURCE}, Sec. 5.1 and Fig. 1a, 1b",
@@ -117,7 +117,6 @@ CLAIMS = (
     ),
     Claim(
         name="taypo-on-policy",
-        paper="taypo",
         statement="On-policy, step-wise IS has the least accurate gradient, and TayPO-1 a less accurate Hessian than "
         "TayPO-2 and doubly robust.",
         source=f"{_SOURCE}, Sec. 5.1 and Fig. 1a, 1b",
@@ -133,7 +132,6 @@ CLAIMS = (
     ),
     Claim(
         name="taypo-crossing",
-        paper="taypo",
         statement="With few samples TayPO-1 has the more accurate Hessian, with many TayPO-2.",
         source=f"{_SOURCE}, Sec. 5.1 and Fig. 1c",
         figure=_FIG1.name,
@@ -143,48 +141,33 @@ CLAIMS = (
             _more_accurate("taypo2", "lvc", _HESSIAN, "samples", "last"),
         ),
     ),
-    Claim(
+    trained(
         name="taypo-corner",
-        paper="taypo",
         statement="On 2-D control ProMP-TayPO-2 ends higher than every other method.",
         source=f"{_SOURCE}, Sec. 5.2.1 and Fig. 1d",
         figure=_FIG1.name,
-        reads="runs",
-        decided_at="paper",
         iterations=200,
         comparisons=beats_all(["promp-taypo2"], [curve.label for curve in _CURVES[1:]], _FIG1.environments),
     ),
-    Claim(
+    trained(
         name="taypo-fmaml-below-maml",
-        paper="taypo",
         statement="First-order MAML ends below MAML.",
         source=f"{_SOURCE}, Sec. 5.2.2 and Fig. 2",
         figure=_FIG2.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=beats_all(["trpo-maml"], ["trpo-fmaml"], _FIG2.environments),
     ),
-    Claim(
+    trained(
         name="taypo-dice-worst",
-        paper="taypo",
         statement="TRPO-DiCE ends below every other method.",
         source=f"{_SOURCE}, Sec. 5.2.2 and Fig. 2",
         figure=_FIG2.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=beats_all([curve.label for curve in _CURVES[:-1]], ["trpo-dice"], _FIG2.environments),
     ),
-    Claim(
+    trained(
         name="taypo-at-least-promp",
-        paper="taypo",
         statement="ProMP-TayPO-2 ends at least as high as ProMP.",
         source=f"{_SOURCE}, Sec. 5.2.2 and Fig. 2",
         figure=_FIG2.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=beats_all(["promp-taypo2"], ["promp"], _FIG2.environments),
     ),
 )

@@ -13,6 +13,7 @@ from metarl_cli.papers.claim import (
     deviates,
     exact,
     order,
+    trained,
 )
 from metarl_cli.papers.figure import RELEASED_REWARDS, Curve, Figure
 
@@ -23,10 +24,8 @@ _PER_TASK = ("inner.control_variate=per-task",)
 FIGURES = (
     Figure(
         name="tmaml-fig2",
-        paper="tmaml",
         title="Variance of the meta-gradient, and return, of five estimators",
         plot="tmaml_fig2",
-        source="study",
         environments=("HalfCheetahFwdBack",),
         curves=(
             Curve("tmaml", "tmaml"),
@@ -39,10 +38,8 @@ FIGURES = (
     ),
     Figure(
         name="tmaml-fig3",
-        paper="tmaml",
         title="Post-update return on ten locomotion tasks",
         plot="learning_curves",
-        source="runs",
         environments=(
             "AntRandGoal",
             "AntFwdBack",
@@ -66,17 +63,13 @@ FIGURES = (
     ),
     Figure(
         name="tmaml-fig4",
-        paper="tmaml",
         title="Correlation of estimates with the truth on a 1-D task",
         plot="tmaml_fig4",
-        source="study",
     ),
     Figure(
         name="tmaml-table1",
-        paper="tmaml",
         title="Return at the last iteration, all with the clipped outer objective",
         plot="return_table",
-        source="runs",
         environments=("AntFwdBack", "HumanoidRandDir"),
         curves=(
             Curve("tmaml-ppo", "tmaml-ppo"),
@@ -146,23 +139,18 @@ def _best_correlated(estimator: str) -> tuple[Comparison, ...]:
 CLAIMS = (
     Claim(
         name="tmaml-theorem-1",
-        paper="tmaml",
         statement="The Hessian of J_TMAML as printed (Eq. 7) has expectation zero.",
         source=f"{_SOURCE}, Theorem 1",
-        reads="exact",
         comparisons=(exact("‖E ∇²J_TMAML‖ / ‖∇²J‖, b = V", "tmaml-printed-hessian"),),
     ),
     Claim(
         name="tmaml-theorem-2",
-        paper="tmaml",
         statement="Adding J_TMAML as printed (Eq. 7) to J_DiCE lowers the variance of the Hessian estimate.",
         source=f"{_SOURCE}, Theorem 2",
-        reads="exact",
         comparisons=(exact("variance of one trajectory's Hessian with / without, b = V", "tmaml-variance", high=1.0),),
     ),
     Claim(
         name="tmaml-lowest-variance",
-        paper="tmaml",
         statement="TMAML's meta-gradients vary least across batches, with either control variate.",
         source=f"{_SOURCE}, Sec. 5.2 and Fig. 2",
         figure=_FIG2.name,
@@ -176,7 +164,6 @@ CLAIMS = (
     ),
     Claim(
         name="tmaml-best-correlated",
-        paper="tmaml",
         statement="TMAML's estimates (its formula corrected) are best correlated with the truth at every sample size: "
         f"no rival by more than {-AS_ACCURATE:g}.",
         source=f"{_SOURCE}, Sec. 5.3 and Fig. 4",
@@ -186,7 +173,6 @@ CLAIMS = (
     ),
     Claim(
         name="tmaml-printed-best-correlated",
-        paper="tmaml",
         statement="TMAML's estimates (Eq. 7 as printed) are best correlated with the truth at every sample size: "
         f"no rival by more than {-AS_ACCURATE:g}.",
         source=f"{_SOURCE}, Sec. 5.3 and Fig. 4",
@@ -194,48 +180,32 @@ CLAIMS = (
         reads="study",
         comparisons=_best_correlated("tmaml_printed"),
     ),
-    Claim(
+    trained(
         name="tmaml-beats-maml",
-        paper="tmaml",
         statement="Both kinds of TMAML end with a higher return than MAML on ten tasks.",
         source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
         figure=_FIG3.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=beats_all(_BOTH, _RIVALS[:1], _FIG3.environments),
     ),
-    Claim(
+    trained(
         name="tmaml-beats-lvc-and-dice",
-        paper="tmaml",
         statement="Both kinds of TMAML typically end with a higher return than LVC and DiCE.",
         source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
         figure=_FIG3.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=beats_all(_BOTH, _RIVALS[1:], _FIG3.environments),
     ),
-    Claim(
+    trained(
         name="tmaml-meta-variate",
-        paper="tmaml",
         statement="The meta-learned control variate is at least as good as the one per task on every benchmark.",
         source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
         figure=_FIG3.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=beats_all(_BOTH[:1], _BOTH[1:], _FIG3.environments),
     ),
-    Claim(
+    trained(
         name="tmaml-table-1",
-        paper="tmaml",
         statement="With the clipped objective outside, final returns rank as in Table 1, TMAML first.",
         source=f"{_SOURCE}, Table 1",
         figure=_TABLE1.name,
-        reads="runs",
-        decided_at="paper",
-        iterations=500,
         comparisons=tuple(part for name in _TABLE1.environments for part in order(_ranking(name), name)),
     ),
 )

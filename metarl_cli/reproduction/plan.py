@@ -104,7 +104,6 @@ def _training(run: PlannedRun, results: Path) -> Step:
         argv=("metarl_cli", "train", "--config", "-", "--out", str(place), "--resume", "--quiet"),
         stdin=settings,
         proofs={str(place / runs.DONE): None, str(place / runs.CONFIG): settings},
-        reads=(str(place),),
         writes=(str(place),),
     )
     directory = results / place
@@ -121,7 +120,7 @@ def _study(figure: Figure, profile: str, results: Path) -> Step:
         name=figure.name,
         argv=("metarl_cli.reproduction", figure.name, profile, str(HERE)),
         proofs={str(table): None, str(origin_path(table)): origin_text(figure, profile)},
-        reads=(*(str(_place(run)) for run in needed), *measured),
+        reads=tuple(str(_place(run)) for run in needed),
         writes=(str(table.parent), *measured),
         after=frozenset((*map(_name, needed), *study.after)),
     )

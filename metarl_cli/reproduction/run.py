@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 import pandas as pd
 
 from metarl_cli.claims.judge import DECIDED, judge, load_tables
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known
 from metarl_cli.figures.comparison import compare, detail, summarise
 from metarl_cli.figures.draw import plot
 from metarl_cli.grid.cluster import dask_engine
@@ -84,9 +84,7 @@ def planned(request: Reproduction) -> list[dict[str, object]]:
     Raises:
         UserError: for a figure or profile that does not exist.
     """
-    figures = _figures(request.figure)
-    _check_profile(request.profile)
-    return forecast(figures, request.profile, request.results)
+    return forecast(_figures(request), request.profile, request.results)
 
 
 def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
@@ -99,8 +97,7 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
     Raises:
         UserError: for a figure or profile that does not exist.
     """
-    figures = _figures(request.figure)
-    _check_profile(request.profile)
+    figures = _figures(request)
     steps = unfinished(figures, request.profile, request.results)
     home = request.results / request.profile
     kept = [set_aside(path, home) for path in dict.fromkeys(path for step in steps for path in step.obstacles)]
@@ -115,7 +112,6 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
     comparisons, undrawn = _finish(drawable, ours, request.profile, published)
     against = contradictions(figures, ours, request.profile, published)
     damage = [reason for reason in ours.damage.values() if not any(reason in told for told in undrawn)]
-    home = request.results / request.profile
     compared = home / (figures[0].name if len(figures) == 1 else "FIGURE") / COMPARISON
     return ReproductionOutcome(
         status="partial" if problems or undrawn else "contradicted" if against else "complete",
@@ -154,18 +150,16 @@ def contradictions(figures: Sequence[Figure], results: Results, profile: str, pu
     return found
 
 
-def _figures(name: str | None) -> list[Figure]:
-    if name is None:
+def _figures(request: Reproduction) -> list[Figure]:
+    check_known("profile", request.profile, PROFILES)
+    if request.figure is None:
         return list(FIGURES.values())
-    figure = find_figure(name)
+    figure = find_figure(request.figure)
     if figure == ADAPTATION:
-        raise UserError(f"{name} is a picture of whatever runs there are: `metarl plot {name}` draws it.")
+        raise UserError(
+            f"{request.figure} is a picture of whatever runs there are: `metarl plot {request.figure}` draws it."
+        )
     return [figure]
-
-
-def _check_profile(profile: str) -> None:
-    if profile not in PROFILES:
-        raise unknown_name("profile", profile, PROFILES)
 
 
 def _kept(path: Path) -> str:

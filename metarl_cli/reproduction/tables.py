@@ -11,7 +11,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -99,24 +100,19 @@ def _collected(figure: Figure, profile: str) -> float:
     return START_SECONDS
 
 
+_DEVIATION = Study(
+    variance.study,
+    variance.settings,
+    deviation_seconds,
+    measurements=variance.measurements,
+    foreign=variance.foreign,
+)
+
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
-        "promp_fig3": Study(
-            variance.study,
-            variance.settings,
-            deviation_seconds,
-            measurements=variance.measurements,
-            foreign=variance.foreign,
-        ),
+        "promp_fig3": _DEVIATION,
         "promp_fig4": Study(trajectories.study, trajectories.settings, _pictured),
-        "tmaml_fig2": Study(
-            variance.study,
-            variance.settings,
-            _collected,
-            after=("promp-fig3",),
-            measurements=variance.measurements,
-            foreign=variance.foreign,
-        ),
+        "tmaml_fig2": replace(_DEVIATION, seconds=_collected, after=("promp-fig3",)),
         "tmaml_fig4": Study(_tmaml_fig4, toy1d.settings, correlation_seconds),
         "sgmrl_fig1": Study(trajectories.study, trajectories.settings, _pictured),
         "evaluation_table": Study(meta_test.study, meta_test.settings, _tested),
@@ -131,19 +127,18 @@ def write(figure: Figure, profile: str, results: Path) -> None:
     table = table_path(results, profile, figure.name)
     table.parent.mkdir(parents=True, exist_ok=True)
     write_whole(origin_path(table), json.dumps({"figure": figure.name}) + "\n")  # of no table yet, but of this study
-    started = time.process_time()
-    rows = STUDIES[figure.plot].rows(figure, profile, results)
-    write_study_table(rows, table, cpu_seconds=time.process_time() - started)
+    write_study_table(partial(STUDIES[figure.plot].rows, figure, profile, results), table)
     write_whole(origin_path(table), origin_text(figure, profile))
 
 
-def write_study_table(frame: pd.DataFrame, path: Path, *, cpu_seconds: float) -> None:
-    """Write a table, and beside it, as `<name>.meta.json`, the circumstances under which it was made, and what it took.
+def write_study_table(study: Callable[[], pd.DataFrame], path: Path) -> None:
+    """Write a study's table, and beside it, as `<name>.meta.json`, under which circumstances, and what it took.
 
     What a study found measured when it began, as after a stop, is not in its seconds.
     """
-    write_table(frame, path)
-    meta = {**circumstances(threads=1), "cpu_seconds": round(cpu_seconds, 1)}
+    started = time.process_time()
+    write_table(study(), path)
+    meta = {**circumstances(threads=1), "cpu_seconds": round(time.process_time() - started, 1)}
     write_whole(path.with_suffix(META_SUFFIX), json.dumps(meta, indent=2) + "\n")
 
 

@@ -12,12 +12,11 @@ What such a file leaves out is the algorithm's own on that environment at that p
 from __future__ import annotations
 
 import json
-import sys
-import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from metarl_cli.algorithms import read_document
 from metarl_cli.config import SCHEMA, RunConfig, config_of, settable_keys
 from metarl_cli.errors import UserError
 from metarl_cli.papers.settings import run_config
@@ -37,7 +36,9 @@ def read_settings(path: Path) -> RunConfig:
     Raises:
         UserError: naming the file, and the key with its nearest match, for whatever it does not understand.
     """
-    document = _document(path)
+    if str(path) != "-" and path.suffix not in (".json", ".toml"):
+        raise UserError(f"--config {path}: expected FILE.json, FILE.toml, or - for JSON on standard input.")
+    document = read_document(path)
     if not isinstance(document, dict) or "schema" in document or _names_everything(document):
         return config_of(document, str(path))
     given = config_of({"schema": SCHEMA, **document}, str(path))  # every name and value is good
@@ -49,19 +50,6 @@ def read_settings(path: Path) -> RunConfig:
     for key, value in document.items():
         whole[key] = whole[key] | value if isinstance(value, dict) else value
     return config_of({"schema": SCHEMA, **whole}, str(path))
-
-
-def _document(path: Path) -> Any:
-    if str(path) != "-" and path.suffix not in (".json", ".toml"):
-        raise UserError(f"--config {path}: expected FILE.json, FILE.toml, or - for JSON on standard input.")
-    kind = "TOML" if path.suffix == ".toml" else "JSON"
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        return tomllib.loads(text) if kind == "TOML" else json.loads(text)
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid {kind}: {error}.") from None
 
 
 def _names_everything(document: dict[str, Any]) -> bool:

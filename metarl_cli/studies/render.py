@@ -22,7 +22,7 @@ from metarl_cli.envs.registry import find_environment
 from metarl_cli.envs.rendering import PositionRecorder, Shoot, camera, is_body
 from metarl_cli.envs.replay import ActionRecorder, Played, pictures
 from metarl_cli.envs.vector import TaskVectorEnv
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known
 from metarl_cli.figures.plots.filmstrip import (
     Drawing,
     Film,
@@ -96,8 +96,7 @@ def render(
     Raises:
         UserError: if the directory holds no run, the format is unknown, or there is no OpenGL library to draw a body.
     """
-    if format not in FRAMES:
-        raise unknown_name("format", format, FRAMES)
+    check_known("format", format, FRAMES)
     path = out or directory / f"render.{format}"
     if path.suffix != f".{format}":
         raise UserError(f"--out {path}: the name of a {format} file ends in .{format}; --format is one of png, gif.")

@@ -18,11 +18,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.exact.derivatives import logp_derivatives, mean_derivatives, policy_derivatives
 from metarl_cli.exact.enumeration import action_logp, tabular_sample
 from metarl_cli.exact.oracles import TabularMDP, gradient, hessian, state_values
+from metarl_cli.schema import MDPS
 from metarl_cli.seeding import numpy_generator
 from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.types import Sample
@@ -50,19 +51,7 @@ MEASURED = ("dice", "doubly_robust", "truncated_dr", "lvc", "taypo2")
 
 _OF_CRITIC = frozenset({"advantages", "control_variate"})
 
-COLUMNS = (
-    "study",
-    "profile",
-    "variant",
-    "seed",
-    "sweep",
-    "epsilon",
-    "samples",
-    "estimator",
-    "order",
-    "pearson",
-    "relative_error",
-)
+COLUMNS = ("study", *MDPS.columns)
 
 STATES: Mapping[str, int] = MappingProxyType({"released": 20, "paper": 10})
 """Where the two differ: the released code has 20 states, the paper's text says 10. Both are written 5 actions."""
@@ -101,8 +90,7 @@ class TabularSettings:
     critic_noise: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.variant not in STATES:
-            raise unknown_name("variant", self.variant, STATES)
+        check_known("variant", self.variant, STATES)
         outside = [epsilon for epsilon in (*self.epsilons, self.samples_epsilon) if not 0.0 <= epsilon < 1.0]
         if outside:
             raise UserError(
@@ -159,8 +147,7 @@ def settings(profile: str, variant: str = "released") -> TabularSettings:
     Raises:
         UserError: if there is no such profile or variant.
     """
-    if profile not in PROFILES:
-        raise unknown_name("profile", profile, PROFILES)
+    check_known("profile", profile, PROFILES)
     return replace(PROFILES[profile], variant=variant)
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from metarl_cli.circumstances import memory
 from metarl_cli.config import InnerConfig, RunConfig, SamplingConfig
 from metarl_cli.envs.own import check_environment
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.estimators.own import find_estimator
 from metarl_cli.training.control_variates import CONTROL_VARIATES
@@ -33,8 +33,7 @@ PER_ACTION_FORM: Mapping[str, str] = MappingProxyType({"tmaml": "tmaml_per_actio
 def check_composition(config: RunConfig) -> None:
     """Raise `UserError` for a name that does not exist or for parts that make no sense together."""
     for kind, name, known in _names(config):
-        if name not in known:
-            raise unknown_name(kind, name, known)
+        check_known(kind, name, known)
     check_environment(config.environment.name, config.environment.variant)
     for wrong, reason in (*_size_rules(config), *_inner_rules(config.inner, config.sampling), *_outer_rules(config)):
         if wrong:

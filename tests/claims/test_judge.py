@@ -64,9 +64,7 @@ def never(check):
 
 
 def claim_of(*comparisons, reads="runs", figure="promp-fig2"):
-    return Claim(
-        name="promp-x", paper="promp", statement="S.", source="T.", figure=figure, reads=reads, comparisons=comparisons
-    )
+    return Claim(name="promp-x", statement="S.", source="T.", figure=figure, reads=reads, comparisons=comparisons)
 
 
 def judged(claim, **tables):

@@ -6,17 +6,20 @@ from metarl_cli.claims.judge import Finding, Judgement, Verdict
 from metarl_cli.claims.measures import Effect
 from metarl_cli.pages.worth import MEANINGS, Worth, worth
 from metarl_cli.papers import CLAIMS
-from metarl_cli.papers.claim import Range
 
-EFFECT = Effect("a − b", 1.0, 0.5, 1.5, 0.5, (1, 2, 3))
+SEEDS = (1, 2, 3)
+EFFECTS = {
+    Verdict.HOLDS: Effect("a − b", 1.0, 0.5, 1.5, 1.0, SEEDS),
+    Verdict.FAILS: Effect("a − b", -1.0, -1.5, -0.5, 0.0, SEEDS),
+    Verdict.UNDECIDED: Effect("a − b", 0.0, -1.0, 1.0, 1.0, SEEDS),
+    Verdict.NOT_RUN: Effect("a − b"),
+}
+PART = CLAIMS["promp-final-return"].comparisons[0]
 
 
 def judgement(*findings):
     """A judgement of findings, each a verdict at its size, a profile, and whether that size decides the claim."""
-    parts = [
-        Finding(effect=EFFECT, wanted=Range(low=0.0), scoped=verdict, profile=profile, decisive=decisive)
-        for verdict, profile, decisive in findings
-    ]
+    parts = [Finding(EFFECTS[verdict], PART, profile, decisive) for verdict, profile, decisive in findings]
     return Judgement(CLAIMS["promp-final-return"], tuple(parts))
 
 

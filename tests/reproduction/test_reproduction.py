@@ -17,6 +17,7 @@ from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.errors import UserError
 from metarl_cli.grid.jobs import Job, Share
 from metarl_cli.papers import FIGURES
+from metarl_cli.papers import figure as figures_as_data
 from metarl_cli.papers.figure import Curve, Figure, planned_runs
 from metarl_cli.papers.settings import run_config
 from metarl_cli.profiles import PROFILES
@@ -35,15 +36,13 @@ from metarl_cli.studies import variance
 
 TINY = Figure(
     name="tiny",
-    paper="none",
     title="two runs",
     plot="learning_curves",
-    source="runs",
     environments=("Navigation",),
     curves=(Curve("promp", "promp"), Curve("slow", "promp", ("inner.lr=0.01",))),
 )
 
-STUDIED = replace(TINY, source="study", plot="tiny")
+STUDIED = replace(TINY, plot="tiny")
 
 LOCAL, PUBLISHED = Path("results/local"), Path("results/published")
 ASKED = Reproduction(figure="tiny", profile="smoke", results=LOCAL, jobs=2)
@@ -169,6 +168,7 @@ def test_a_run_that_fails_costs_no_other_and_is_told(tiny):
 
 
 def test_a_figure_that_cannot_be_drawn_costs_no_other(tiny, monkeypatch):
+    monkeypatch.setattr(figures_as_data, "OF_RUNS", figures_as_data.OF_RUNS | {"no-such-plot"})
     undrawable = replace(TINY, name="other", plot="no-such-plot")
     monkeypatch.setattr(reproduce, "_figures", lambda name: [undrawable, TINY])
     outcome = reproduced()

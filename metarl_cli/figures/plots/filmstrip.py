@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,9 +21,6 @@ from metarl_cli.figures.plots.style import STAGE_LABELS, caption, colour, new_fi
 __all__ = ["Animation", "Drawing", "Film", "Walk", "animated_films", "animated_walks", "filmstrip", "save"]
 
 GOAL = "#D55E00"
-
-LETTERS_PER_INCH = 16
-"""Of the small caption."""
 
 DPI, GIF_DPI, FRAME_MILLISECONDS = 160, 100, 100
 
@@ -101,7 +97,7 @@ def filmstrip(films: Sequence[Film], text: str) -> Figure:
         for panel, image, note in zip(row, film.images, film.notes, strict=False):
             panel.imshow(image)
             panel.set_xlabel(note, fontsize=7, labelpad=2)
-    _caption(figure, text)
+    caption(figure, text)
     return figure
 
 
@@ -116,7 +112,7 @@ def animated_films(films: Sequence[Film], text: str) -> Animation:
         panel.text(0.5, -0.03, film.notes[0], below, transform=panel.transAxes)
         for panel, film in zip(panels, films, strict=True)
     ]
-    _caption(figure, text)
+    caption(figure, text)
 
     def show(frame: int) -> None:
         for picture, note, film in zip(pictures, notes, films, strict=True):
@@ -134,7 +130,7 @@ def animated_walks(walks: Sequence[Walk], text: str, frames: int) -> Animation:
     lines = [_draw_walk(panel, walk) for panel, walk in zip(panels, walks, strict=True)]
     if walks[0].paths.shape[-1] == 2:
         _make_square(panels[0])
-    _caption(figure, text)
+    caption(figure, text)
     ends = np.unique(np.linspace(1, max(walk.paths.shape[1] for walk in walks), frames).round().astype(int))
 
     def show(frame: int) -> None:
@@ -183,10 +179,6 @@ def _write_gif(frames: Sequence[NDArray[np.uint8]], path: Path) -> None:
     except ImportError:
         raise UserError("A GIF needs imageio, the extra `render`: pip install imageio. PNG works without.") from None
     imwrite(path, frames, duration=FRAME_MILLISECONDS, loop=0)
-
-
-def _caption(figure: Figure, text: str) -> None:
-    caption(figure, fill(text, int(LETTERS_PER_INCH * figure.get_figwidth())))
 
 
 def _heading(clip: Film | Walk) -> str:

@@ -145,8 +145,10 @@ def caption(figure: Figure, text: str) -> None:
     figure.supxlabel("\n".join(lines), fontsize=CAPTION_POINTS, color="#444444")
 
 
-def mark_missing(panel: Axes, text: str = "no data yet") -> None:
+def mark_missing(panel: Axes) -> None:
     """Say in an empty panel that it has no data, rather than leave it blank or fail."""
-    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center", color="#888888", fontsize=9)
+    panel.text(
+        0.5, 0.5, "no data yet", transform=panel.transAxes, ha="center", va="center", color="#888888", fontsize=9
+    )
     panel.set_xticks([])
     panel.set_yticks([])

@@ -17,9 +17,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from metarl_cli.errors import unknown_name
+from metarl_cli.errors import check_known
 from metarl_cli.estimators import ESTIMATORS, per_step
 from metarl_cli.params import stack
+from metarl_cli.schema import LINE
 from metarl_cli.seeding import numpy_generator, torch_generator
 from metarl_cli.studies.accuracy import accuracy
 from metarl_cli.studies.toy1d.estimates import (
@@ -41,19 +42,7 @@ __all__ = ["COLUMNS", "METHODS", "PROFILES", "Method", "run", "settings", "toy1d
 
 Row = dict[str, str | int | float]
 
-COLUMNS = (
-    "study",
-    "profile",
-    "seed",
-    "role",
-    "estimator",
-    "control_variate",
-    "quantity",
-    "samples",
-    "pearson",
-    "relative_error",
-    "standard_error",
-)
+COLUMNS = ("study", *LINE.columns)
 
 
 class Method(NamedTuple):
@@ -102,8 +91,7 @@ def settings(profile: str) -> Toy1DSettings:
     Raises:
         UserError: if there is no such profile.
     """
-    if profile not in PROFILES:
-        raise unknown_name("profile", profile, PROFILES)
+    check_known("profile", profile, PROFILES)
     return PROFILES[profile]
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from metarl_cli.config import RunConfig
-from metarl_cli.errors import RunFailedError, unknown_name
+from metarl_cli.errors import RunFailedError, check_known
 from metarl_cli.estimators.own import find_estimator
 from metarl_cli.params import flatten
 from metarl_cli.studies.variance.statistics import Array
@@ -126,8 +126,7 @@ def measured(name: str) -> Measured:
         UserError: if there is no such estimator.
     """
     if ":" not in name:
-        if name not in MEASURED:
-            raise unknown_name("meta-gradient estimator", name, MEASURED)
+        check_known("meta-gradient estimator", name, MEASURED)
         return MEASURED[name]
     reads_variate = "control_variate" in find_estimator(name).needs
     return Measured(inner=name, control_variate="linear" if reads_variate else "none")
