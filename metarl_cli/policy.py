@@ -137,8 +137,11 @@ class Policy:
         theta = adapted(policies.repeat(self.state.theta, 1), round_, trainer.parts.inner)
         return replace(self, state=replace(self.state, theta=mean(theta)))
 
-    def _trainer(self, trajectories: int = 1) -> Trainer:
-        """The run's trainer, for one task: without what compares tasks, which the inner step does not see."""
+    def _trainer(self, trajectories: int = 2) -> Trainer:
+        """The run's trainer, for one task: without what compares tasks, which the inner step does not see.
+
+        Two trajectories are the fewest that every control variate can be built for.
+        """
         config = self.config
         alone = replace(
             config,

@@ -124,7 +124,8 @@ class Round:
         sample: what the surrogates see of it.
         returns: Gₜ, the discounted rewards from t on, [M, N, T].
         scale: σ, the deviation of the advantages of each task before they were normalised, [M].
-        predicted: b, what the control variate predicts of the returns, [M, N, T] or [M, N, T, A]; None without one.
+        predicted: b, what the control variate predicts of the returns, [M, N, T] or [M, N, T, A]; zeros without one,
+            and None in studies that do not record it.
         step: the adaptation step that was taken on it; None for the last round, which none follows.
     """
 

@@ -17,6 +17,7 @@ from metarl_cli import encoding, library
 from metarl_cli.errors import UserError
 from metarl_cli.exact.estimates import bias
 from metarl_cli.papers.settings import run_config
+from metarl_cli.params import flatten
 from metarl_cli.training import policies
 from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import scale_actions
@@ -85,6 +86,26 @@ def run(tmp_path_factory):
     )
     launch(request, out=out, threads=1, resume=False, overwrite=False)
     return out
+
+
+@pytest.mark.parametrize("algorithm", ["tmaml", "trpo-dice"])
+def test_a_policy_with_a_control_variate_acts_records_and_adapts(tmp_path, algorithm):
+    from metarl_cli.runs.launch import RunRequest, launch
+
+    request = RunRequest(
+        algorithm=algorithm,
+        environment="Navigation",
+        profile="smoke",
+        overrides=("sampling.horizon=12", "inner.rewards=controlled"),
+    )
+    launch(request, out=tmp_path / "run", threads=1, resume=False, overwrite=False)
+    policy = metarl.load_policy(tmp_path / "run")
+    assert policy.act(np.zeros(2), np.random.default_rng(1)).shape == (2,)
+    episode = metarl.Episode(np.zeros((12, 2)), np.zeros((12, 2)), np.zeros(12))
+    assert policy.record([episode, episode]).rewards.shape == (1, 2, 12)
+    given = policy.collect(np.array([0.3, -0.2]), 4)
+    assert given.rewards.shape == (1, 4, 12)
+    assert not torch.equal(flatten(policy.adapt(given).state.theta), flatten(policy.state.theta))
 
 
 def only(record, task):

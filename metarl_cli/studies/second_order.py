@@ -29,7 +29,8 @@ __all__ = ["OFF", "ON", "WRONG", "second_order"]
 ON, OFF, WRONG = "on", "off", "wrong"
 
 _STEP = 1e-4  # of the central differences, in units of θ: truncation about 1e-8 of the slope, rounding less
-_AGREES = 1e-2  # of what the second order contributes to the slope
+_ROUNDING = 1e-4  # of what the second order contributes to the slope; recorded log-probabilities are float32
+_AGREES = 1e-2  # of the same
 
 
 def second_order(source: Path, tell: Callable[[str], None] = lambda message: None) -> dict[str, float | str]:
@@ -51,7 +52,8 @@ def second_order(source: Path, tell: Callable[[str], None] = lambda message: Non
     trainer, fresh = build(config)
     state = state or fresh
     rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
-    data, theta = [_double(group) for group in trainer.task_data(state, rounds)], _doubled(state.theta)
+    data = [_double(group) for group in trainer.task_data(state, rounds)]
+    theta = each_tensor(state.theta, Tensor.double)
     versions = [replace(trainer, parts=parts) for parts in _versions(trainer.parts)]
     own, full, first = (flatten(version.meta_gradient(theta, data)) for version in versions)
     direction = torch.nn.functional.normalize(full - first, dim=0)
@@ -70,9 +72,10 @@ def second_order(source: Path, tell: Callable[[str], None] = lambda message: Non
 
 
 def _verdict(own: float, differences: float, without: float) -> str:
-    if own == without:
+    contribution = abs(differences - without)
+    if abs(own - without) <= _ROUNDING * contribution:
         return OFF
-    return ON if abs(own - differences) <= _AGREES * abs(differences - without) else WRONG
+    return ON if abs(own - differences) <= _AGREES * contribution else WRONG
 
 
 def _versions(parts: Parts) -> list[Parts]:
@@ -81,13 +84,9 @@ def _versions(parts: Parts) -> list[Parts]:
     return [parts, *(replace(parts, inner=replace(inner, first_order=first)) for first in (False, True))]
 
 
-def _doubled(params: Params) -> Params:
-    return {name: value.double() for name, value in params.items()}
-
-
 def _double(group: TaskData) -> TaskData:
     rounds = [each_tensor(round_, Tensor.double) for round_ in group.rounds]
-    return TaskData(rounds, group.credit.double(), _doubled(group.penalty))
+    return TaskData(rounds, group.credit.double(), each_tensor(group.penalty, Tensor.double))
 
 
 def _difference(theta: Params, data: Sequence[TaskData], trainer: Trainer, direction: Tensor) -> float:

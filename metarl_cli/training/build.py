@@ -34,7 +34,7 @@ __all__ = ["OBJECTIVES", "OPTIMIZERS", "build", "check_device", "optimizer_colum
 OBJECTIVES: Mapping[str, Callable[[OuterConfig], Objective]] = MappingProxyType(
     {
         "clipped": lambda outer: Objective(
-            value=clipped(epsilon=outer.clip),
+            value=partial(clipped, epsilon=outer.clip),
             penalty=Penalty(coefficient=outer.kl_coefficient, target=outer.kl_target),
         ),
         "vpg": lambda outer: Objective(value=vpg),

@@ -146,7 +146,7 @@ CONTROL_VARIATES: Mapping[str, ControlVariate] = MappingProxyType(
         "none": _fitted_afresh(lambda state, trajectories, returns: torch.zeros_like(returns)),
         "linear": _fitted_afresh(_linear),
         "meta": _meta_learned(ClosedFormSettings()),
-        "meta-paper": _meta_learned(MetaSettings(repetitions=5)),  # as often per batch as the released code
+        "meta-paper": _meta_learned(MetaSettings()),
         "per-task": _fitted_afresh(_per_task, per_action=True),
     }
 )

@@ -52,7 +52,7 @@ def standardised_reward(rounds: Sequence[Round], discount: float) -> Tensor:
     rewards, mask = rounds[-1].trajectories.rewards, rounds[-1].sample.mask
     mean = step_mean(rewards.flatten(0, 1), mask.flatten(0, 1))
     deviation = step_mean(((rewards - mean) ** 2).flatten(0, 1), mask.flatten(0, 1)).sqrt()
-    return alive(rewards - mean, mask).sum((-2, -1)) / mask.sum((-2, -1)) / (deviation + 1e-8)
+    return step_mean(rewards - mean, mask) / (deviation + 1e-8)
 
 
 def discounted_return(rounds: Sequence[Round], discount: float) -> Tensor:
@@ -73,7 +73,7 @@ def centred_return(rounds: Sequence[Round], discount: float) -> Tensor:
 def mean_advantage(rounds: Sequence[Round], discount: float) -> Tensor:
     """The mean normalised advantage, which is zero but for rounding: what the released SG-MRL multiplies with."""
     sample = rounds[-1].sample
-    return alive(sample.advantages, sample.mask).sum((-2, -1)) / sample.mask.sum((-2, -1))
+    return step_mean(sample.advantages, sample.mask)
 
 
 def no_score(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
@@ -87,13 +87,14 @@ def first_stage_mean(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor
 
 
 def first_stage_sum(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
-    """Σ_{τ∈D⁰} log π_θ(τ), per step of a trajectory."""
-    return _trajectory_sum(stages[0], rounds[0])
+    """Σ_{τ∈D⁰} log π_θ(τ), per step of a post-update trajectory."""
+    return _trajectory_sum(stages[0], rounds[0], rounds[-1])
 
 
 def every_stage_sum(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
-    """Σ_{k<K} Σ_{τ∈D^k} log π_{θ^k}(τ), per step of a trajectory; each θ^k is a function of θ."""
-    return torch.stack([_trajectory_sum(s, r) for s, r in zip(stages[:-1], rounds[:-1], strict=True)]).sum(0)
+    """Σ_{k<K} Σ_{τ∈D^k} log π_{θ^k}(τ), per step of a post-update trajectory; each θ^k is a function of θ."""
+    *before, last = rounds
+    return torch.stack([_trajectory_sum(s, r, last) for s, r in zip(stages[:-1], before, strict=True)]).sum(0)
 
 
 def first_stage_total(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tensor:
@@ -101,9 +102,11 @@ def first_stage_total(stages: Sequence[Stage], rounds: Sequence[Round]) -> Tenso
     return alive(stages[0].logp, rounds[0].sample.mask).sum((-2, -1))
 
 
-def _trajectory_sum(stage: Stage, round_: Round) -> Tensor:
-    # The main objective is a mean over the N·H steps: 1/H of it remains when the sum over N trajectories is taken.
-    return step_mean(stage.logp, round_.sample.mask) * round_.sample.mask.shape[-2]
+def _trajectory_sum(stage: Stage, round_: Round, last: Round) -> Tensor:
+    # The main objective is a mean over the N·H steps of the last round: 1/H is what remains of it when the sum over N
+    # trajectories is taken, and H is the last round's, however early the episodes of this one end.
+    mask, steps = round_.sample.mask, last.sample.mask.sum((-2, -1))
+    return step_mean(stage.logp, mask) * mask.shape[-2] * (mask.sum((-2, -1)) / steps)
 
 
 _STADIE, _FALLAH = "Stadie et al. 2018", "Fallah et al. 2021"

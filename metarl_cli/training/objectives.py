@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from metarl_cli.estimators import dice as dice_surrogate
+from metarl_cli.estimators import per_step
 from metarl_cli.estimators.ratios import alive
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Stage
@@ -117,16 +117,11 @@ def ratio(stage: Stage, round_: Round) -> Tensor:
 
 def dice(stage: Stage, round_: Round) -> Tensor:
     """DiCE on the post-update data, per step: the outer objective of DiCE-MAML (Rothfuss et al. 2019, Sec. 4)."""
-    mask = round_.sample.mask
-    return dice_surrogate(stage.logp, round_.sample) * (mask.shape[-2] / mask.sum((-2, -1)))
+    return per_step(dice_surrogate)(stage.logp, round_.sample)
 
 
-def clipped(*, epsilon: float) -> Value:
+def clipped(stage: Stage, round_: Round, *, epsilon: float) -> Tensor:
     """E_{D^K}[min(ρ Â, clip(ρ, 1 − ε, 1 + ε) Â)]; less `kl_penalty`, ProMP's (Rothfuss et al. 2019, Eq. 7)."""
-    return partial(_clipped, epsilon=epsilon)
-
-
-def _clipped(stage: Stage, round_: Round, *, epsilon: float) -> Tensor:
     terms = clipped_surrogate(_ratio(stage, round_), round_.sample.advantages, epsilon=epsilon)
     return step_mean(terms, round_.sample.mask)
 

@@ -3,8 +3,8 @@
 All discounting is done here, so that a sample's own discount is 1 and one sample serves every estimator:
 
     advantages       GAE on an in-sample linear baseline, normalised per task, without γᵗ, as all four released codes do
-    rewards          `controlled`: γᵗ rₜ / s with s² the mean of (Gₜ − bₜ)², so that what multiplies the scores has
-                     mean square 1, as the normalised advantages have, and steps are as long as theirs
+    rewards          `controlled`: γᵗ rₜ / s with s² the mean of (Gₜ − bₜ)², which is 1 of the normalised advantages;
+                     the scores are multiplied with γᵗ (Gₜ − bₜ) / s, so that steps are somewhat shorter than theirs
                      `released`: γᵗ rₜ − b(t) with a cubic time baseline, normalised over all N·H cells: the DiCE of the
                      released code, whose steps are several times longer
                      `matched`: `controlled`, times what makes the inner step as long as LVC's on the same batch, see

@@ -21,7 +21,7 @@ from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import RunFailedError
 from metarl_cli.references import is_reference
 from metarl_cli.training import policies
-from metarl_cli.types import Gaussian, Params, Trajectories, joined
+from metarl_cli.types import Gaussian, Params, Trajectories, for_task, joined
 
 __all__ = ["Array", "Workers", "collect", "make_workers", "scale_actions", "unscaled_actions"]
 
@@ -137,8 +137,7 @@ def collect(
     parts = (slice(border), slice(border, None)), (slice(border // each), slice(border // each, None))
 
     def of_half(half: Workers, rows: slice, own: slice) -> Trajectories:
-        acting = {name: value[own] for name, value in params.items()}
-        return _rolled_out(half, acting, state[rows], noise[:, own], action_scale)
+        return _rolled_out(half, for_task(params, own), state[rows], noise[:, own], action_scale)
 
     with ThreadPoolExecutor(2) as pool:
         return joined([*pool.map(of_half, workers.pair, *parts)])

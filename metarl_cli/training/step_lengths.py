@@ -7,10 +7,11 @@ A comparison of the two is then one of step sizes. `matched` multiplies the rewa
     c_i = Σ_{j≠i} ‖g_j^LVC‖ / Σ_{j≠i} ‖g_j‖
 
 with g_j the inner gradient of task j and g_j^LVC that of LVC on the same batch, of the other tasks alone. Given θ the
-tasks are independent, so c_i is independent of the data that it multiplies: E[c_i ĝ_i] = E[c_i] ∇J_i, and the same for
-every derivative, so an unbiased estimate stays one, of a multiple of J_i that varies as little as a mean over M − 1
-tasks does. What it costs: at least two tasks; tasks are coupled by a number; and a noisy estimate is shortened as a
-whole, its mean with its noise, since it is the length of the step that was taken which is made equal.
+tasks are independent, so c_i is independent of the data that it multiplies: E[c_i ĝ_i] = E[c_i] E[ĝ_i], and the same
+for every derivative, so it adds no bias, and varies as little as a mean over M − 1 tasks does. (What the rewards were
+divided by before, the batch's own scale s, is not independent: a bias of order 1/N, which normalised advantages have
+too.) What c_i costs: at least two tasks; tasks are coupled by a number; and a noisy estimate is shortened as a whole,
+its mean with its noise, since it is the length of the step that was taken which is made equal.
 """
 
 from __future__ import annotations

@@ -215,7 +215,7 @@ class Trainer:
         """θ′, and the round with the length of the step to it."""
 
         def of_group(group: slice) -> tuple[Params, Tensor]:
-            own, data = _of(params, group), for_task(round_, group)
+            own, data = for_task(params, group), for_task(round_, group)
             following = adapted(own, data, self.parts.inner)
             return following, divergence(own, following, data)
 
@@ -232,7 +232,7 @@ class Trainer:
 
         def lengths(group: slice) -> Tensor:
             data = for_task(round_, group)
-            network = network_at(_of(params, group), data)
+            network = network_at(for_task(params, group), data)
             gradients = [inner_gradient(network, data, inner).values() for inner in (reference, own)]
             vectors = [torch.cat([value.flatten(1) for value in gradient], dim=1) for gradient in gradients]
             return torch.stack([torch.linalg.vector_norm(vector, dim=-1) for vector in vectors], dim=-1)
@@ -256,10 +256,6 @@ class Trainer:
 def _each(theta: Params, group: TaskData) -> Params:
     """θ once for each task of a group."""
     return policies.repeat(theta, len(group.credit))
-
-
-def _of(params: Params, tasks: int | slice) -> Params:
-    return {name: value[tasks] for name, value in params.items()}
 
 
 def _diagnosis(numbers: Sequence[Tensor]) -> Diagnosis:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
+from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.exact.estimates import exact_rows
 from metarl_cli.exact.problem import EXAMPLE, parse_problem
+from metarl_cli.studies import audit as study
 
 WRONG = """
 import torch
@@ -50,6 +53,12 @@ def test_a_derivative_that_is_not_that_of_the_value_is_seen(metarl, tmp_path):
     done = metarl("audit", f"{tmp_path / 'half.py'}:wrong", "--rounds", 3, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)[0]["differences"] == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimator_has_a_signal(name):
+    (found,) = study._signals([name], "Navigation", 3)
+    assert math.isfinite(found)
 
 
 def test_mistakes_are_named(metarl):

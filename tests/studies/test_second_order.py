@@ -46,6 +46,12 @@ def test_a_step_that_moves_nothing_has_none(metarl, tmp_path):
     assert asked(metarl, settings(tmp_path / "run.json", "promp", inner={"lr": 1e-30}))[1]["second order"] == study.OFF
 
 
+@pytest.mark.parametrize("algorithm", ["promp", "dice-vpg", "tmaml"])
+def test_a_first_order_run_has_none_with_or_without_a_magic_box(metarl, tmp_path, algorithm):
+    path = settings(tmp_path / "run.json", algorithm, inner={"first_order": True})
+    assert asked(metarl, path)[1]["second order"] == study.OFF
+
+
 def test_half_a_second_order_is_wrong(metarl, tmp_path, monkeypatch):
     whole = adaptation.InnerStep.product
 

@@ -191,6 +191,19 @@ def tabular_sample_like(rewards: Tensor, advantages: Tensor, mask: Tensor) -> ob
     return Sample(behaviour_logp=rewards, rewards=rewards, advantages=advantages, control_variate=rewards, mask=mask)
 
 
+@pytest.mark.parametrize("name", ["sgmrl_loo", "emaml_sum"])
+def test_episodes_that_end_early_leave_the_sum_in_the_units_of_the_last_round(name: str) -> None:
+    whole = random_round(3)
+    mask = whole.sample.mask.clone()
+    mask[..., 2:] = 0.0
+    early = replace(whole, sample=replace(whole.sample, mask=mask))
+    logp = torch.randn(mask.shape, generator=torch.Generator().manual_seed(1))
+    at = Stage(whole.trajectories.behaviour, logp.unsqueeze(-1))
+    score = EXPLORATIONS[name].score([at, at], [early, whole])
+    length = whole.sample.mask.sum(-1).mean(-1)
+    torch.testing.assert_close(score, (logp * mask).sum((-2, -1)) / length)
+
+
 def test_released_sgmrl_credit_is_zero_but_for_rounding() -> None:
     credit = EXPLORATIONS["sgmrl_released"].credit([random_round(1)], GAMMA)
     assert credit.abs().max() < 1e-7

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
@@ -120,7 +120,7 @@ def test_promps_first_gradient_is_the_unclipped_one(steps):
     """At the θ that sampled, neither the clip nor the penalty has a gradient; elsewhere both have."""
     trainer, theta, data = problem("lvc", steps)
     data = penalised(data, steps, 1.0)
-    bounded = Objective(value=clipped(epsilon=0.01), penalty=Penalty(coefficient=1.0))
+    bounded = Objective(value=partial(clipped, epsilon=0.01), penalty=Penalty(coefficient=1.0))
     promp, plain = with_objective(trainer, bounded), with_objective(trainer, Objective(value=ratio))
     first, unclipped = promp.meta_gradient(theta, data), plain.meta_gradient(theta, data)
     for name, value in first.items():
@@ -132,7 +132,7 @@ def test_promps_first_gradient_is_the_unclipped_one(steps):
 
 def test_promp_without_bounds_is_the_ratio_everywhere():
     trainer, theta, data = problem("lvc", 2)
-    unbounded = Objective(value=clipped(epsilon=1e9), penalty=Penalty(coefficient=0.0))
+    unbounded = Objective(value=partial(clipped, epsilon=1e9), penalty=Penalty(coefficient=0.0))
     promp, plain = with_objective(trainer, unbounded), with_objective(trainer, Objective(value=ratio))
     data = penalised(data, 2, 0.0)
     for at in (theta, moved(theta, 0.1)):

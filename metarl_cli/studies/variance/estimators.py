@@ -24,6 +24,7 @@ import torch
 
 from metarl_cli.config import RunConfig
 from metarl_cli.errors import RunFailedError, check_known
+from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.estimators.own import find_estimator
 from metarl_cli.params import flatten
 from metarl_cli.studies.variance.statistics import Array
@@ -120,14 +121,15 @@ released code, whose inner steps are several times longer; without it they are a
 
 
 def measured(name: str) -> Measured:
-    """The entry of `MEASURED`, or one for a function of the user's own; a control variate that it reads is linear.
+    """The entry of `MEASURED`, or one for any other estimator; a control variate that it reads is linear.
 
     Raises:
         UserError: if there is no such estimator.
     """
-    if ":" not in name:
-        check_known("meta-gradient estimator", name, MEASURED)
+    if name in MEASURED:
         return MEASURED[name]
+    if ":" not in name:
+        check_known("meta-gradient estimator", name, {**MEASURED, **ESTIMATORS})
     reads_variate = "control_variate" in find_estimator(name).needs
     return Measured(inner=name, control_variate="linear" if reads_variate else "none")
 
