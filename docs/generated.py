@@ -1,4 +1,8 @@
-"""The parts of the pages that are made from the code: a hook of MkDocs replaces `<!-- generated: NAME -->`."""
+"""The parts of the pages that are made from the code.
+
+A hook of MkDocs replaces the lines that end in `<!-- generated: NAME -->`, which tell a reader of the source where to
+look instead.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 def on_page_markdown(markdown: str, **context: Any) -> str:
     """MkDocs calls it with the text of every page. A link to a file of the repository is its name on the site."""
     markdown = re.sub(r"\[([^]]+)\]\(\.\./([^)#]+)[^)]*\)", r"\1 (`\2`)", markdown)
-    return re.sub(r"<!-- generated: (\w+) -->", lambda match: GENERATED[match.group(1)](), markdown)
+    return re.sub(r"^.*<!-- generated: (\w+) -->$", lambda match: GENERATED[match.group(1)](), markdown, flags=re.M)
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

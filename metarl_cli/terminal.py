@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["counted", "duration", "print_json", "print_table", "say", "show_measured", "training_display"]
 
 WIDE = 400
+NARROW = 12
+"""What is at most as wide is left as it is when a table has to become narrower."""
 
 ShowRow: TypeAlias = Callable[[RunConfig, Mapping[str, float]], None]
 
@@ -39,12 +41,16 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
         return
     encoding = sys.stdout.encoding
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    cells = [
+        [spelled(f"{value:.4g}" if isinstance(value, float) else str(value), encoding) for value in row.values()]
+        for row in rows
+    ]
     for position, name in enumerate(rows[0]):
-        width = max(map(len, name.split()), default=0)  # a word of the header is not broken, and nothing is cut off
-        table.add_column(name, no_wrap=position == 0, overflow="fold", min_width=width)
-    for row in rows:
-        cells = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values())
-        table.add_row(*(spelled(cell, encoding) for cell in cells))
+        longest = max(len(name), *(len(row[position]) for row in cells))
+        word = max(map(len, name.split()), default=0)  # one of the header is not broken, and nothing is cut off
+        table.add_column(name, no_wrap=position == 0 or longest <= NARROW, overflow="fold", min_width=word)
+    for row in cells:
+        table.add_row(*row)
     # In a file or a pipe a row is a line, however long; a terminal has a width to keep to, and COLUMNS sets one.
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     Console(width=None if has_width else WIDE).print(table, markup=False)

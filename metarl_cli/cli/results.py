@@ -39,7 +39,9 @@ def plot(
     profile: Annotated[
         str | None, typer.Option(help="Profile of the results. Default: the one that has most of the figure.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where PNG and PDF go.")] = Path("figures"),
+    out: Annotated[Path, typer.Option(help="Where PNG and PDF go; a CSV of curves goes to the results.")] = Path(
+        "figures"
+    ),
 ) -> None:
     """Draw a figure from CSV files; never trains.
 
@@ -134,6 +136,8 @@ def report(
     from metarl_cli.pages.report import write_report
     from metarl_cli.results import Results
 
+    if not results.is_dir():
+        raise UserError(f"There is no directory {results}: --results names one that `metarl reproduce` wrote.")
     found = Results(results)
     print(f"{tally(write_report(found, out))}. Open {out} in a browser.")
     _tell(found.damage.values())
