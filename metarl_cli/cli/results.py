@@ -52,7 +52,7 @@ def plot(
     from metarl_cli.results import Results
 
     if (figure is None) != everything:
-        raise typer.BadParameter("one figure, see `metarl list figures`, or --all.", param_hint="[FIGURE]")
+        raise typer.BadParameter("one figure, see `metarl list figures`, or --all, not both.", param_hint="[FIGURE]")
     found = Results(results or _home(figure, PUBLISHED))
     if figure is None:
         from metarl_cli.pages.gallery import write_gallery
@@ -99,7 +99,7 @@ def reproduce(
     from metarl_cli.terminal import print_table
 
     if (figure is None) != everything:
-        raise UserError("Reproduce what? Give one figure, see `metarl list figures`, or --all.")
+        raise UserError("Reproduce what? Give one figure, see `metarl list figures`, or --all, not both.")
     if engine not in ("local", "dask"):
         raise unknown_name("engine", engine, ("local", "dask"))
     if jobs and engine == "dask":
