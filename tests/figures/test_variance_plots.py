@@ -144,6 +144,7 @@ def test_the_figure_says_profile_seeds_rounds_and_marks():
     assert "Profile: quick." in text
     assert "seeds: 1, 2, 3 (n=3)" in text
     assert "R = 10 rounds" in text
+    assert "Returns: n = 2 runs." in text
     assert "Dots and thin lines: single seeds." in text
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
+from metarl_cli.figures.curves import ranges
 from metarl_cli.figures.plots.style import caption, colour, estimator_label, mark_missing, new_figure
 
 __all__ = ["promp_fig3", "tmaml_fig2"]
@@ -160,9 +161,12 @@ def _caption(table: pd.DataFrame) -> str:
         return "No measurements yet."
     measured = table[table["rounds"] > 0]
     seeds, rounds = sorted(measured["seed"].unique()), sorted(measured["rounds"].unique())
+    trained = table[table["rounds"] == 0].groupby("curve")["seed"].nunique()
+    runs = f"Returns: n = {ranges(set(trained))} runs. " if len(trained) else ""
     return (
         f"Profile: {', '.join(sorted(table['profile'].unique()))}. Carrier's seeds: {', '.join(map(str, seeds))} "
         f"(n={len(seeds)}); R = {', '.join(map(str, rounds))} rounds of one set of tasks at each point. "
-        "Dots and thin lines: single seeds.\nLine: mean over seeds, geometric on logarithmic axes. Ratios of two "
+        "Dots and thin lines: single seeds.\n"
+        f"{runs}Line: mean over seeds, geometric on logarithmic axes. Ratios of two "
         "estimators, paired by seed, with their intervals: metarl list claims."
     )
