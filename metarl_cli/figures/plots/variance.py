@@ -146,7 +146,16 @@ def _line(panel: Axes, look: Look, rows: pd.DataFrame, *, logarithmic: bool) -> 
         panel.plot(values.index, values, look.line, color=own, alpha=0.35, linewidth=0.6)
     else:
         steps = np.tile(values.index, len(values.columns))
-        panel.scatter(steps, values.to_numpy().T.ravel(), s=9, color=own, alpha=0.4, linewidth=0)
+        hollow = look.line != "-"  # as its line is broken where another has the same colour
+        panel.scatter(
+            steps,
+            values.to_numpy().T.ravel(),
+            s=9,
+            facecolor="none" if hollow else own,
+            edgecolor=own,
+            alpha=0.4,
+            linewidth=0.8 if hollow else 0.0,
+        )
 
 
 def _noise_limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
