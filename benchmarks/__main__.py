@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.commands import grid, iterations, start_up
+from benchmarks.device import device
 from benchmarks.measuring import Row
 from benchmarks.rollouts import rollouts
 from benchmarks.threads import threads
@@ -30,7 +31,7 @@ from benchmarks.updates import updates
 from benchmarks.workers import workers
 from metarl_cli.circumstances import circumstances
 
-PARTS = {part.__name__: part for part in (rollouts, updates, threads, iterations, grid, workers, start_up)}
+PARTS = {part.__name__: part for part in (rollouts, updates, threads, iterations, grid, workers, start_up, device)}
 RESULTS = Path(__file__).parent / "results"
 
 ROUNDS = 3
@@ -63,9 +64,10 @@ def measured(parts: list[str], *, quick: bool) -> dict[str, Any]:
     load, seconds, rows = dict[str, float](), dict[str, float](), list[dict[str, Any]]()
     for part in parts:
         load[part], start = os.getloadavg()[0], time.perf_counter()
-        rows += [row._asdict() for row in PARTS[part](quick=quick, rounds=1 if quick or part in ONCE else ROUNDS)]
+        found = PARTS[part](quick=quick, rounds=1 if quick or part in ONCE else ROUNDS)
+        rows += [row._asdict() for row in found]
         seconds[part] = round(time.perf_counter() - start, 1)
-        print(f"{part}: {seconds[part]:.0f} s", file=sys.stderr)
+        print(f"{part}: {f'{seconds[part]:.0f} s' if found else 'nothing here to measure'}", file=sys.stderr)
     return {"circumstances": circumstances(threads=1), "quick": quick, "load": load, "seconds": seconds, "rows": rows}
 
 

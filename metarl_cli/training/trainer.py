@@ -142,7 +142,7 @@ class Trainer:
         credits = self.parts.exploration.credit(rounds, self.processing.discount)
         return [
             TaskData([for_task(round_, group) for round_ in rounds], credits[group], state.penalty)
-            for group in self._groups()
+            for group in self._groups(state.device)
         ]
 
     def meta_gradient(self, theta: Params, data: Sequence[TaskData]) -> Params:
@@ -209,7 +209,7 @@ class Trainer:
         def of_group(group: slice) -> Round:
             return processed(for_task(trajectories, group), returns[group], variate[group], self.processing)
 
-        return joined(self._map(of_group, self._groups()))
+        return joined(self._map(of_group, self._groups(returns.device)))
 
     def _adapted(self, params: Params, round_: Round) -> tuple[Params, Round]:
         """θ′, and the round with the length of the step to it."""
@@ -219,7 +219,7 @@ class Trainer:
             following = adapted(own, data, self.parts.inner)
             return following, divergence(own, following, data)
 
-        groups, kl = zip(*self._map(of_group, self._groups()), strict=True)
+        groups, kl = zip(*self._map(of_group, self._groups(round_.returns.device)), strict=True)
         following = join(groups)
         return following, replace(round_, step=Step(norm=distance(params, following), kl=torch.cat(kl)))
 
@@ -237,11 +237,13 @@ class Trainer:
             vectors = [torch.cat([value.flatten(1) for value in gradient], dim=1) for gradient in gradients]
             return torch.stack([torch.linalg.vector_norm(vector, dim=-1) for vector in vectors], dim=-1)
 
-        wanted, given = torch.cat(self._map(lengths, self._groups())).unbind(-1)
+        wanted, given = torch.cat(self._map(lengths, self._groups(round_.returns.device))).unbind(-1)
         return matched(round_, given, wanted)
 
-    def _groups(self) -> list[slice]:
-        """Consecutive tasks, some for each of four threads, and the same whatever their number is."""
+    def _groups(self, device: torch.device) -> list[slice]:
+        """Consecutive tasks, some for each of four threads, and the same whatever their number is; elsewhere all."""
+        if device.type != "cpu":  # a card takes all at once in the time that it takes a few: a group is only launches
+            return [slice(0, self.tasks)]
         steps = self.workers.num_envs // self.tasks * self.horizon
         size = max(1, min(GROUP // steps, -(-self.tasks // 4)))
         return [slice(first, min(first + size, self.tasks)) for first in range(0, self.tasks, size)]
