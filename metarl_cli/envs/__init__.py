@@ -12,21 +12,15 @@ from __future__ import annotations
 
 import gymnasium
 
-from metarl_cli.envs.registry import ENVIRONMENTS, EnvironmentSpec, find_environment, find_variant
+from metarl_cli.envs.registry import ENVIRONMENTS
 
-__all__ = ["ENVIRONMENTS", "EnvironmentSpec", "find_environment", "find_variant", "register"]
+__all__ = ["ENVIRONMENTS"]
 
-
-def register() -> None:
-    """Make every environment known to Gymnasium, which loads an entry point only when an environment is made."""
-    for spec in ENVIRONMENTS.values():
-        gymnasium.register(
-            spec.id,
-            entry_point="metarl_cli.envs.single:TaskEnv",
-            vector_entry_point="metarl_cli.envs.vector:make_vec",
-            max_episode_steps=spec.horizon,
-            kwargs={"name": spec.name},
-        )
-
-
-register()
+for spec in ENVIRONMENTS.values():
+    gymnasium.register(
+        spec.id,
+        entry_point="metarl_cli.envs.single:TaskEnv",  # loaded only when an environment is made
+        vector_entry_point="metarl_cli.envs.vector:make_vec",
+        max_episode_steps=spec.horizon,
+        kwargs={"name": spec.name},
+    )

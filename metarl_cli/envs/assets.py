@@ -34,17 +34,6 @@ def load_model(name: str, timestep: float) -> mujoco.MjModel:
     Raises:
         RuntimeError: If the installed file is not the one that results were obtained with.
     """
-    text = _verified(name)
-    # MuJoCo warns on stderr of the attribute that it deprecates; the two calls below do the same to the last bit.
-    model = mujoco.MjModel.from_xml_string(text.replace(TOTAL_MASS, ""))
-    if TOTAL_MASS in text:
-        mujoco.mj_setTotalmass(model, 14)
-        mujoco.mj_setConst(model, mujoco.MjData(model))
-    model.opt.timestep = timestep
-    return model
-
-
-def _verified(name: str) -> str:
     content = (files("gymnasium") / "envs/mujoco/assets" / name).read_bytes()
     got = hashlib.sha256(content).hexdigest()
     if got != SHA256[name]:
@@ -52,4 +41,11 @@ def _verified(name: str) -> str:
             f"{name} of the installed Gymnasium differs from the file that metarl was tested with: "
             f"expected SHA-256 {SHA256[name]}, got {got}. Install the versions in constraints.txt."
         )
-    return content.decode()
+    text = content.decode()
+    # MuJoCo warns on stderr of the attribute that it deprecates; the two calls below do the same to the last bit.
+    model = mujoco.MjModel.from_xml_string(text.replace(TOTAL_MASS, ""))
+    if TOTAL_MASS in text:
+        mujoco.mj_setTotalmass(model, 14)
+        mujoco.mj_setConst(model, mujoco.MjData(model))
+    model.opt.timestep = timestep
+    return model

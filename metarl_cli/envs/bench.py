@@ -7,16 +7,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from gymnasium.spaces import Box
-from gymnasium.vector import VectorEnv
 
-from metarl_cli.envs.episodes import OwnWorkers, attribute
+from metarl_cli.envs.episodes import OwnWorkers
 from metarl_cli.envs.own import horizon_of, make_one, make_own
 from metarl_cli.envs.registry import find_environment
 from metarl_cli.envs.single import TaskEnv
 from metarl_cli.envs.vector import FloatArray, TaskVectorEnv, make_vec
 from metarl_cli.references import is_reference
 
-__all__ = ["TASKS", "Bench", "Rollout", "Workers", "bounds", "give_task", "roll"]
+__all__ = ["TASKS", "Bench", "Rollout", "Workers", "bounds", "roll"]
 
 Workers: TypeAlias = OwnWorkers | TaskVectorEnv
 
@@ -87,11 +86,3 @@ def bounds(space: Any) -> tuple[FloatArray, FloatArray]:
     if not isinstance(space, Box):
         raise TypeError(f"space: expected a Box, got {space}.")
     return space.low.astype(np.float64), space.high.astype(np.float64)
-
-
-def give_task(env: Any, tasks: Any) -> None:
-    """Give a `Bench.one` its task, the only one of the given."""
-    if not isinstance(env, VectorEnv):
-        env.get_wrapper_attr("set_task")(tasks[0])
-    else:
-        attribute(env, "set_tasks")(list(tasks) if tasks.dtype == object else tasks)

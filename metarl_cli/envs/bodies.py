@@ -62,20 +62,13 @@ def _clipped_forces(fields: Fields) -> FloatArray:
     return np.clip(_flat(fields["cfrc_ext"]), -1.0, 1.0)
 
 
-def _observe_half_cheetah(fields: Fields) -> tuple[FloatArray, ...]:
-    return fields["qpos"][:, 1:], fields["qvel"]
+def _observe(fields: Fields, hidden: int) -> tuple[FloatArray, ...]:
+    """All coordinates but the first ones, which are hidden, and all velocities."""
+    return fields["qpos"][:, hidden:], fields["qvel"]
 
 
-def _observe_ant(fields: Fields) -> tuple[FloatArray, ...]:
-    return fields["qpos"][:, 2:], fields["qvel"], _clipped_forces(fields)
-
-
-def _observe_ant_and_position(fields: Fields) -> tuple[FloatArray, ...]:
-    return fields["qpos"], fields["qvel"], _clipped_forces(fields)
-
-
-def _observe_swimmer(fields: Fields) -> tuple[FloatArray, ...]:
-    return fields["qpos"][:, 2:], fields["qvel"]
+def _observe_ant(fields: Fields, hidden: int) -> tuple[FloatArray, ...]:
+    return *_observe(fields, hidden), _clipped_forces(fields)
 
 
 def _observe_planar(fields: Fields) -> tuple[FloatArray, ...]:
@@ -84,7 +77,7 @@ def _observe_planar(fields: Fields) -> tuple[FloatArray, ...]:
 
 def _observe_humanoid(fields: Fields) -> tuple[FloatArray, ...]:
     names = ("cinert", "cvel", "qfrc_actuator", "cfrc_ext")
-    return fields["qpos"][:, 2:], fields["qvel"], *(_flat(fields[name]) for name in names)
+    return *_observe(fields, hidden=2), *(_flat(fields[name]) for name in names)
 
 
 def ant_contact_cost(fields: Fields) -> FloatArray:
@@ -128,7 +121,7 @@ HALF_CHEETAH = Body(
     model_file="half_cheetah.xml",
     timestep=0.01,
     frame_skip=5,
-    observe=_observe_half_cheetah,
+    observe=partial(_observe, hidden=1),
     position=_root_x,
     noise=_uniform_and_normal,
 )
@@ -138,11 +131,11 @@ ANT = Body(
     frame_skip=5,
     outputs=("xpos",),
     contact_forces=True,
-    observe=_observe_ant,
+    observe=partial(_observe_ant, hidden=2),
     position=_torso_xy,
     noise=_uniform_and_normal,
 )
-ANT_WITH_POSITION = replace(ANT, observe=_observe_ant_and_position)
+ANT_WITH_POSITION = replace(ANT, observe=partial(_observe_ant, hidden=0))
 HUMANOID = Body(
     model_file="humanoid.xml",
     timestep=0.003,
@@ -167,7 +160,7 @@ SWIMMER = Body(
     model_file="swimmer.xml",
     timestep=0.01,
     frame_skip=4,
-    observe=_observe_swimmer,
+    observe=partial(_observe, hidden=2),
     position=_root_x,
     noise=partial(_uniform, scale=0.1),
 )

@@ -17,8 +17,8 @@ import numpy as np
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from metarl_cli.envs.bench import TASKS, Bench, bounds, give_task, roll
-from metarl_cli.envs.episodes import SUCCESS
+from metarl_cli.envs.bench import TASKS, Bench, bounds, roll
+from metarl_cli.envs.episodes import SUCCESS, blaming, give_tasks
 from metarl_cli.envs.own import check_environment, faults, make_one
 from metarl_cli.errors import UserError
 from metarl_cli.references import is_reference
@@ -26,8 +26,6 @@ from metarl_cli.references import is_reference
 __all__ = ["FAILS", "NOTE", "OK", "check"]
 
 OK, FAILS, NOTE = "ok", "fails", "note"
-
-LARGEST = float(np.finfo(np.float32).max)
 
 
 class Failed(Exception):
@@ -42,7 +40,7 @@ def _gymnasium(bench: Bench) -> str:
     env = bench.one()
     if isinstance(env, VectorEnv):
         raise Noted("Gymnasium's checker takes no vector environments")
-    env.get_wrapper_attr("set_task")(bench.tasks(1)[0])
+    give_tasks(bench.name, env, bench.tasks(1))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -56,11 +54,12 @@ def _gymnasium(bench: Bench) -> str:
 
 def _spaces(bench: Bench) -> str:
     env = bench.one()
-    names = [f"{prefix}{kind}_space" for prefix in _prefixes(env) for kind in ("observation", "action")]
+    prefixes = ("", "single_") if isinstance(env, VectorEnv) else ("",)
+    names = [f"{prefix}{kind}_space" for prefix in prefixes for kind in ("observation", "action")]
     before = [getattr(env, name) for name in names]
     tasks = bench.tasks()
     for i in range(TASKS):
-        give_task(env, tasks[i : i + 1])
+        give_tasks(bench.name, env, tasks[i : i + 1])
         changed = [name for name, space in zip(names, before, strict=True) if getattr(env, name) != space]
         if changed:
             raise Failed(f"{changed[0]} is {getattr(env, changed[0])} after another task")
@@ -115,7 +114,7 @@ def _finite(bench: Bench) -> str:
         max(float(np.abs(array).max()) for array in arrays)
         for arrays in zip(*((r.observations, r.rewards) for r in every), strict=True)
     )
-    if max(observation, reward) > LARGEST:
+    if max(observation, reward) > float(np.finfo(np.float32).max):
         raise Failed(f"|observation| up to {observation:.3g}, |reward| up to {reward:.3g}: no float32")
     return f"|observation| up to {observation:.3g}, |reward| up to {reward:.3g}"
 
@@ -146,11 +145,12 @@ def _ends(bench: Bench) -> str:
 def _fresh_arrays(bench: Bench) -> str:
     env, space = bench.one(), bench.workers(1).single_action_space
     middle = np.mean(bounds(space), axis=0).astype(space.dtype)
-    give_task(env, bench.tasks(1))
-    vector = isinstance(env, VectorEnv)
-    first, _ = env.reset(seed=1)
+    give_tasks(bench.name, env, bench.tasks(1))
+    with blaming(bench.name, "reset"):
+        first, _ = env.reset(seed=1)
     kept = np.array(first)
-    env.step(middle[None] if vector else middle)
+    with blaming(bench.name, "step"):
+        env.step(middle[None] if isinstance(env, VectorEnv) else middle)
     if not np.array_equal(kept, first):
         raise Failed("an observation changes after it was returned")
     return "every observation is an array of its own"
@@ -204,7 +204,7 @@ def check(name: str, variant: str = "") -> list[dict[str, str]]:
     """
     bench = Bench(name, variant)
     if missing := faults(make_one(name, variant)) if is_reference(name) else {}:
-        return [_row(what, FAILS, *fault.split(": ", 1)) for what, fault in missing.items()]
+        return [_row(what, FAILS, fault, remedy) for what, (fault, remedy) in missing.items()]
     try:
         check_environment(name, variant)
         workers = bench.workers(1)
@@ -215,29 +215,33 @@ def check(name: str, variant: str = "") -> list[dict[str, str]]:
     spaces = workers.single_observation_space, workers.single_action_space
     observed, actions = (len(bounds(space)[0]) for space in spaces)
     about = f"{observed} numbers observed, {actions} in an action, {bench.horizon} steps"
-    return [_row("interface", OK, about, ""), *(_checked(what, one, bench) for what, one in CHECKS.items())]
-
-
-def _checked(name: str, check: Check, bench: Bench) -> dict[str, str]:
-    try:
-        return _row(name, OK, check.find(bench), "")
-    except Noted as note:
-        return _row(name, NOTE, str(note), "")
-    except (Failed, UserError) as failure:
-        return _row(name, FAILS, str(failure), check.remedy)
+    rows = [_row("interface", OK, about, "")]
+    for what, (find, remedy) in CHECKS.items():
+        try:
+            rows.append(_row(what, OK, find(bench), ""))
+        except Noted as note:
+            rows.append(_row(what, NOTE, str(note), ""))
+        except (Failed, UserError) as failure:
+            rows.append(_row(what, FAILS, str(failure), remedy))
+    return rows
 
 
 def _row(name: str, result: str, found: str, remedy: str) -> dict[str, str]:
     return {"check": name, "result": result, "found": found, "remedy": remedy}
 
 
-def _prefixes(env: Any) -> tuple[str, ...]:
-    return ("", "single_") if isinstance(env, VectorEnv) else ("",)
-
-
 def _equal(a: Any, b: Any) -> bool:
-    """Of tasks of any kind; those that know no equality are compared as pickles."""
-    return data_equivalence(a, b, exact=True) or pickle.dumps(a) == pickle.dumps(b)
+    """Of tasks of any kind; those that know no equality are compared as pickles.
+
+    Raises:
+        Noted: If there are no pickles of them either.
+    """
+    if data_equivalence(a, b, exact=True):
+        return True
+    try:
+        return pickle.dumps(a) == pickle.dumps(b)
+    except Exception as error:
+        raise Noted(_first_line(f"tasks cannot be compared: {type(error).__name__}: {error}")) from error
 
 
 def _first_line(text: str) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
-from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 
 from metarl_cli.envs.vector import BoolArray, FloatArray
 from metarl_cli.errors import UserError
 
-__all__ = ["SUCCESS", "OneEpisode", "OwnWorkers", "attribute", "blaming"]
+__all__ = ["SUCCESS", "OneEpisode", "OwnWorkers", "SideBySide", "attribute", "blaming", "give_tasks"]
 
 SUCCESS, ENDED = "success", "ended"
 """Keys of `info`: what an environment may report at every step, and what `OneEpisode` does."""
@@ -42,12 +42,19 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._last, float(reward), False, False, {**info, ENDED: self._ended}
 
 
+class SideBySide(SyncVectorEnv):
+    """`OneEpisode` of each of `count` environments that `make` makes."""
+
+    def __init__(self, make: Callable[[], Any], count: int) -> None:
+        super().__init__([lambda: OneEpisode(make())] * count, autoreset_mode=AutoresetMode.DISABLED)
+
+
 class OwnWorkers:
     """Environments of the user's, `Workers` for the trainer. Once an episode has ended its rewards are 0.
 
     Args:
         reference: Their name in messages.
-        envs: A vector environment with `sample_tasks` and `set_tasks`, or a `SyncVectorEnv` of `OneEpisode`.
+        envs: A vector environment with `sample_tasks` and `set_tasks`, or `SideBySide`.
 
     Attributes:
         divergences: 0: an environment that returns what is not finite ends the run.
@@ -57,7 +64,7 @@ class OwnWorkers:
 
     def __init__(self, reference: str, envs: Any) -> None:
         self._reference, self._envs = reference, envs
-        self._task_home = envs.envs[0] if isinstance(envs, SyncVectorEnv) else envs
+        self._task_home = envs.envs[0] if isinstance(envs, SideBySide) else envs
         self.num_envs: int = envs.num_envs
         self.single_observation_space: Box = envs.single_observation_space
         self.single_action_space: Box = envs.single_action_space
@@ -74,13 +81,11 @@ class OwnWorkers:
     def set_tasks(self, tasks: Any) -> None:
         """Give each environment its task, [num_envs, …]."""
         self._tasks = tasks
-        if isinstance(self._envs, SyncVectorEnv):
-            with blaming(self._reference, "set_task"):
-                for env, task in zip(self._envs.envs, tasks, strict=True):
-                    env.get_wrapper_attr("set_task")(task)
+        if isinstance(self._envs, SideBySide):
+            for env, task in zip(self._envs.envs, tasks, strict=True):
+                give_tasks(self._reference, env, [task])
         else:
-            with blaming(self._reference, "set_tasks"):
-                self._envs.set_tasks(list(tasks) if tasks.dtype == object else tasks)
+            give_tasks(self._reference, self._envs, tasks)
 
     def reset(self, *, seed: int) -> tuple[FloatArray, dict[str, Any]]:
         """Begin an episode in every environment."""
@@ -94,19 +99,30 @@ class OwnWorkers:
         with blaming(self._reference, "step"):
             given = actions.astype(self.single_action_space.dtype)
             observations, rewards, terminated, truncated, info = self._envs.step(given)
+            info = dict(info)  # or it is refused here
+            if isinstance(self._envs, SideBySide):
+                terminated = info[ENDED]
+            ended = self._ended | np.asarray(terminated, np.bool_) | np.asarray(truncated, np.bool_)
         self._steps += 1
         live, observations = ~self._ended, self._checked("observation", observations)
         rewards = np.where(live, self._checked("reward", rewards), 0.0)
-        ended = np.asarray(info[ENDED]) if ENDED in info else np.asarray(terminated) | np.asarray(truncated)
-        self._ended = self._ended | ended
-        return observations, rewards, self._ended.copy(), np.zeros_like(live), info
+        if ended.shape != live.shape:
+            got = f"{list(ended.shape)}, expected {list(live.shape)}"
+            raise UserError(f"{self._reference}: the ends are of shape {got}.")
+        self._ended = ended
+        return observations, rewards, ended.copy(), np.zeros_like(live), info
 
     def _sampled(self, method: str, n: int, rng: np.random.Generator) -> Any:
         with blaming(self._reference, method):
-            tasks = _as_array(attribute(self._task_home, method)(n, rng))
-        if len(tasks) != n:
-            raise UserError(f"{self._reference}: {method}({n}, rng) drew {len(tasks)} tasks, expected {n}.")
-        return tasks
+            drawn = attribute(self._task_home, method)(n, rng)
+            if len(drawn) != n:
+                raise UserError(f"{self._reference}: {method}({n}, rng) drew {len(drawn)} tasks, expected {n}.")
+            if isinstance(drawn, np.ndarray):
+                return drawn
+            tasks = np.empty(n, object)
+            for i, task in enumerate(drawn):  # NumPy would take a list of pairs apart
+                tasks[i] = task
+            return tasks
 
     def _checked(self, kind: str, values: Any) -> FloatArray:
         """The values as floats, 0 where an episode has ended before; refused if they are not finite."""
@@ -118,21 +134,23 @@ class OwnWorkers:
         wrong = ~np.isfinite(array).reshape(self.num_envs, -1).all(axis=1) & ~self._ended
         if wrong.any():
             first = int(np.argmax(wrong))
+            task = " ".join(str(self._tasks[first]).split())
+            task = task if len(task) <= 80 else f"{task[:77]}…"
             raise UserError(
                 f"{self._reference}: the {kind} of step {self._steps} is {array[first]}, with the task "
-                f"{_short(self._tasks[first])}; expected finite numbers."
+                f"{task}; expected finite numbers."
             )
         return np.nan_to_num(array.astype(np.float64))
 
 
-def _as_array(tasks: Any) -> Any:
-    """Tasks that can be indexed and repeated: an array as it is, anything else as an array of objects, [n]."""
-    if isinstance(tasks, np.ndarray):
-        return tasks
-    array = np.empty(len(tasks), object)
-    for i, task in enumerate(tasks):  # NumPy would take a list of pairs apart
-        array[i] = task
-    return array
+def give_tasks(reference: str, env: Any, tasks: Any) -> None:
+    """Give an environment of the user's its only task, or a vector environment one for each, [num_envs, …]."""
+    vector = isinstance(env, VectorEnv)
+    with blaming(reference, "set_tasks" if vector else "set_task"):
+        if vector:
+            attribute(env, "set_tasks")(list(tasks) if tasks.dtype == object else tasks)
+        else:
+            env.get_wrapper_attr("set_task")(tasks[0])
 
 
 @contextmanager
@@ -152,9 +170,6 @@ def attribute(env: Any, name: str) -> Any:
     """An attribute of an environment or of one that it wraps, or None."""
     if isinstance(env, gymnasium.Env):
         return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
+    while isinstance(env, VectorWrapper) and not hasattr(env, name):
+        env = env.env
     return getattr(env, name, None)
-
-
-def _short(task: Any) -> str:
-    text = " ".join(str(task).split())
-    return text if len(text) <= 80 else f"{text[:77]}…"

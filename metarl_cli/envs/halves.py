@@ -14,8 +14,6 @@ from metarl_cli.envs.vector import BoolArray, FloatArray, TaskVectorEnv
 
 __all__ = ["Halves"]
 
-Stepped = tuple[FloatArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]
-
 
 class Halves(VectorEnv[FloatArray, FloatArray, Any]):
     """Two `TaskVectorEnv` in the place of one: together they give its numbers, and each may be stepped on a thread.
@@ -58,7 +56,7 @@ class Halves(VectorEnv[FloatArray, FloatArray, Any]):
         ]
         return np.concatenate(observations), {}
 
-    def step(self, actions: FloatArray) -> Stepped:
+    def step(self, actions: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Advance both, one after the other."""
         first, second = (half.step(part) for half, part in zip(self.pair, self._split(actions), strict=True))
         return (

@@ -42,29 +42,10 @@ def _at_velocity(motion: Motion, velocities: FloatArray) -> FloatArray:
     return -abs(motion.velocity[:, 0] - velocities)
 
 
-def _away_from_velocity(motion: Motion, velocities: FloatArray) -> FloatArray:
-    """+|vₓ − v*|: the sign of the released Swimmer, which pays for missing the velocity."""
-    return -_at_velocity(motion, velocities)
-
-
 def _to_goal(motion: Motion, goals: FloatArray) -> FloatArray:
     """−‖xy − g‖₁."""
     distance: FloatArray = abs(motion.position - goals).sum(axis=1)
     return -distance
-
-
-# 0.25 · Δ / timestep in the released code, where Δ is the way of all five physics steps.
-HUMANOID_SPEED_WEIGHT = 1.25
-
-
-def _humanoid_along(motion: Motion, signs: FloatArray) -> FloatArray:
-    """1.25 · d · vₓ."""
-    return HUMANOID_SPEED_WEIGHT * _along(motion, signs)
-
-
-def _humanoid_along_2d(motion: Motion, directions: FloatArray) -> FloatArray:
-    """1.25 · d · v."""
-    return HUMANOID_SPEED_WEIGHT * _along_2d(motion, directions)
 
 
 def _with_random_physics(problem: Locomotion, bodies: int, joints: int, geoms: int) -> Locomotion:
@@ -103,7 +84,8 @@ ANT_GOAL = Locomotion(
 HUMANOID_DIRECTION = Locomotion(
     body=bodies.HUMANOID,
     draw=sign,
-    progress=_humanoid_along,
+    progress=_along,
+    weight=1.25,  # 0.25 · Δ / timestep in the released code, where Δ is the way of all five physics steps
     control_cost=0.1,
     contact_cost=bodies.humanoid_contact_cost,
     alive_bonus=5.0,
@@ -121,7 +103,11 @@ WALKER_VELOCITY = replace(
     WALKER_DIRECTION, draw=partial(interval, low=0.0, high=10.0), progress=_at_velocity, alive_bonus=15.0
 )
 SWIMMER_VELOCITY = Locomotion(
-    body=bodies.SWIMMER, draw=partial(interval, low=0.1, high=0.2), progress=_away_from_velocity, control_cost=1e-4
+    body=bodies.SWIMMER,
+    draw=partial(interval, low=0.1, high=0.2),
+    progress=_at_velocity,
+    weight=-1.0,  # the released sign pays for missing the velocity
+    control_cost=1e-4,
 )
 TEXT_VELOCITY = partial(interval, low=0.0, high=2.0)
 WALKER_PARAMS = _with_random_physics(
@@ -139,7 +125,7 @@ PROBLEMS: Mapping[str, Mapping[str, Locomotion]] = MappingProxyType(
         "AntRandDir": {"released": replace(ANT_DIRECTION, draw=direction, progress=_along_2d)},
         "AntRandGoal": {"released": ANT_GOAL, "paper": replace(ANT_GOAL, draw=partial(box, limit=3.0))},
         "HumanoidFwdBack": {"released": HUMANOID_DIRECTION},
-        "HumanoidRandDir": {"released": replace(HUMANOID_DIRECTION, draw=direction, progress=_humanoid_along_2d)},
+        "HumanoidRandDir": {"released": replace(HUMANOID_DIRECTION, draw=direction, progress=_along_2d)},
         "WalkerFwdBack": {"released": WALKER_DIRECTION},
         "WalkerRandVel": {
             "released": WALKER_VELOCITY,
@@ -149,8 +135,8 @@ PROBLEMS: Mapping[str, Mapping[str, Locomotion]] = MappingProxyType(
         "HopperRandParams": {"released": HOPPER_PARAMS},
         "SwimmerRandVel": {
             "released": SWIMMER_VELOCITY,
-            "paper": replace(SWIMMER_VELOCITY, draw=TEXT_VELOCITY, progress=_at_velocity),
-            "corrected": replace(SWIMMER_VELOCITY, progress=_at_velocity),
+            "paper": replace(SWIMMER_VELOCITY, draw=TEXT_VELOCITY, weight=1.0),
+            "corrected": replace(SWIMMER_VELOCITY, weight=1.0),
         },
     }
 )

@@ -6,6 +6,7 @@ Fifty goals per environment, drawn once with seed 1; the goal is not observed. `
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from metarl_cli.envs.vector import FloatArray
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known
 
 __all__ = ["ML1", "ML10"]
 
@@ -52,10 +53,10 @@ class MetaWorldEnv(gymnasium.Env[FloatArray, FloatArray]):
         """Become an environment of the task's kind, and have its goal from the next reset on."""
         if self._kind != task.env_name:
             idle = _idle(self._benchmark, self.render_mode)
-            known = {**self._benchmark.train_classes, **self._benchmark.test_classes}
             if self._kind:
-                idle.setdefault(self._kind, []).append(self._env)
-            free = idle.get(task.env_name)
+                idle[self._kind].append(self._env)
+            known = {**self._benchmark.train_classes, **self._benchmark.test_classes}
+            free = idle[task.env_name]
             one = free.pop() if free else known[task.env_name](render_mode=self.render_mode)
             self._kind, self._env = task.env_name, one
         self._env.set_task(task)
@@ -90,7 +91,7 @@ class ML1(MetaWorldEnv):
     """
 
     def __init__(self, variant: str = "reach-v3", render_mode: str | None = None) -> None:
-        super().__init__(_benchmark("ML1", variant), render_mode)
+        super().__init__(_benchmark(variant), render_mode)
 
 
 class ML10(MetaWorldEnv):
@@ -104,26 +105,27 @@ class ML10(MetaWorldEnv):
     """
 
     def __init__(self, render_mode: str | None = None) -> None:
-        super().__init__(_benchmark("ML10", ""), render_mode)
+        super().__init__(_benchmark(""), render_mode)
 
 
 @cache
-def _benchmark(name: str, kind: str) -> Any:
-    """Once per process: its tasks take 50 resets per kind."""
+def _benchmark(kind: str) -> Any:
+    """The ML1 of that kind, or ML10 if none is named; once per process: its tasks take 50 resets per kind."""
     try:
         import metaworld
     except ImportError as error:
         raise UserError(f"Meta-World cannot be imported ({error}): pip install 'metarl-lab[metaworld]'.") from error
     _fit_to_mujoco()
-    if kind and kind not in metaworld.ML1.ENV_NAMES:
-        raise unknown_name("Meta-World task", kind, metaworld.ML1.ENV_NAMES)
-    return metaworld.ML1(kind, seed=BENCHMARK_SEED) if kind else getattr(metaworld, name)(seed=BENCHMARK_SEED)
+    if not kind:
+        return metaworld.ML10(seed=BENCHMARK_SEED)
+    check_known("Meta-World task", kind, metaworld.ML1.ENV_NAMES)
+    return metaworld.ML1(kind, seed=BENCHMARK_SEED)
 
 
 @cache
 def _idle(benchmark: Any, render_mode: str | None) -> dict[str, list[Any]]:
     """The simulations of each kind that no environment is at present: each holds a model of many megabytes."""
-    return {}
+    return defaultdict(list)
 
 
 def _balanced(tasks: Any, n: int, rng: np.random.Generator) -> list[Any]:

@@ -13,7 +13,7 @@ A class, or a function that makes an environment, with Gymnasium's interface and
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,10 +21,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import VectorEnv
 
-from metarl_cli.envs.episodes import SUCCESS, OneEpisode, OwnWorkers, attribute, blaming
-from metarl_cli.envs.registry import ENVIRONMENTS, find_environment, find_variant
+from metarl_cli.envs.episodes import SUCCESS, OwnWorkers, SideBySide, attribute, blaming
+from metarl_cli.envs.registry import find_environment, find_variant
 from metarl_cli.errors import UserError
 from metarl_cli.references import is_reference, load_reference
 
@@ -80,20 +80,20 @@ def make_one(reference: str, variant: str = "", render_mode: str = "") -> Any:
         UserError: If there is no such thing, or it makes no environment.
     """
     maker = find_maker(reference)
-    taken = inspect.signature(maker).parameters
-    if variant and "variant" not in taken and not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
-        raise UserError(f"{reference} has no variant {variant!r}: it takes no argument `variant`.")
     with blaming(reference, "making one"):
-        count = {"num_envs": 1} if is_vector(maker) else {}
-        env = maker(**count, **_given(variant=variant, render_mode=render_mode))
+        taken = inspect.signature(maker).parameters
+        if variant and "variant" not in taken and not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
+            raise UserError(f"{reference} has no variant {variant!r}: it takes no argument `variant`.")
+        options = {"variant": variant, "render_mode": render_mode, "num_envs": 1 if is_vector(maker) else None}
+        env = maker(**{name: value for name, value in options.items() if value})  # a class need not take the others
     if not isinstance(env, gymnasium.Env | VectorEnv):
         expected = "expected a gymnasium.Env or a gymnasium.vector.VectorEnv"
         raise UserError(f"{reference} makes a {type(env).__name__}; {expected}.")
     return env
 
 
-def faults(env: Any) -> dict[str, str]:
-    """What the trainer needs and an environment lacks, with the remedy, by the name of the check; empty if nothing."""
+def faults(env: Any) -> dict[str, tuple[str, str]]:
+    """What the trainer needs and an environment lacks, and the remedy, by the name of the check; empty if nothing."""
     vector = isinstance(env, VectorEnv)
     observations = getattr(env, "single_observation_space" if vector else "observation_space", None)
     actions = getattr(env, "single_action_space" if vector else "action_space", None)
@@ -101,26 +101,28 @@ def faults(env: Any) -> dict[str, str]:
     tests = {
         "sample_tasks": (
             callable(attribute(env, "sample_tasks")),
-            "there is no sample_tasks(n, rng): add one that draws n tasks from the generator rng",
+            "there is no sample_tasks(n, rng)",
+            "add one that draws n tasks from the generator rng",
         ),
         wanted: (
             callable(attribute(env, wanted)),
-            f"there is no {wanted}: add one that takes {'a task for each environment' if vector else 'a task'}",
+            f"there is no {wanted}",
+            f"add one that takes {'a task for each environment' if vector else 'a task'}",
         ),
         "observation space": (
             isinstance(observations, Box) and len(observations.shape) == 1,
-            f"the observation space is {observations}, expected a Box of one dimension: "
+            f"the observation space is {observations}, expected a Box of one dimension",
             "wrap the environment in gymnasium.wrappers.FlattenObservation",
         ),
         "action space": (
             isinstance(actions, Box)
             and len(actions.shape) == 1
             and bool(np.isfinite([actions.low, actions.high]).all()),
-            f"the action space is {actions}, expected a Box of one dimension with finite bounds: "
+            f"the action space is {actions}, expected a Box of one dimension with finite bounds",
             "the policy is Gaussian, and scaled to them",
         ),
     }
-    return {name: fault for name, (passed, fault) in tests.items() if not passed}
+    return {name: (fault, remedy) for name, (passed, fault, remedy) in tests.items() if not passed}
 
 
 @cache
@@ -132,15 +134,19 @@ def inspected(reference: str, variant: str = "") -> OwnEnvironment:
     """
     env = make_one(reference, variant)
     if missing := faults(env):
-        raise UserError(f"{reference}: {'; '.join(missing.values())}. `metarl check env {reference}` tells all.")
-    workers = OwnWorkers(reference, env if isinstance(env, VectorEnv) else _in_a_row([lambda: OneEpisode(env)]))
+        told = "; ".join(f"{fault}: {remedy}" for fault, remedy in missing.values())
+        raise UserError(f"{reference}: {told}. `metarl check env {reference}` tells all.")
+    horizon = attribute(env, "max_episode_steps") or (env.spec.max_episode_steps if env.spec else None)
+    horizon = horizon or DEFAULT_HORIZON
+    if not isinstance(horizon, int | np.integer) or horizon < 0:
+        raise UserError(f"{reference}: max_episode_steps is {horizon!r}, expected a positive integer.")
+    workers = OwnWorkers(reference, env if isinstance(env, VectorEnv) else SideBySide(lambda: env, 1))
     workers.set_tasks(workers.sample_tasks(1, np.random.default_rng(0)))
     workers.reset(seed=0)
     low, high = workers.single_action_space.low, workers.single_action_space.high
     *_, info = workers.step((low.astype(np.float64) + high)[None] / 2.0)
-    known = OwnEnvironment(horizon=_declared_horizon(env) or DEFAULT_HORIZON, success=SUCCESS in info)
     env.close()
-    return known
+    return OwnEnvironment(horizon=int(horizon), success=SUCCESS in info)
 
 
 def make_own(reference: str, *, num_envs: int, variant: str = "") -> OwnWorkers:
@@ -150,11 +156,11 @@ def make_own(reference: str, *, num_envs: int, variant: str = "") -> OwnWorkers:
         UserError: If there is no such environment, or it lacks what the trainer needs.
     """
     inspected(reference, variant)
-    maker, options = find_maker(reference), _given(variant=variant)
+    maker, options = find_maker(reference), {"variant": variant} if variant else {}
     with blaming(reference, "making one"):
         if is_vector(maker):
             return OwnWorkers(reference, maker(num_envs=num_envs, **options))
-        return OwnWorkers(reference, _in_a_row([lambda: OneEpisode(maker(**options))] * num_envs))
+        return OwnWorkers(reference, SideBySide(lambda: maker(**options), num_envs))
 
 
 def check_environment(name: str, variant: str) -> None:
@@ -171,23 +177,9 @@ def horizon_of(name: str, variant: str = "") -> int:
     Raises:
         UserError: If there is no such environment.
     """
-    return inspected(name, variant).horizon if is_reference(name) else ENVIRONMENTS[name].horizon
+    return inspected(name, variant).horizon if is_reference(name) else find_environment(name).horizon
 
 
 def reports_success(name: str, variant: str) -> bool:
     """Whether an environment says at every step if its task is accomplished; none of the built-in ones does."""
     return is_reference(name) and inspected(name, variant).success
-
-
-def _given(*, variant: str, render_mode: str = "") -> dict[str, str]:
-    """The arguments that are asked for: a class need not take the others."""
-    return {name: value for name, value in (("variant", variant), ("render_mode", render_mode)) if value}
-
-
-def _in_a_row(makers: Sequence[Callable[[], Any]]) -> SyncVectorEnv:
-    return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
-
-
-def _declared_horizon(env: Any) -> int | None:
-    own = attribute(env, "max_episode_steps")
-    return own or (env.spec.max_episode_steps if env.spec else None)

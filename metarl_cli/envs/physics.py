@@ -70,7 +70,7 @@ class Body:
 class Locomotion:
     """A task distribution over one body.
 
-        r = progress(motion, task) + alive_bonus − control_cost · ‖u‖² − contact_cost(forces)
+        r = weight · progress(motion, task) + alive_bonus − control_cost · ‖u‖² − contact_cost(forces)
 
     where u is the control in the actuators' units.
 
@@ -78,6 +78,7 @@ class Locomotion:
         body: What moves.
         draw: n tasks, `draw(n, rng)`.
         progress: The part of the reward that depends on the motion, and on the tasks unless `physics` does.
+        weight: Of the progress.
         control_cost: Weight of the squared control.
         contact_cost: Of `cfrc_ext`, [num_envs]; None for a body without contact forces.
         alive_bonus: Reward of every step.
@@ -88,6 +89,7 @@ class Locomotion:
     body: Body
     draw: Callable[[int, np.random.Generator], FloatArray]
     progress: Callable[[Motion, FloatArray], FloatArray]
+    weight: float = 1.0
     control_cost: float
     contact_cost: Callable[[Fields], FloatArray] | None = None
     alive_bonus: float = 0.0
@@ -154,13 +156,21 @@ class BatchSimulator:
         self._fields["ctrl"][...] = actions
         with QUIET:
             self._batch.step(live, nstep=self._body.frame_skip)
-        diverged = self._settle()
+        # MuJoCo has reset the simulations that it warned of; those that are not finite it would reset at its next step.
+        finite = np.isfinite(self._fields["qpos"]).all(axis=1) & np.isfinite(self._fields["qvel"]).all(axis=1)
+        diverged = self._unstable.any(axis=1) | ~finite
+        if not finite.all():
+            self._batch.reset(~finite)
         self._sense_contacts(live)
         before, self._position = self._position, self._body.position(self._fields)
         motion = Motion(self._position, (self._position - before) / self._dt)
-        healthy = self._problem.healthy
-        terminated = np.zeros_like(live) if healthy is None else ~healthy(self._fields)
-        return Outcome(self._rewards(motion, actions), terminated, diverged)
+        problem = self._problem
+        terminated = np.zeros_like(live) if problem.healthy is None else ~problem.healthy(self._fields)
+        rewards = problem.weight * problem.progress(motion, self._tasks) + problem.alive_bonus
+        rewards -= problem.control_cost * np.square(actions).sum(axis=1)
+        if problem.contact_cost is not None:
+            rewards -= problem.contact_cost(self._fields)
+        return Outcome(rewards, terminated, diverged)
 
     def observe(self) -> FloatArray:
         """The observations, a new array [num_envs, S]."""
@@ -169,22 +179,6 @@ class BatchSimulator:
     def positions(self) -> FloatArray:
         """`qpos` of all bodies, a new array [num_envs, nq]."""
         return np.array(self._fields["qpos"])
-
-    def _rewards(self, motion: Motion, actions: FloatArray) -> FloatArray:
-        problem = self._problem
-        rewards = problem.progress(motion, self._tasks) + problem.alive_bonus
-        rewards -= problem.control_cost * np.square(actions).sum(axis=1)
-        if problem.contact_cost is not None:
-            rewards -= problem.contact_cost(self._fields)
-        return rewards
-
-    def _settle(self) -> BoolArray:
-        """Find the simulations that MuJoCo has reset, and reset those that it would reset at its next step."""
-        finite = np.isfinite(self._fields["qpos"]).all(axis=1) & np.isfinite(self._fields["qvel"]).all(axis=1)
-        diverged: BoolArray = self._unstable.any(axis=1) | ~finite
-        if not finite.all():
-            self._batch.reset(~finite)
-        return diverged
 
     def _sense_contacts(self, mask: BoolArray) -> None:
         """Compute the contact forces of the masked bodies from the contacts of their last physics stage.

@@ -17,8 +17,6 @@ __all__ = ["ENVIRONMENTS", "EnvironmentSpec", "find_environment", "find_variant"
 LOCOMOTION = "metarl_cli.envs.locomotion"
 POINTS = "metarl_cli.envs.points"
 
-OWN_HINT = "Yours is package.module:Name or path/file.py:Name."
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentSpec:
@@ -210,7 +208,8 @@ def find_environment(name: str) -> EnvironmentSpec:
         UserError: If there is none; the message has the nearest match.
     """
     if name not in ENVIRONMENTS:
-        raise UserError(f"{unknown_name('environment', name, ENVIRONMENTS)} {OWN_HINT}")
+        hint = "Yours is package.module:Name or path/file.py:Name."
+        raise UserError(f"{unknown_name('environment', name, ENVIRONMENTS)} {hint}")
     return ENVIRONMENTS[name]
 
 

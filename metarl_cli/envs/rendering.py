@@ -101,8 +101,14 @@ def camera(name: str, variant: str | None) -> Iterator[Shoot]:
     if not isinstance(problem, Locomotion):
         raise ValueError(f"{name}: expected a MuJoCo body, got a point.")
     model = load_model(problem.body.model_file, problem.body.timestep)
-    _soften(model)
-    context = _open_context()
+    # A pale floor without mirror images and shadows: the body stands out, and software draws it faster.
+    model.mat_reflectance[:] = 0.0
+    model.light_castshadow[:] = False
+    model.tex_data[:] = 160 + model.tex_data // 4
+    backend = find_backend()
+    if backend is None:
+        raise UserError(NO_OPENGL)
+    context = import_module(f"mujoco.{backend}").GLContext(WIDTH, HEIGHT)
     context.make_current()
     target = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
     mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, target)
@@ -116,20 +122,12 @@ def camera(name: str, variant: str | None) -> Iterator[Shoot]:
 def find_backend() -> str | None:
     """The first way to OpenGL that works, the one that MUJOCO_GL names before others; None if none does."""
     preferred = os.environ.get("MUJOCO_GL")
-    return next(filter(_works, sorted(BACKENDS, key=lambda backend: backend != preferred)), None)
-
-
-def _works(backend: str) -> bool:
-    """Tried in a process of its own: the first attempt decides for the whole process, and may end it."""
-    command = [sys.executable, "-c", PROBE, backend]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def _open_context() -> Any:
-    backend = find_backend()
-    if backend is None:
-        raise UserError(NO_OPENGL)
-    return import_module(f"mujoco.{backend}").GLContext(WIDTH, HEIGHT)
+    for backend in sorted(BACKENDS, key=lambda backend: backend != preferred):
+        # Tried in a process of its own: the first attempt decides for the whole process, and may end it.
+        command = [sys.executable, "-c", PROBE, backend]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return backend
+    return None
 
 
 def _shoot_with(model: Any, target: Any) -> Shoot:
@@ -140,8 +138,16 @@ def _shoot_with(model: Any, target: Any) -> Shoot:
         data.qpos[:] = qpos
         mujoco.mj_fwdPosition(model, data)
         mujoco.mjv_updateScene(model, data, option, None, view, mujoco.mjtCatBit.mjCAT_ALL.value, scene)
-        if goal is not None:
-            _mark(scene, goal)
+        if goal is not None:  # a ball, half sunk into the floor
+            mujoco.mjv_initGeom(
+                scene.geoms[scene.ngeom],
+                mujoco.mjtGeom.mjGEOM_SPHERE.value,
+                np.full(3, MARKER_RADIUS),
+                np.array([*goal, 0.0]),
+                np.eye(3).ravel(),
+                np.array(MARKER_COLOUR, np.float32),
+            )
+            scene.ngeom += 1
         mujoco.mjr_render(frame, scene, target)
         pixels = np.empty((HEIGHT, WIDTH, 3), np.uint8)
         mujoco.mjr_readPixels(pixels, None, frame, target)
@@ -156,31 +162,8 @@ def _view(model: Any, data: Any) -> Any:
     reach = np.linalg.norm(data.geom_xpos[1:] - data.subtree_com[TORSO], axis=1) + model.geom_rbound[1:]
     view = mujoco.MjvCamera()
     view.type, view.trackbodyid, view.azimuth = mujoco.mjtCamera.mjCAMERA_TRACKING.value, TORSO, 90.0
-    view.elevation, view.distance = (-35.0, 4.0 * reach.max()) if _in_the_plane(model) else (-15.0, 3.0 * reach.max())
-    return view
-
-
-def _in_the_plane(model: Any) -> bool:
-    """Whether the root is free, or slides along y as well as x."""
+    # In the plane moves a root that is free, or slides along y as well as x.
     free, slide = mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_SLIDE
-    return bool(model.jnt_type[0] == free or (model.jnt_type[1] == slide and model.jnt_axis[1, 1] == 1.0))
-
-
-def _soften(model: Any) -> None:
-    """A pale floor without mirror images and shadows: the body stands out, and software draws it faster."""
-    model.mat_reflectance[:] = 0.0
-    model.light_castshadow[:] = False
-    model.tex_data[:] = 160 + model.tex_data // 4
-
-
-def _mark(scene: Any, goal: FloatArray) -> None:
-    """Add a ball at the goal, half sunk into the floor."""
-    mujoco.mjv_initGeom(
-        scene.geoms[scene.ngeom],
-        mujoco.mjtGeom.mjGEOM_SPHERE.value,
-        np.full(3, MARKER_RADIUS),
-        np.array([*goal, 0.0]),
-        np.eye(3).ravel(),
-        np.array(MARKER_COLOUR, np.float32),
-    )
-    scene.ngeom += 1
+    in_the_plane = model.jnt_type[0] == free or (model.jnt_type[1] == slide and model.jnt_axis[1, 1] == 1.0)
+    view.elevation, view.distance = (-35.0, 4.0 * reach.max()) if in_the_plane else (-15.0, 3.0 * reach.max())
+    return view

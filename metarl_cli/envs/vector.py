@@ -172,9 +172,15 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
             ResetNeeded: If the first reset has a mask that leaves some out.
         """
         super().reset(seed=seed)
-        mask = self._reset_mask(options)
+        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        if mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise ValueError(f"reset_mask: expected bool [{self.num_envs}], got {mask.dtype} {list(mask.shape)}.")
+        if not self._started and not mask.all():
+            raise ResetNeeded("the first reset must reset every sub-environment.")
         if not self._tasks_are_set:
-            self._draw_tasks(mask)
+            tasks = self._tasks.copy()
+            tasks[mask] = self.sample_tasks(int(mask.sum()), self.np_random)
+            self._assign(tasks)
         return self.begin(mask, self.draw_starts(int(mask.sum()), self.np_random)), {}
 
     def draw_starts(self, n: int, rng: np.random.Generator) -> FloatArray:
@@ -203,27 +209,27 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
         """
         if not self._started:
             raise ResetNeeded("step before the first reset.")
+        if np.shape(actions) != self.action_space.shape:
+            expected = [self.num_envs, *self._low.shape]
+            raise ValueError(f"actions: expected shape {expected}, got {list(np.shape(actions))}.")
+        if not np.isfinite(actions).all():
+            raise ValueError("actions: expected finite numbers, got NaN or infinity.")
+        clipped = np.clip(actions, self._low, self._high, dtype=np.float64)
         new_episode = self._terminated | (self._steps >= self._horizon)
         if not self._resets_itself:
             new_episode[:] = False
         elif new_episode.any():
             self.reset(options={"reset_mask": new_episode})
         live = ~self._terminated & ~new_episode
-        outcome = self._simulator.advance(live, self._clipped(actions))
+        outcome = self._simulator.advance(live, clipped)
         new = live & outcome.diverged
         self._diverged |= new
         self.divergences += int(new.sum())
         self._terminated |= live & (outcome.terminated | outcome.diverged)
         self._steps += live
         rewards = np.where(live & ~new, outcome.rewards, 0.0)
-        truncated = self._steps >= self._horizon
-        return (
-            self._simulator.observe(),
-            rewards,
-            self._terminated.copy(),
-            truncated,
-            {"diverged": self._diverged.copy()},
-        )
+        truncated, info = self._steps >= self._horizon, {"diverged": self._diverged.copy()}
+        return self._simulator.observe(), rewards, self._terminated.copy(), truncated, info
 
     def positions(self) -> FloatArray:
         """Coordinates of points, `qpos` of bodies: what a picture needs and an observation may hide, [num_envs, Q]."""
@@ -234,28 +240,6 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
         self._steps = np.zeros(self.num_envs, np.int64)
         self._terminated = np.zeros(self.num_envs, np.bool_)
         self._diverged = np.zeros(self.num_envs, np.bool_)
-
-    def _clipped(self, actions: FloatArray) -> FloatArray:
-        if np.shape(actions) != self.action_space.shape:
-            expected = [self.num_envs, *self._low.shape]
-            raise ValueError(f"actions: expected shape {expected}, got {list(np.shape(actions))}.")
-        if not np.isfinite(actions).all():
-            raise ValueError("actions: expected finite numbers, got NaN or infinity.")
-        clipped: FloatArray = np.clip(actions, self._low, self._high, dtype=np.float64)
-        return clipped
-
-    def _reset_mask(self, options: dict[str, Any] | None) -> BoolArray:
-        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_)))
-        if mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
-            raise ValueError(f"reset_mask: expected bool [{self.num_envs}], got {mask.dtype} {list(mask.shape)}.")
-        if not self._started and not mask.all():
-            raise ResetNeeded("the first reset must reset every sub-environment.")
-        return mask
-
-    def _draw_tasks(self, mask: BoolArray) -> None:
-        tasks = self._tasks.copy()
-        tasks[mask] = self.sample_tasks(int(mask.sum()), self.np_random)
-        self._assign(tasks)
 
     def _assign(self, tasks: FloatArray) -> None:
         self._tasks = tasks

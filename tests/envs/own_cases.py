@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
+from gymnasium.wrappers.vector import ClipReward
 
 LENGTH = 6
 
@@ -239,6 +240,94 @@ class Verbose(Line):
     def step(self, action):
         observation, reward, terminated, _, info = super().step(action)
         return observation, reward, terminated, 0, info
+
+
+class FloatEnds(Lines):
+    """Ends are told as numbers."""
+
+    def step(self, actions):
+        observations, rewards, terminated, truncated, info = super().step(actions)
+        return observations, rewards, terminated.astype(float), truncated.astype(float), info
+
+
+class OwnEnded(Lines):
+    """Its info has a key that means something else elsewhere."""
+
+    def step(self, actions):
+        return *super().step(actions)[:4], {"ended": 0}
+
+
+class WideEnds(Lines):
+    def step(self, actions):
+        observations, rewards, terminated, truncated, info = super().step(actions)
+        return observations, rewards, terminated[:, None].repeat(2, axis=1), truncated, info
+
+
+class NoInfo(Lines):
+    def step(self, actions):
+        return *super().step(actions)[:4], None
+
+
+class Part(Line):
+    sample_tasks = set_task = None
+
+
+class Rows(SyncVectorEnv):
+    """Gymnasium's own vector environment, which has the tasks that its parts know nothing of."""
+
+    def __init__(self, num_envs):
+        super().__init__([Part] * num_envs)
+
+    def sample_tasks(self, n, rng):
+        return rng.uniform(-1.0, 1.0, n)
+
+    def set_tasks(self, tasks):
+        for env, task in zip(self.envs, tasks, strict=True):
+            env.goal = task
+
+
+class Dictionary(Line):
+    observation_space = Dict({"a": Line.observation_space, "b": Line.observation_space})
+
+
+class NoArray(Line):
+    def sample_tasks(self, n, rng):
+        return np.array(0.5)
+
+
+class Forever(Line):
+    max_episode_steps = np.inf
+
+
+class Picky(Line):
+    """Refuses some of the tasks that it draws itself."""
+
+    def set_task(self, task):
+        if task < -0.5:
+            raise ValueError("too far left")
+        self.goal = task
+
+
+class Superstitious(Line):
+    def reset(self, *, seed=None, options=None):
+        if seed == 1:
+            raise RuntimeError("not this one")
+        return super().reset(seed=seed)
+
+
+class Functions(Line):
+    """Tasks that know no equality and cannot be pickled."""
+
+    def sample_tasks(self, n, rng):
+        return [lambda goal=goal: goal for goal in rng.uniform(-1.0, 1.0, n)]
+
+    def set_task(self, task):
+        self.goal = task()
+
+
+def wrapped_lines(num_envs):
+    """A function that makes a vector environment, behind a wrapper of Gymnasium's."""
+    return ClipReward(Lines(num_envs), -10.0, 10.0)
 
 
 def wrapped():

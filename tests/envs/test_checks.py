@@ -40,6 +40,7 @@ def test_the_built_in_ones_pass(name):
 
 WRONG = {
     "OwnDice": ("sampling tasks", "two generators of one seed draw other tasks"),
+    "Picky": ("same spaces", "Picky: set_task raised ValueError: too far left"),
     "Stretches": ("same spaces", "observation_space is Box"),
     "Forgets": ("seeding", "two environments of one seed differ"),
     "Hysteresis": ("task alone", "the third rollout is not the first"),
@@ -50,6 +51,7 @@ WRONG = {
     "Leaves": ("in the space", "entry 0 of an observation is"),
     "Restless": ("ends", "a reset with the same seed after an episode begins elsewhere"),
     "NoMode": ("ends", "metadata['autoreset_mode'] is None, no AutoresetMode"),
+    "Superstitious": ("arrays", "reset raised RuntimeError: not this one"),
     "SameArray": ("arrays", "an observation changes after it was returned"),
     "Verbose": ("Gymnasium's checker", "AssertionError"),
     "Unpicklable": ("pickling", "local object"),
@@ -65,6 +67,18 @@ def test_what_is_wrong_is_found_where_it_is_with_the_remedy(name):
     assert rows[where]["remedy"] == CHECKS[where].remedy
 
 
+def test_tasks_that_cannot_be_compared_are_no_fault():
+    rows = {row["check"]: row for row in check(f"{CASES}:Functions")}
+    noted = {where for where, row in rows.items() if "tasks cannot be compared" in row["found"]}
+    assert noted == {"sampling tasks", "side by side"} and {rows[where]["result"] for where in noted} == {NOTE}
+    assert FAILS not in {row["result"] for row in rows.values()}
+
+
+def test_what_is_missing_and_its_remedy_stand_apart():
+    (row,) = check(f"{CASES}:Dictionary")
+    assert row["found"].endswith("expected a Box of one dimension") and row["remedy"].startswith("wrap the environment")
+
+
 def test_every_check_has_something_that_fails_it():
     assert {where for where, _ in WRONG.values()} == set(CHECKS) - {"success"}
 
@@ -78,6 +92,7 @@ def test_every_check_has_something_that_fails_it():
         ("Image", ["observation space"]),
         ("Breaks", ["first step"]),
         ("TooFew", ["first step"]),
+        ("Forever", ["first step"]),
     ],
 )
 def test_what_cannot_be_tried_at_all_says_what_is_missing(name, expected):

@@ -127,7 +127,7 @@ def test_simulations_are_shared_when_tasks_change():
         workers.reset(seed=0)
         *_, info = workers.step(np.zeros((20, 4)))
         assert set(info["success"]) <= {0.0, 1.0}
-    made = [kind.made for kind in metaworld._benchmark("ML10", "").train_classes.values()]
+    made = [kind.made for kind in metaworld._benchmark("").train_classes.values()]
     assert sum(made[1:]) <= 9 * 4
 
 

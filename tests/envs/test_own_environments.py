@@ -41,7 +41,7 @@ def in_float64(data):
     return data.rewards.double(), data.observations[..., 0].double(), data.mask.double()
 
 
-@pytest.mark.parametrize("name", ["Line", "Lines"])
+@pytest.mark.parametrize("name", ["Line", "Lines", "FloatEnds", "OwnEnded", "Rows", "wrapped_lines"])
 def test_rewards_and_states_are_those_of_the_equation(name):
     """s' = s + u with u = clip(−0.5 + (a + 10)·2/20, −0.5, 1.5), r = −|s' − g|, masked from the step after |s'| > 1."""
     goals = np.array([-0.5, 0.5])
@@ -79,6 +79,8 @@ def test_an_episode_that_is_cut_short_is_masked():
     assert data.mask.sum(-1).max() <= 6 and data.mask[..., 6:].sum() == 0.0
     assert horizon_of(f"{CASES}:Objects") == 6 and horizon_of(f"{CASES}:Line") == 100
     assert horizon_of("Toy1D") == 10
+    with pytest.raises(UserError, match="Did you mean 'Toy1D'"):
+        horizon_of("Toy1")
 
 
 def test_a_function_may_make_the_environment_behind_wrappers():
@@ -125,6 +127,11 @@ WRONG = {
     "Unbounded": r"the action space is .*finite bounds",
     "Image": r"the observation space is .*wrap the environment in gymnasium.wrappers.FlattenObservation",
     "Breaks": r"step raised ZeroDivisionError: .* \(.*own_cases\.py, line \d+\)",
+    "WideEnds": r"WideEnds: the ends are of shape \[1, 2\], expected \[1\]",
+    "NoInfo": r"step raised TypeError: 'NoneType' object is not iterable",
+    "Dictionary": r"the observation space is Dict.*: wrap the environment",
+    "Forever": r"Forever: max_episode_steps is inf, expected a positive integer",
+    "NoArray": r"sample_tasks raised TypeError: len\(\) of unsized object",
     "TooFew": r"sample_tasks\(1, rng\) drew 0 tasks, expected 1",
 }
 
@@ -133,6 +140,11 @@ WRONG = {
 def test_what_cannot_be_used_is_refused_with_the_reason(name):
     with pytest.raises(UserError, match=WRONG[name]):
         make_own(f"{CASES}:{name}", num_envs=2)
+
+
+def test_what_has_no_signature_is_refused():
+    with pytest.raises(UserError, match="builtins:int: making one raised ValueError: no signature found"):
+        make_own("builtins:int", num_envs=2)
 
 
 def test_what_is_not_finite_is_named_with_its_step_and_task():

@@ -101,6 +101,14 @@ def test_so_is_the_step_after_the_time_limit():
     assert truncations == [[False] * 2, [True] * 2, [False] * 2] * 2
 
 
+def test_actions_that_are_refused_reset_nothing():
+    envs = ending(AutoresetMode.NEXT_STEP)
+    envs.step(TO_THE_RIGHT)
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        envs.step(np.full((2, 2), np.nan))
+    np.testing.assert_allclose(envs.positions(), [[0.05, 0.0], [0.05, 0.0]])
+
+
 def test_without_autoreset_nothing_is_reset():
     envs = ending(AutoresetMode.DISABLED)
     assert all(envs.step(TO_THE_RIGHT)[2].tolist() == [True, False] for _ in range(3))

@@ -349,7 +349,11 @@ def test_without_opengl_points_are_drawn(metarl, points, no_opengl, tmp_path):
 )
 def test_a_way_to_opengl_is_found(monkeypatch, wanted, working, expected):
     monkeypatch.setattr(rendering, "BACKENDS", ("egl", "osmesa"))
-    monkeypatch.setattr(rendering, "_works", lambda backend: backend in working)
+
+    def run(command, **options):
+        return SimpleNamespace(returncode=0 if command[-1] in working else 1)
+
+    monkeypatch.setattr(rendering.subprocess, "run", run)
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     if wanted:
         monkeypatch.setenv("MUJOCO_GL", wanted)
