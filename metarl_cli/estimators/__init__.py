@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -20,7 +21,7 @@ from metarl_cli.estimators.doubly_robust import doubly_robust, truncated_dr
 from metarl_cli.estimators.likelihood_ratio import lvc
 from metarl_cli.estimators.loaded_dice import loaded_dice
 from metarl_cli.estimators.reinforce import reinforce
-from metarl_cli.estimators.taypo import taypo, taypo2, taypo2_orders
+from metarl_cli.estimators.taypo import taypo, taypo2, taypo_orders
 from metarl_cli.estimators.tmaml import tmaml, tmaml_per_action, tmaml_printed, tmaml_released
 
 __all__ = [
@@ -157,7 +158,7 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
             off_policy_hessian="biased",
             needs=_ADVANTAGES,
             damped=True,
-            orders=taypo2_orders,
+            orders=partial(taypo_orders, order=2),
         ),
         "tmaml": Estimator(
             surrogate=tmaml,

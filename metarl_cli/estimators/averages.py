@@ -40,15 +40,12 @@ def per_subset(orders: Orders) -> Surrogate:
     """Σ_k J_k · N / Σₙ C(Tₙ, k): each order of an expansion as the mean over its subsets of steps."""
 
     def mean(logp: Tensor, sample: Sample) -> Tensor:
-        means = [_mean(term, sample.mask, k) for k, term in enumerate(orders(logp, sample), start=1)]
+        trajectories, steps = sample.mask.shape[-2], sample.mask.sum(dim=-1)
+        subsets, means = torch.ones_like(steps), []
+        for j, term in enumerate(orders(logp, sample)):
+            subsets = subsets * (steps - j) / (j + 1)
+            # Where no trajectory has that many steps, there is no term either.
+            means.append(term * (trajectories / subsets.sum(dim=-1).clamp(min=1.0)))
         return torch.stack(means).sum(dim=0)
 
     return mean
-
-
-def _mean(term: Tensor, mask: Tensor, k: int) -> Tensor:
-    subsets = torch.ones_like(mask[..., 0])
-    for j in range(k):
-        subsets = subsets * (mask.sum(dim=-1) - j) / (j + 1)
-    # No trajectory may have k steps: then there is no term either.
-    return term * (mask.shape[-2] / subsets.sum(dim=-1).clamp(min=1.0))

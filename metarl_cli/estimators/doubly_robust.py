@@ -56,30 +56,21 @@ def truncated_dr(logp: Tensor, sample: Sample, *, max_ratio: float = 1.0) -> Ten
     """
     if not max_ratio > 0:
         raise ValueError(f"max_ratio: expected a positive number, got {max_ratio}.")
-    return _doubly_robust(logp, sample, _truncate(log_ratio(logp, sample), math.log(max_ratio)))
-
-
-def _doubly_robust(logp: Tensor, sample: Sample, log_rho: Tensor) -> Tensor:
-    action_values, policy_values = _critic(logp, sample)
-    check_fields(logp, sample, "rewards")
-    unpredicted = up_to(log_rho).exp() * (sample.rewards - action_values)
-    return discounted(unpredicted + before(log_rho).exp() * policy_values, sample)
-
-
-def _critic(logp: Tensor, sample: Sample) -> tuple[Tensor, Tensor]:
-    """Q(sₜ, aₜ) and Q(sₜ, π_θ), or the state baseline bₜ in the place of both."""
-    action_values, policy_values = sample.action_values, sample.policy_values
-    if action_values is None and policy_values is None:
-        check_fields(logp, sample, "control_variate")
-        return sample.control_variate, sample.control_variate
-    if action_values is None or policy_values is None:
-        raise ValueError("action_values and policy_values: expected both or neither, got one.")
-    check_fields(logp, sample, "action_values", "policy_values")
-    return action_values, policy_values
-
-
-def _truncate(log_rho: Tensor, ceiling: float) -> Tensor:
+    log_rho, ceiling = log_ratio(logp, sample), math.log(max_ratio)
     # torch.minimum halves the gradient of a tie, and clamp may pass all of it or none: on-policy, with ρ̄ = 1, every
     # step is a tie. Rounding must not decide either, hence the tolerance.
     tolerance = math.sqrt(torch.finfo(log_rho.dtype).eps)
-    return torch.where(log_rho > ceiling + tolerance, ceiling, log_rho)
+    return _doubly_robust(logp, sample, torch.where(log_rho > ceiling + tolerance, ceiling, log_rho))
+
+
+def _doubly_robust(logp: Tensor, sample: Sample, log_rho: Tensor) -> Tensor:
+    action_values, policy_values = sample.action_values, sample.policy_values
+    if action_values is None and policy_values is None:
+        check_fields(logp, sample, "control_variate", "rewards")
+        action_values = policy_values = sample.control_variate
+    elif action_values is None or policy_values is None:
+        raise ValueError("action_values and policy_values: expected both or neither, got one.")
+    else:
+        check_fields(logp, sample, "action_values", "policy_values", "rewards")
+    unpredicted = up_to(log_rho).exp() * (sample.rewards - action_values)
+    return discounted(unpredicted + before(log_rho).exp() * policy_values, sample)

@@ -18,7 +18,7 @@ from torch import Tensor
 from metarl_cli.errors import RunFailedError, UserError, check_known
 from metarl_cli.estimators import ESTIMATORS, Estimator
 from metarl_cli.references import is_reference, load_reference, unpinned
-from metarl_cli.types import Sample, for_task
+from metarl_cli.types import Sample, Surrogate, for_task
 
 __all__ = ["find_estimator", "tried"]
 
@@ -59,10 +59,13 @@ def tried(reference: str, function: Callable[..., object]) -> Estimator:
 
     logp, sample = _example()
     try:
-        _check_values(reference, surrogate, logp, sample)
-        _check_derivatives(reference, surrogate, logp, sample)
-        needs = frozenset(name for name in _FIELDS if _reads(surrogate, name, logp, sample))
-        couples = not torch.allclose(surrogate(logp, sample), _one_by_one(surrogate, logp, sample))
+        _check(reference, surrogate, logp, sample)
+        value = surrogate(logp, sample)
+        others = {name: replace(sample, **{name: 0.7 * getattr(sample, name) - 0.3}) for name in _FIELDS}
+        needs = frozenset(name for name, other in others.items() if not torch.equal(value, surrogate(logp, other)))
+        # Each trajectory as a batch of its own: the mean of their values is that of all unless they are coupled.
+        single = {name: getattr(sample, name).unsqueeze(-2) for name in (*_FIELDS, "mask")}
+        alone = surrogate(logp.unsqueeze(-2), replace(sample, **single)).mean(dim=-1)
     except RunFailedError as error:
         raise UserError(str(error)) from error.__cause__
     return Estimator(
@@ -74,7 +77,7 @@ def tried(reference: str, function: Callable[..., object]) -> Estimator:
         off_policy_gradient="unknown",
         off_policy_hessian="unknown",
         needs=needs,
-        pairs=couples,
+        pairs=not torch.allclose(value, alone),
     )
 
 
@@ -97,7 +100,8 @@ def _example() -> tuple[Tensor, Sample]:
     return numbers(0.0) - 1.5, sample
 
 
-def _check_values(reference: str, surrogate: Callable[[Tensor, Sample], Tensor], logp: Tensor, sample: Sample) -> None:
+def _check(reference: str, surrogate: Surrogate, logp: Tensor, sample: Sample) -> None:
+    """Raise `UserError` for values or derivatives that no estimator has."""
     value, alone = surrogate(logp, sample), surrogate(logp[0], for_task(sample, 0))
     if not value.isfinite().all():
         raise UserError(f"{reference} returned {value.tolist()} for finite numbers; {_EXPECTED}.")
@@ -105,33 +109,18 @@ def _check_values(reference: str, surrogate: Callable[[Tensor, Sample], Tensor],
         raise UserError(f"{reference} mixes the batches along the leading dimensions; each must be on its own.")
     if not torch.equal(value, surrogate(logp, sample)):
         raise UserError(f"{reference} returned two values for the same sample; it must not draw random numbers.")
-
-
-def _check_derivatives(
-    reference: str, surrogate: Callable[[Tensor, Sample], Tensor], logp: Tensor, sample: Sample
-) -> None:
+    total = surrogate(logp.requires_grad_(), sample).sum()
     try:
-        at = logp.requires_grad_()
-        (first,) = torch.autograd.grad(surrogate(at, sample).sum(), at, create_graph=True)
-        second = torch.autograd.grad(first.square().sum(), at)[0] if first.requires_grad else torch.zeros_like(at)
-    except (RuntimeError, NotImplementedError) as error:
+        (first,) = torch.autograd.grad(total, logp, create_graph=True)
+        second = torch.zeros_like(logp)
+        if first.requires_grad:  # perhaps in parameters of the function's own, and not in logp
+            (second,) = torch.autograd.grad(first.square().sum(), logp, materialize_grads=True)
+    except Exception as error:  # derivatives, too, may be the user's own code
         raise UserError(f"{reference} cannot be differentiated: {_told(error)}.") from error
     if not (first.isfinite().all() and second.isfinite().all()):
         raise UserError(f"{reference} has a derivative that is not finite, for finite numbers.")
     if not first.any():
         raise UserError(f"{reference} does not depend on logp: its gradient is zero.")
-
-
-def _reads(surrogate: Callable[[Tensor, Sample], Tensor], name: str, logp: Tensor, sample: Sample) -> bool:
-    """Whether another content of a field changes the value."""
-    other = replace(sample, **{name: 0.7 * getattr(sample, name) - 0.3})
-    return not torch.equal(surrogate(logp, sample), surrogate(logp, other))
-
-
-def _one_by_one(surrogate: Callable[[Tensor, Sample], Tensor], logp: Tensor, sample: Sample) -> Tensor:
-    """The mean of the values of single trajectories, [...]."""
-    single = {name: getattr(sample, name).unsqueeze(-2) for name in (*_FIELDS, "mask")}
-    return surrogate(logp.unsqueeze(-2), replace(sample, **single)).mean(dim=-1)
 
 
 def _told(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 from metarl_cli.estimators.ratios import before, check_fields, decay_matrix, discounted, log_ratio
 from metarl_cli.types import Sample
 
-__all__ = ["taypo", "taypo2", "taypo2_orders", "taypo_orders"]
+__all__ = ["taypo", "taypo2", "taypo_orders"]
 
 
 def taypo(logp: Tensor, sample: Sample, *, order: int, lam: float = 1.0) -> Tensor:
@@ -38,8 +38,9 @@ def taypo(logp: Tensor, sample: Sample, *, order: int, lam: float = 1.0) -> Tens
 def taypo_orders(logp: Tensor, sample: Sample, *, order: int, lam: float = 1.0) -> list[Tensor]:
     """J_1 … J_K of `taypo` by themselves, each [...]; arguments and errors are its own.
 
-    Only the last index carries γ and A, so the sums over the earlier ones are elementary symmetric polynomials of
-    x₀ … x_{t−1}, eₖ(t) = Σ_{s<t} xₛ eₖ₋₁(s) with e₀ = 1: O(K·T) where the paper sub-samples O(Tᴷ) terms.
+    Only the last index carries γ and A, so the sums over the earlier ones are, undamped, elementary symmetric
+    polynomials of x₀ … x_{t−1}: eₖ(t) = Σ_{s<t} λ^{t−s} xₛ eₖ₋₁(s) with e₀ = 1, which is O(K·T) where the paper
+    sub-samples O(Tᴷ) terms.
     """
     if order < 1:
         raise ValueError(f"order: expected at least 1, got {order}.")
@@ -50,7 +51,8 @@ def taypo_orders(logp: Tensor, sample: Sample, *, order: int, lam: float = 1.0) 
     symmetric, terms = torch.ones_like(excess), []
     for k in range(order):
         if k:
-            symmetric = _damped_before(excess * symmetric, lam)
+            x = excess * symmetric
+            symmetric = before(x) if lam == 1.0 else x @ decay_matrix(x, lam).mT - x
         terms.append(discounted(excess * symmetric * sample.advantages, sample))
     return terms
 
@@ -61,13 +63,3 @@ def taypo2(logp: Tensor, sample: Sample, *, lam: float = 1.0) -> Tensor:
     J = (1/N) Σₙ [Σₜ γᵗ (ρₜ − 1) Aₜ + Σ_{s<t} γᵗ (ρₛ − 1)(ρₜ − 1) Aₜ]              (Tang et al., 2021, Eq. 8, K = 2)
     """
     return taypo(logp, sample, order=2, lam=lam)
-
-
-def taypo2_orders(logp: Tensor, sample: Sample, *, lam: float = 1.0) -> list[Tensor]:
-    """The singles and the pairs of `taypo2`."""
-    return taypo_orders(logp, sample, order=2, lam=lam)
-
-
-def _damped_before(x: Tensor, lam: float) -> Tensor:
-    """Σ_{s<t} λ^{t−s} xₛ, [..., T]."""
-    return before(x) if lam == 1.0 else x @ decay_matrix(x, lam).mT - x

@@ -12,7 +12,7 @@ import torch
 from metarl_cli.config import InnerConfig, OuterConfig, RunConfig
 from metarl_cli.envs.registry import ENVIRONMENTS, LOCOMOTION
 from metarl_cli.errors import UserError
-from metarl_cli.estimators import Estimator, per_step, per_subset, reinforce
+from metarl_cli.estimators import per_step, per_subset, reinforce
 from metarl_cli.estimators.own import find_estimator
 from metarl_cli.seeding import torch_generator
 from metarl_cli.training import policies
@@ -27,7 +27,7 @@ from metarl_cli.training.processing import MATCHED, REWARD_SCALINGS, Processing
 from metarl_cli.training.rollouts import make_workers
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.training.trust_region import trust_region
-from metarl_cli.types import Surrogate, on_device
+from metarl_cli.types import on_device
 
 __all__ = ["OBJECTIVES", "OPTIMIZERS", "build", "check_device", "optimizer_columns"]
 
@@ -57,7 +57,7 @@ def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[
 
     Args:
         config: what decides the numbers.
-        threads: simulation threads, and tasks that are differentiated at once; neither changes a number.
+        threads: simulation threads, and groups of tasks that are differentiated at once; neither changes a number.
         device: of all but the simulations; it changes numbers by their rounding, as another processor does.
 
     Raises:
@@ -66,11 +66,14 @@ def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[
     check_composition(config)
     check_device(device)
     sampling, outer = config.sampling, config.outer
+    env_options: dict[str, Any] = {"threads": threads, "max_episode_steps": sampling.horizon}
+    if config.environment.variant:
+        env_options["variant"] = config.environment.variant
     trainer = Trainer(
         workers=make_workers(
             config.environment.name,
             num_envs=sampling.tasks * sampling.trajectories,
-            env_options=_environment_options(config, threads),
+            env_options=env_options,
             halves=_halves(config, threads),
         ),
         tasks=sampling.tasks,
@@ -83,7 +86,7 @@ def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[
             control_variate=CONTROL_VARIATES[config.inner.control_variate],
         ),
         parts=Parts(
-            inner=_inner(config),
+            inner=_inner(config.inner),
             exploration=EXPLORATIONS[outer.exploration],
             objective=OBJECTIVES[outer.objective](outer),
         ),
@@ -113,25 +116,25 @@ def optimizer_columns(config: RunConfig) -> tuple[str, ...]:
     return OPTIMIZERS[config.outer.optimizer](config.outer).columns
 
 
-def _inner(config: RunConfig) -> Inner:
-    per_action = CONTROL_VARIATES[config.inner.control_variate].per_action
-    name = PER_ACTION_FORM[config.inner.estimator] if per_action else config.inner.estimator
-    return Inner(
-        surrogate=_surrogate(find_estimator(name), config.inner),
-        lr=config.inner.lr,
-        first_order=config.inner.first_order,
-        per_action=per_action,
-        magic_box=config.inner.magic_box,
-        # On-policy the score-function surrogate has LVC's gradient, and needs no ratio.
-        reference=per_step(reinforce) if config.inner.rewards == MATCHED else None,
-    )
-
-
-def _surrogate(estimator: Estimator, inner: InnerConfig) -> Surrogate:
-    """The estimator as a mean over steps."""
+def _inner(inner: InnerConfig) -> Inner:
+    """The adaptation step, with the estimator as a mean over steps."""
+    per_action = CONTROL_VARIATES[inner.control_variate].per_action
+    estimator = find_estimator(PER_ACTION_FORM[inner.estimator] if per_action else inner.estimator)
     if estimator.orders and inner.average == "orders":
-        return per_subset(partial(estimator.orders, lam=inner.dependence))
-    return per_step(partial(estimator.surrogate, lam=inner.dependence) if estimator.damped else estimator.surrogate)
+        surrogate = per_subset(partial(estimator.orders, lam=inner.dependence))
+    elif estimator.damped:
+        surrogate = per_step(partial(estimator.surrogate, lam=inner.dependence))
+    else:
+        surrogate = per_step(estimator.surrogate)
+    return Inner(
+        surrogate=surrogate,
+        lr=inner.lr,
+        first_order=inner.first_order,
+        per_action=per_action,
+        magic_box=inner.magic_box,
+        # On-policy the score-function surrogate has LVC's gradient, and needs no ratio.
+        reference=per_step(reinforce) if inner.rewards == MATCHED else None,
+    )
 
 
 def _halves(config: RunConfig, threads: int) -> tuple[int, int] | None:
@@ -145,10 +148,3 @@ def _halves(config: RunConfig, threads: int) -> tuple[int, int] | None:
         return None
     borders = (task for task in range(tasks // 2, 1, -1) if task * each % 4 == 0)
     return next(((task * each, (tasks - task) * each) for task in borders), None)
-
-
-def _environment_options(config: RunConfig, threads: int) -> dict[str, Any]:
-    options: dict[str, Any] = {"threads": threads, "max_episode_steps": config.sampling.horizon}
-    if config.environment.variant:
-        options["variant"] = config.environment.variant
-    return options

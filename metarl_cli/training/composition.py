@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from operator import mul
 from types import MappingProxyType
 
@@ -12,6 +12,7 @@ from metarl_cli.envs.own import check_environment
 from metarl_cli.errors import UserError, check_known
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.estimators.own import find_estimator
+from metarl_cli.references import is_reference
 from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.processing import MATCHED, REWARD_SCALINGS
@@ -32,29 +33,22 @@ PER_ACTION_FORM: Mapping[str, str] = MappingProxyType({"tmaml": "tmaml_per_actio
 
 def check_composition(config: RunConfig) -> None:
     """Raise `UserError` for a name that does not exist or for parts that make no sense together."""
-    for kind, name, known in _names(config):
-        check_known(kind, name, known)
+    inner, outer = config.inner, config.outer
+    if is_reference(inner.estimator):
+        find_estimator(inner.estimator)  # a function of the user's own, which has reasons of its own
+    else:
+        whole = [name for name, estimator in ESTIMATORS.items() if not estimator.per_action]
+        check_known("inner estimator", inner.estimator, whole)
+    check_known("control variate", inner.control_variate, CONTROL_VARIATES)
+    check_known("reward scaling", inner.rewards, REWARD_SCALINGS)
+    check_known("average", inner.average, AVERAGES)
+    check_known("outer objective", outer.objective, OBJECTIVE_NAMES)
+    check_known("exploration term", outer.exploration, EXPLORATIONS)
+    check_known("optimizer", outer.optimizer, OPTIMIZER_NAMES)
     check_environment(config.environment.name, config.environment.variant)
-    for wrong, reason in (*_size_rules(config), *_inner_rules(config.inner, config.sampling), *_outer_rules(config)):
+    for wrong, reason in (*_size_rules(config), *_inner_rules(inner, config.sampling), *_outer_rules(config)):
         if wrong:
             raise UserError(reason)
-
-
-def _names(config: RunConfig) -> list[tuple[str, str, Iterable[str]]]:
-    inner, outer = config.inner, config.outer
-    inner_estimators = [name for name, estimator in ESTIMATORS.items() if not estimator.per_action]
-    if ":" in inner.estimator:
-        find_estimator(inner.estimator)  # a function of the user's own, which has reasons of its own
-        inner_estimators.append(inner.estimator)
-    return [
-        ("inner estimator", inner.estimator, inner_estimators),
-        ("control variate", inner.control_variate, CONTROL_VARIATES),
-        ("reward scaling", inner.rewards, REWARD_SCALINGS),
-        ("average", inner.average, AVERAGES),
-        ("outer objective", outer.objective, OBJECTIVE_NAMES),
-        ("exploration term", outer.exploration, EXPLORATIONS),
-        ("optimizer", outer.optimizer, OPTIMIZER_NAMES),
-    ]
 
 
 def _size_rules(config: RunConfig) -> list[tuple[bool, str]]:

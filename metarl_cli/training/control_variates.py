@@ -76,32 +76,26 @@ def per_task_control_variate(
     action_features = torch.cat([z, z**2 - 1.0], dim=-1).double()
     features = torch.cat([linear_features(observations), action_features], dim=-1)
     data = Regression(features=features, targets=returns.double(), mask=mask.double())
-    size = actions.shape[-1]
-    return cross_fitted(data, lambda fitted, held_out: _marginals(fitted, held_out, size, ridge)).to(returns.dtype)
 
+    def predict(fitted: Regression, features: Tensor) -> Tensor:
+        """Q at features [M, n, T, F] less its terms of each action dimension, within the range it was fitted to."""
+        known = fitted.mask.unsqueeze(-1)
+        count = known.sum((1, 2))[..., None]
+        centre, spread = masked_moments(fitted.features, known)
+        location, scale = masked_moments(fitted.targets.unsqueeze(-1), known)
+        rows = ((fitted.features - centre) / spread * known).flatten(1, 2)
+        outcomes = ((fitted.targets.unsqueeze(-1) - location) / scale * known).flatten(1, 2)
+        gram = rows.mT @ rows / count + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)
+        solution: Tensor = torch.linalg.solve(gram, rows.mT @ outcomes / count)
+        weights = solution.mT.unsqueeze(1) * scale / spread  # of the features as they are
+        intercept = location - (weights * centre).sum(-1, keepdim=True)
+        weighted, size = features * weights, actions.shape[-1]
+        own = weighted[..., -2 * size : -size] + weighted[..., -size:]
+        values = weighted.sum(-1, keepdim=True) + intercept - own
+        seen = fitted.targets * fitted.mask
+        return values.clamp(seen.amin((1, 2))[:, None, None, None], seen.amax((1, 2))[:, None, None, None])
 
-def _marginals(fitted: Regression, features: Tensor, actions: int, ridge: float) -> Tensor:
-    """Q at features [M, n, T, F] less its terms of each action dimension, within the range it was fitted to."""
-    weights, intercept = _ridge_fit(fitted, ridge)
-    weighted = features * weights
-    own = weighted[..., -2 * actions : -actions] + weighted[..., -actions:]
-    values = weighted.sum(-1, keepdim=True) + intercept - own
-    seen = fitted.targets * fitted.mask
-    return values.clamp(seen.amin((1, 2))[:, None, None, None], seen.amax((1, 2))[:, None, None, None])
-
-
-def _ridge_fit(data: Regression, ridge: float) -> tuple[Tensor, Tensor]:
-    """Weights [M, 1, 1, F] and intercept [M, 1, 1, 1] of a ridge regression on standardised features and targets."""
-    mask = data.mask.unsqueeze(-1)
-    count = mask.sum((1, 2))[..., None]
-    centre, spread = masked_moments(data.features, mask)
-    location, scale = masked_moments(data.targets.unsqueeze(-1), mask)
-    rows = ((data.features - centre) / spread * mask).flatten(1, 2)
-    outcomes = ((data.targets.unsqueeze(-1) - location) / scale * mask).flatten(1, 2)
-    gram = rows.mT @ rows / count + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)
-    solution: Tensor = torch.linalg.solve(gram, rows.mT @ outcomes / count)
-    weights = solution.mT.unsqueeze(1) * scale / spread
-    return weights, location - (weights * centre).sum(-1, keepdim=True)
+    return cross_fitted(data, predict).to(returns.dtype)
 
 
 def _linear(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
@@ -112,11 +106,6 @@ def _linear(state: Params, trajectories: Trajectories, returns: Tensor) -> Tenso
         return (features @ weights.unsqueeze(1)).squeeze(-1).to(returns.dtype)
 
     return cross_fitted(data, predict)
-
-
-def _per_task(state: Params, trajectories: Trajectories, returns: Tensor) -> Tensor:
-    data = trajectories
-    return per_task_control_variate(data.observations, data.actions, data.behaviour, returns, data.mask)
 
 
 def _fitted_afresh(
@@ -147,6 +136,11 @@ CONTROL_VARIATES: Mapping[str, ControlVariate] = MappingProxyType(
         "linear": _fitted_afresh(_linear),
         "meta": _meta_learned(ClosedFormSettings()),
         "meta-paper": _meta_learned(MetaSettings()),
-        "per-task": _fitted_afresh(_per_task, per_action=True),
+        "per-task": _fitted_afresh(
+            lambda state, data, returns: per_task_control_variate(
+                data.observations, data.actions, data.behaviour, returns, data.mask
+            ),
+            per_action=True,
+        ),
     }
 )

@@ -54,15 +54,14 @@ def objective(stages: Sequence[Stage], data: TaskData, parts: Parts) -> tuple[Te
 
 def gradient(theta: Params, data: TaskData, parts: Parts) -> Params:
     """∇_θ J of each task, [G, …], through every adaptation step; θ is given once for each, likewise."""
-    steps, last = _adapted(theta, data, parts)
-    value, _ = objective([*(step.network.stage for step in steps), last.stage], data, parts)
+    steps, last, stages = _adapted(theta, data, parts)
+    value, _ = objective(stages, data, parts)
     return _pulled(value, steps, last)
 
 
 def diagnosed_gradient(theta: Params, data: TaskData, parts: Parts) -> tuple[Tensor, Params, Product]:
     """What `diagnose` and `gradient` give, and the `curvature` there, for little more than the gradient costs."""
-    steps, last = _adapted(theta, data, parts)
-    stages = [*(step.network.stage for step in steps), last.stage]
+    steps, last, stages = _adapted(theta, data, parts)
     value, kl = objective(stages, data, parts)
     numbers = _numbers(value, kl, stages, data)
     return numbers, _pulled(value, steps, last), curvature(steps, last, data.rounds[-1])
@@ -70,20 +69,21 @@ def diagnosed_gradient(theta: Params, data: TaskData, parts: Parts) -> tuple[Ten
 
 def diagnose(theta: Params, data: TaskData, parts: Parts) -> Tensor:
     """J, and D_KL(π_old^k ‖ π_{θ^k}) of each stage, [G, 1 + K + 1]."""
-    steps, last = _adapted(theta, data, parts, differentiable=False)
+    _, _, stages = _adapted(theta, data, parts, differentiable=False)
     with torch.no_grad():
-        stages = [*(step.network.stage for step in steps), last.stage]
         return _numbers(*objective(stages, data, parts), stages, data)
 
 
 def _adapted(
     theta: Params, data: TaskData, parts: Parts, *, differentiable: bool = True
-) -> tuple[list[InnerStep], Network]:
+) -> tuple[list[InnerStep], Network, list[Stage]]:
+    """The K steps from θ⁰, the policies at θᴷ, and the stages that objectives see of both, K + 1 of them."""
     steps = list[InnerStep]()
     for round_ in data.rounds[:-1]:
         steps.append(inner_step(theta, round_, parts.inner, differentiable=differentiable))
         theta = steps[-1].following
-    return steps, network_at(theta, data.rounds[-1])
+    last = network_at(theta, data.rounds[-1])
+    return steps, last, [*(step.network.stage for step in steps), last.stage]
 
 
 def _pulled(value: Tensor, steps: Sequence[InnerStep], last: Network) -> Params:

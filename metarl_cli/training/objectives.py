@@ -25,7 +25,6 @@ __all__ = [
     "clipped",
     "clipped_surrogate",
     "dice",
-    "kl_penalty",
     "ratio",
     "stage_kl",
     "step_mean",
@@ -54,18 +53,13 @@ def clipped_surrogate(ratio: Tensor, advantages: Tensor, *, epsilon: float) -> T
     return torch.minimum(ratio * advantages, ratio.clamp(1.0 - epsilon, 1.0 + epsilon) * advantages)
 
 
-def kl_penalty(kl: Tensor, coefficients: Tensor) -> Tensor:
-    """(1/K) Σ_k η_k D_k: a mean over the stages, as in the released code of ProMP; [..., K] and [K] to [...]."""
-    return (coefficients * kl).mean(-1)
-
-
 Value: TypeAlias = Callable[[Stage, Round], Tensor]
 """`value(stage, round_)`: what each task ascends, [...], from its θᴷ and the data that it sampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Penalty:
-    """What the divergences of the stages before the last cost, `kl_penalty`, with η of each stage as its state.
+    """What the divergences of the stages before the last cost, with η of each stage as its state.
 
     Attributes:
         coefficient: η at the start.
@@ -80,8 +74,13 @@ class Penalty:
         return {ETA: torch.full((steps,), self.coefficient)}
 
     def cost(self, state: Params, kl: Tensor) -> Tensor:
-        """What is subtracted from the objective, for the divergences of these stages, [..., K]."""
-        return kl_penalty(kl, state[ETA])
+        """(1/K) Σ_k η_k D_k, subtracted from the objective: a mean over the stages, as in the released code of ProMP.
+
+        Args:
+            state: η, [K].
+            kl: the divergences of these stages, [..., K].
+        """
+        return (state[ETA] * kl).mean(-1)
 
     def update(self, state: Params, kl: Sequence[float]) -> Params:
         """η/2 where D_KL < target/1.5, 2η where D_KL > 1.5 target: the released code's rule for the RandParams tasks.
@@ -121,7 +120,7 @@ def dice(stage: Stage, round_: Round) -> Tensor:
 
 
 def clipped(stage: Stage, round_: Round, *, epsilon: float) -> Tensor:
-    """E_{D^K}[min(ρ Â, clip(ρ, 1 − ε, 1 + ε) Â)]; less `kl_penalty`, ProMP's (Rothfuss et al. 2019, Eq. 7)."""
+    """E_{D^K}[min(ρ Â, clip(ρ, 1 − ε, 1 + ε) Â)]; less `Penalty.cost`, ProMP's (Rothfuss et al. 2019, Eq. 7)."""
     terms = clipped_surrogate(_ratio(stage, round_), round_.sample.advantages, epsilon=epsilon)
     return step_mean(terms, round_.sample.mask)
 

@@ -5,9 +5,8 @@ An update sees the meta-problem as functions of θ on one stored set of rounds, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -71,13 +70,13 @@ class Optimizer:
 
 def sgd(*, lr: float, steps: int) -> Optimizer:
     """θ ← θ + lr ∇J, `steps` times on the same rounds."""
-    return Optimizer(init=lambda theta: {}, update=partial(_sgd_update, lr=lr, steps=steps))
 
+    def update(theta: Params, state: OptimizerState, problem: MetaProblem) -> Update:
+        for step in range(steps):
+            theta = ascend(theta, problem.gradient(theta) if step else problem.first, lr)
+        return Update(theta, state, problem.evaluate(theta))
 
-def _sgd_update(theta: Params, state: OptimizerState, problem: MetaProblem, *, lr: float, steps: int) -> Update:
-    for step in range(steps):
-        theta = ascend(theta, problem.gradient(theta) if step else problem.first, lr)
-    return Update(theta, state, problem.evaluate(theta))
+    return Optimizer(init=lambda theta: {}, update=update)
 
 
 def adam(*, lr: float, steps: int) -> Optimizer:
@@ -87,31 +86,24 @@ def adam(*, lr: float, steps: int) -> Optimizer:
 
     with ε outside the bias correction, as in the papers' TensorFlow code; β = (0.9, 0.999), ε = 1e-8.
     """
-    return Optimizer(init=_adam_init, update=partial(_adam_update, lr=lr, steps=steps))
-
-
-def _adam_init(theta: Params) -> OptimizerState:
-    moments = {f"{moment}.{name}": torch.zeros_like(value) for moment in ("m", "v") for name, value in theta.items()}
-    return {"t": torch.zeros((), dtype=torch.int64), **moments}
-
-
-def _adam_update(theta: Params, state: OptimizerState, problem: MetaProblem, *, lr: float, steps: int) -> Update:
-    for step in range(steps):
-        theta, state = _adam_step(theta, state, problem.gradient(theta) if step else problem.first, lr)
-    return Update(theta, state, problem.evaluate(theta))
-
-
-def _adam_step(
-    theta: Params, state: OptimizerState, gradient: Mapping[str, Tensor], lr: float
-) -> tuple[Params, OptimizerState]:
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
-    t = int(state["t"]) + 1
-    rate = lr * (1.0 - beta2**t) ** 0.5 / (1.0 - beta1**t)
-    stepped: Params = {}
-    moved: OptimizerState = {"t": state["t"] + 1}
-    for name, value in theta.items():
-        m = beta1 * state[f"m.{name}"] + (1.0 - beta1) * gradient[name]
-        v = beta2 * state[f"v.{name}"] + (1.0 - beta2) * gradient[name] ** 2
-        moved[f"m.{name}"], moved[f"v.{name}"] = m, v
-        stepped[name] = value + rate * m / (v.sqrt() + epsilon)
-    return stepped, moved
+
+    def init(theta: Params) -> OptimizerState:
+        zeros = {f"{moment}.{name}": torch.zeros_like(value) for moment in ("m", "v") for name, value in theta.items()}
+        return {"t": torch.zeros((), dtype=torch.int64), **zeros}
+
+    def update(theta: Params, state: OptimizerState, problem: MetaProblem) -> Update:
+        for step in range(steps):
+            gradient = problem.gradient(theta) if step else problem.first
+            t = int(state["t"]) + 1
+            rate = lr * (1.0 - beta2**t) ** 0.5 / (1.0 - beta1**t)
+            stepped, moments = Params(), {"t": state["t"] + 1}
+            for name, value in theta.items():
+                m = beta1 * state[f"m.{name}"] + (1.0 - beta1) * gradient[name]
+                v = beta2 * state[f"v.{name}"] + (1.0 - beta2) * gradient[name] ** 2
+                moments[f"m.{name}"], moments[f"v.{name}"] = m, v
+                stepped[name] = value + rate * m / (v.sqrt() + epsilon)
+            theta, state = stepped, moments
+        return Update(theta, state, problem.evaluate(theta))
+
+    return Optimizer(init=init, update=update)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import count, pairwise
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -67,11 +67,10 @@ def distribution(params: Mapping[str, Tensor], observations: Tensor) -> Gaussian
 
 def hidden(params: Mapping[str, Tensor], observations: Tensor) -> Tensor:
     """The last hidden layer, `[..., B, H]`; arguments as for `distribution`."""
-    values = observations
-    for i in count():
-        if f"hidden{i}.weight" not in params:
-            break
+    values, i = observations, 0
+    while f"hidden{i}.weight" in params:
         values = torch.tanh(_linear(values, params[f"hidden{i}.weight"], params[f"hidden{i}.bias"]))
+        i += 1
     return values
 
 

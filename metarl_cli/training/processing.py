@@ -78,9 +78,12 @@ def processed(trajectories: Trajectories, returns: Tensor, variate: Tensor, proc
     raw = generalised_advantages(rewards, values, processing.discount, processing.gae_lambda)
     advantages, scale = normalise(raw, mask)
     gammas = discount_weights(processing.discount, rewards)
+    behaviour_logp = trajectories.behaviour_logp
+    if processing.control_variate.per_action:
+        behaviour_logp = policies.log_prob_per_action(trajectories.behaviour, trajectories.actions)
     scaled_rewards, scaled_variate = processing.scaling(Unscaled(gammas * rewards, gammas, returns, variate, mask))
     sample = Sample(
-        behaviour_logp=_behaviour_logp(trajectories, per_action=processing.control_variate.per_action),
+        behaviour_logp=behaviour_logp,
         rewards=scaled_rewards,
         advantages=advantages,
         control_variate=scaled_variate,
@@ -98,12 +101,6 @@ def prediction_quality(rounds: Sequence[Round]) -> list[FitQuality]:
     ]
 
 
-def _behaviour_logp(trajectories: Trajectories, *, per_action: bool) -> Tensor:
-    if not per_action:
-        return trajectories.behaviour_logp
-    return policies.log_prob_per_action(trajectories.behaviour, trajectories.actions)
-
-
 class Unscaled(NamedTuple):
     """What a scaling may use: γᵗrₜ [M, N, T], γᵗ [T], Gₜ, b in the units of Gₜ, the mask."""
 
@@ -117,9 +114,8 @@ class Unscaled(NamedTuple):
 def _controlled(given: Unscaled) -> tuple[Tensor, Tensor]:
     mask = given.mask
     per_action = (1,) * (given.variate.dim() - mask.dim())
-    residuals = (given.returns.reshape(*mask.shape, *per_action) - given.variate) * mask.reshape(
-        *mask.shape, *per_action
-    )
+    returns, known = (tensor.reshape(*mask.shape, *per_action) for tensor in (given.returns, mask))
+    residuals = (returns - given.variate) * known
     squares = (residuals**2).flatten(3).mean(-1) if per_action else residuals**2
     scale = (squares.sum((-2, -1)) / mask.sum((-2, -1))).sqrt()[:, None, None] + 1e-8
     variate = given.gammas.reshape(-1, *per_action) * given.variate / scale.reshape(*scale.shape, *per_action)
@@ -131,13 +127,11 @@ def _released(given: Unscaled) -> tuple[Tensor, Tensor]:
     adjusted = discounted - ridge_predictions(time_features(discounted), discounted, mask)
     # The released statistics count the padding: every one of the N·H cells.
     rewards, _ = normalise(adjusted, torch.ones_like(mask))
-    return rewards * mask, _normalised_variate(given.variate, mask)
-
-
-def _normalised_variate(variate: Tensor, mask: Tensor) -> Tensor:
-    if variate.dim() == mask.dim():
-        return normalise(variate, mask)[0]
-    return normalise(variate.movedim(-1, 0), mask)[0].movedim(0, -1)  # each action dimension by itself
+    if given.variate.dim() == mask.dim():
+        variate, _ = normalise(given.variate, mask)
+    else:  # each action dimension by itself
+        variate = normalise(given.variate.movedim(-1, 0), mask)[0].movedim(0, -1)
+    return rewards * mask, variate
 
 
 MATCHED = "matched"

@@ -48,8 +48,8 @@ def generalised_advantages(rewards: Tensor, values: Tensor, discount: float, lam
     return discounted_returns(rewards + discount * next_values - values, discount * lambda_)
 
 
-def normalise(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> tuple[Tensor, Tensor]:
-    """(x − x̄)/(s + ε) over the last two axes [N, T], counting only unmasked steps; zero elsewhere.
+def normalise(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(x − x̄)/(s + ε), ε = 1e-8, over the last two axes [N, T], counting only unmasked steps; zero elsewhere.
 
     The papers' code normalises the advantages of each task and each adaptation step by themselves.
 
@@ -59,5 +59,5 @@ def normalise(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> tuple[Tens
     count = mask.sum((-2, -1), keepdim=True)
     mean = (values * mask).sum((-2, -1), keepdim=True) / count
     centred = (values - mean) * mask
-    scale = ((centred**2).sum((-2, -1), keepdim=True) / count).sqrt() + epsilon
+    scale = ((centred**2).sum((-2, -1), keepdim=True) / count).sqrt() + 1e-8
     return centred / scale, scale[..., 0, 0]

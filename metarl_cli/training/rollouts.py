@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
 
 import gymnasium
@@ -170,30 +169,16 @@ def _rolled_out(workers: Workers, params: Params, state: Array, noise: Tensor, a
             if SUCCESS in info:
                 successes.append(alive & (np.asarray(info[SUCCESS]) > 0))
             alive = alive & ~terminated
-    trajectories = _stack(params, observations, means, actions, np.stack(rewards, axis=1), np.stack(mask, axis=1))
-    if not successes:
-        return trajectories
-    ever = np.any(successes, axis=0).astype(np.float32)  # at any of its steps
-    return replace(trajectories, success=torch.from_numpy(ever).reshape(shape))
-
-
-def _stack(
-    params: Params,
-    observations: list[Tensor],
-    means: list[Tensor],
-    actions: list[Tensor],
-    rewards: Array,
-    mask: NDArray[np.bool_],
-) -> Trajectories:
     # The policy that acted is data from here on: the ratios of every estimator are taken against it.
     behaviour = Gaussian(torch.stack(means, dim=2), params["log_std"].detach()[:, None, None, :].clone())
     drawn = torch.stack(actions, dim=2)
-    shape = drawn.shape[:3]
+    ever = np.any(successes, axis=0).astype(np.float32) if successes else None  # at any of its steps
     return Trajectories(
         observations=torch.stack(observations, dim=2),
         actions=drawn,
-        rewards=torch.from_numpy(rewards.astype(np.float32)).reshape(shape),
-        mask=torch.from_numpy(mask.astype(np.float32)).reshape(shape),
+        rewards=torch.from_numpy(np.stack(rewards, axis=1).astype(np.float32)).reshape(drawn.shape[:3]),
+        mask=torch.from_numpy(np.stack(mask, axis=1).astype(np.float32)).reshape(drawn.shape[:3]),
         behaviour=behaviour,
         behaviour_logp=policies.log_prob(behaviour, drawn),
+        success=None if ever is None else torch.from_numpy(ever).reshape(shape),
     )

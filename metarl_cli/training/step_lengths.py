@@ -45,8 +45,8 @@ def divergence(params: Params, adapted: Params, round_: Round) -> Tensor:
 def mean_step(rounds: Sequence[Round]) -> tuple[float, float]:
     """‖θ′ − θ‖ and D_KL(π_θ ‖ π_θ′), means over tasks and adaptation steps."""
     steps = [round_.step for round_ in rounds if round_.step is not None]
-    norm, kl = (torch.stack([getattr(step, name) for step in steps]).mean().item() for name in ("norm", "kl"))
-    return norm, kl
+    norm, kl = torch.stack([step.norm for step in steps]).mean(), torch.stack([step.kl for step in steps]).mean()
+    return norm.item(), kl.item()
 
 
 def matched(round_: Round, own: Tensor, reference: Tensor) -> Round:
@@ -65,11 +65,7 @@ def matched(round_: Round, own: Tensor, reference: Tensor) -> Round:
         round_,
         sample=replace(
             sample,
-            rewards=sample.rewards * _along(factors, sample.rewards),
-            control_variate=sample.control_variate * _along(factors, sample.control_variate),
+            rewards=sample.rewards * factors[:, None, None],
+            control_variate=sample.control_variate * factors.reshape(-1, *[1] * (sample.control_variate.dim() - 1)),
         ),
     )
-
-
-def _along(factors: Tensor, like: Tensor) -> Tensor:
-    return factors.reshape(-1, *[1] * (like.dim() - 1))

@@ -121,21 +121,21 @@ class Trainer:
         for stage in range(self.steps + 1):
             if stage:
                 params, rounds[-1] = self._adapted(params, rounds[-1])
-            trajectories = self._collect(params, tasks, *stream, stage) if stage or first is None else first
-            trajectories = on_device(trajectories, state.device)
-            rounds.append(self._matched(params, self._processed(trajectories, state.control_variate)))
+            if stage or first is None:
+                trajectories = collect(
+                    self.workers,
+                    tasks,
+                    on_device(params, "cpu"),  # a step's few small products cost less than the way to a device and back
+                    horizon=self.horizon,
+                    action_scale=self.action_scale,
+                    generator=torch_generator(self.seed, "actions", *stream, stage),
+                    seed=derived_seed(self.seed, "environment", *stream, stage),
+                )
+            else:
+                trajectories = first
+            round_ = self._processed(on_device(trajectories, state.device), state.control_variate)
+            rounds.append(self._matched(params, round_))
         return rounds
-
-    def _collect(self, params: Params, tasks: Array, *stream: int) -> Trajectories:
-        return collect(
-            self.workers,
-            tasks,
-            on_device(params, "cpu"),  # a step's few small products cost less than the way to a device and back
-            horizon=self.horizon,
-            action_scale=self.action_scale,
-            generator=torch_generator(self.seed, "actions", *stream),
-            seed=derived_seed(self.seed, "environment", *stream),
-        )
 
     def task_data(self, state: TrainState, rounds: Sequence[Round]) -> list[TaskData]:
         """The rounds group by group, with the exploration credit, which depends on all tasks."""
@@ -188,19 +188,17 @@ class Trainer:
             curvature=curvature,
         )
         theta, optimizer_state, after = self.optimizer.update(state.theta, state.optimizer_state, problem)
+        learned = state.control_variate
+        for round_ in rounds[:-1]:
+            learned = self.processing.control_variate.update(learned, round_.trajectories, round_.returns)
         following = TrainState(
             theta=theta,
             optimizer_state=optimizer_state,
-            control_variate=self._learned_control_variate(state.control_variate, rounds),
+            control_variate=learned,
             penalty=penalty.update(state.penalty, after.kl[:-1]) if penalty else state.penalty,
             iteration=state.iteration + 1,
         )
         return following, Ascent(before, after)
-
-    def _learned_control_variate(self, learned: Params, rounds: Sequence[Round]) -> Params:
-        for round_ in rounds[:-1]:
-            learned = self.processing.control_variate.update(learned, round_.trajectories, round_.returns)
-        return learned
 
     def _processed(self, trajectories: Trajectories, learned: Params) -> Round:
         """As `process` does. What tasks share, the control variate, has other last bits for a group than for all."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from metarl_cli.params import flatten, unflatten
-from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, OptimizerState, Update
+from metarl_cli.training.optimizers import MetaProblem, Optimizer, OptimizerState, Update
 from metarl_cli.types import Params
 
 __all__ = ["conjugate_gradient", "trust_region"]
@@ -32,34 +31,27 @@ def trust_region(*, max_kl: float) -> Optimizer:
     Args:
         max_kl: δ.
     """
+
+    def update(theta: Params, state: OptimizerState, problem: MetaProblem) -> Update:
+        product, start, target = problem.curvature, flatten(theta), flatten(problem.first)
+        assert product is not None  # it is `curved`
+        direction, residual = conjugate_gradient(lambda vector: flatten(product(unflatten(vector, theta))), target)
+        curvature = direction @ (target - residual)  # xᵀHx, and Hx is what the gradient has more than the residual
+        step = (2.0 * max_kl / (curvature + 1e-8)).sqrt() * direction
+        if torch.isfinite(step).all():
+            for j in range(BACKTRACKS):
+                candidate = unflatten(start + BACKTRACK_RATIO**j * step, theta)
+                after = problem.evaluate(candidate)
+                if after.objective > problem.before.objective and after.kl[-1] <= max_kl:  # false for NaN
+                    return Update(candidate, state, after)
+        return Update(theta, {REJECTED: state[REJECTED] + 1}, problem.before)
+
     return Optimizer(
         init=lambda theta: {REJECTED: torch.zeros((), dtype=torch.int64)},
-        update=partial(_update, max_kl=max_kl),
+        update=update,
         columns=(REJECTED,),
         curved=True,
     )
-
-
-def _update(theta: Params, state: OptimizerState, problem: MetaProblem, *, max_kl: float) -> Update:
-    product, target = problem.curvature, flatten(problem.first)
-    assert product is not None  # it is `curved`
-    direction, residual = conjugate_gradient(lambda vector: flatten(product(unflatten(vector, theta))), target)
-    curvature = direction @ (target - residual)  # xᵀHx, and Hx is what the gradient has more than the residual
-    step = (2.0 * max_kl / (curvature + 1e-8)).sqrt() * direction
-    found = _backtrack(theta, step, problem, max_kl) if bool(torch.isfinite(step).all()) else None
-    if found is None:
-        return Update(theta, {REJECTED: state[REJECTED] + 1}, problem.before)
-    return Update(found[0], state, found[1])
-
-
-def _backtrack(theta: Params, step: Tensor, problem: MetaProblem, max_kl: float) -> tuple[Params, Diagnosis] | None:
-    start = flatten(theta)
-    for j in range(BACKTRACKS):
-        candidate = unflatten(start + BACKTRACK_RATIO**j * step, theta)
-        after = problem.evaluate(candidate)
-        if after.objective > problem.before.objective and after.kl[-1] <= max_kl:  # false for NaN
-            return candidate, after
-    return None
 
 
 def conjugate_gradient(

@@ -12,10 +12,11 @@ from random_batches import LEAD, N, T, assert_same, jets, make_batch
 from tabular_cases import HORIZON, assert_close, expected, first_and_second, make_case, score_and_curvature, weighted
 
 from metarl_cli.estimators import ESTIMATORS, loaded_dice, lvc, per_step, per_subset, taypo, taypo2
-from metarl_cli.estimators.taypo import taypo2_orders, taypo_orders
+from metarl_cli.estimators.taypo import taypo_orders
 from metarl_cli.exact.enumeration import action_logp
 
 PAIRS = HORIZON * (HORIZON - 1) / 2
+TAYPO2_ORDERS = ESTIMATORS["taypo2"].orders
 
 
 def mean_over_subsets(logp, sample, order, lam=1.0):
@@ -64,7 +65,7 @@ def test_the_orders_add_up_to_the_surrogate(name):
 
 def test_a_leading_dimension_changes_nothing():
     logp, sample = make_batch(*LEAD)
-    whole = per_subset(taypo2_orders)(logp, sample)
+    whole = per_subset(TAYPO2_ORDERS)(logp, sample)
     for index in itertools.product(*map(range, LEAD)):
         part = type(sample)(
             **{name: getattr(sample, name)[index] for name in ("behaviour_logp", "rewards", "advantages")},
@@ -72,7 +73,7 @@ def test_a_leading_dimension_changes_nothing():
             mask=sample.mask[index],
             discount=sample.discount,
         )
-        torch.testing.assert_close(whole[index], per_subset(taypo2_orders)(logp[index], part), rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(whole[index], per_subset(TAYPO2_ORDERS)(logp[index], part), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("index", range(5))
@@ -80,7 +81,7 @@ def test_the_hessian_of_the_averaged_objective_by_enumeration(index):
     """E[∇²J̄] = E[∇²J_LVC]/T + (cross terms)/(T(T−1)/2), exactly: a factor on the pairs would be seen here."""
     case = make_case(index, on_policy=True)
     sample = case.sample()
-    averaged = per_subset(taypo2_orders)
+    averaged = per_subset(TAYPO2_ORDERS)
 
     def value(theta):
         logp = action_logp(theta, case.states, case.actions)[:, None]
@@ -106,7 +107,7 @@ def test_pairs_count_less_in_the_mean_by_half_the_steps_less_one():
         discount=sample.discount,
     )
     pairs_in_sum = per_step(taypo2)(logp, full) - per_step(lvc)(logp, full)
-    pairs_in_mean = per_subset(taypo2_orders)(logp, full) - per_step(lvc)(logp, full)
+    pairs_in_mean = per_subset(TAYPO2_ORDERS)(logp, full) - per_step(lvc)(logp, full)
     torch.testing.assert_close(pairs_in_sum, pairs_in_mean * (math.comb(T, 2) / T), rtol=1e-12, atol=1e-14)
 
 

@@ -66,6 +66,23 @@ def undefined(logp, sample):
 def steep(logp, sample):
     return (logp - logp.detach()).abs().sqrt().sum((-1, -2))
 
+class BrokenBackwards(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, signal):
+        raise ValueError("half done")
+
+def broken_backwards(logp, sample):
+    return BrokenBackwards.apply(logp).sum((-1, -2))
+
+weight = torch.nn.Parameter(torch.tensor(2.0))
+
+def weighted(logp, sample):
+    return weight * (logp * sample.advantages).sum(-1).mean(-1)
+
 def noisy(logp, sample):
     return (logp * torch.rand(())).sum((-1, -2))
 
@@ -113,6 +130,11 @@ def test_what_it_reads_and_couples_is_found_out():
     assert (good.needs, good.pairs) == (frozenset({"behaviour_logp", "advantages"}), False)
     assert (coupled.needs, coupled.pairs) == (frozenset({"rewards"}), True)
     assert exact_rows(PROBLEM, ["own_surrogates:leave_one_out"])[0]["bias_max_abs"] < 1e-12
+
+
+@pytest.mark.usefixtures("own_module")
+def test_parameters_of_its_own_do_not_forbid_that_it_is_linear_in_logp():
+    assert find_estimator("own_surrogates:weighted").needs == frozenset({"advantages"})
 
 
 @pytest.mark.parametrize("name", [name for name, estimator in ESTIMATORS.items() if not estimator.per_action])
@@ -169,6 +191,7 @@ def test_what_fails_only_later_is_a_failed_run():
         ("own_surrogates:leaving", "own_surrogates:leaving raised SystemExit: 0"),
         ("own_surrogates:undefined", "own_surrogates:undefined returned [nan, nan] for finite numbers"),
         ("own_surrogates:steep", "own_surrogates:steep has a derivative that is not finite"),
+        ("own_surrogates:broken_backwards", "cannot be differentiated: ValueError: half done"),
         ("own_surrogates:noisy", "own_surrogates:noisy"),
     ],
 )

@@ -14,7 +14,7 @@ from metarl_cli.training.adaptation import Inner
 from metarl_cli.training.build import OBJECTIVES
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.meta_gradient import Parts, TaskData, objective
-from metarl_cli.training.objectives import Penalty, clipped_surrogate, kl_penalty, stage_kl
+from metarl_cli.training.objectives import Penalty, clipped_surrogate, stage_kl
 
 CLIP = 0.1
 
@@ -116,7 +116,8 @@ def test_the_clipped_surrogate_has_the_gradient_of_the_ratio_where_that_is_one()
 
 
 def test_the_penalty_is_a_mean_over_stages():
-    assert kl_penalty(torch.tensor([1.0, 4.0]), torch.tensor([0.5, 0.25])).item() == 0.75
+    state = {"coefficient": torch.tensor([0.5, 0.25])}
+    assert Penalty(coefficient=0.5).cost(state, torch.tensor([1.0, 4.0])).item() == 0.75
 
 
 @pytest.mark.parametrize(
