@@ -65,7 +65,9 @@ def test_the_cpu_acts_and_the_device_of_theta_does_all_else(algorithm, monkeypat
         state = trainer.init(on_device(state.theta, ELSEWHERE))
         rounds = sampled(trainer, state)
         following, _ = trainer.step(state, rounds)
+        groups = trainer.task_data(state, rounds)
     assert devices((state, rounds, following)) == {ELSEWHERE}
+    assert len(groups) == 1 < trainer.tasks  # on a card, a group of tasks is but more launches
 
 
 def test_a_checkpoint_goes_to_the_device_of_the_run_that_reads_it(tmp_path):
