@@ -10,13 +10,7 @@ from metarl_cli.estimators.ratios import decay_matrix
 from metarl_cli.exact.oracles import TabularMDP
 from metarl_cli.types import Sample
 
-__all__ = [
-    "action_logp",
-    "count_trajectories",
-    "enumerate_trajectories",
-    "probabilities",
-    "tabular_sample",
-]
+__all__ = ["action_logp", "count_trajectories", "enumerate_trajectories", "probabilities", "tabular_sample"]
 
 
 def count_trajectories(mdp: TabularMDP) -> int:

@@ -7,8 +7,9 @@ difference to the derivatives of the exact value.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
@@ -38,7 +39,6 @@ COLUMNS = ("estimator", "policy", "order", "bias_max_abs", "bias_relative_froben
 
 _CHUNK_NUMBERS = 2**22  # of the largest temporary array: 32 MiB
 
-
 _OVERFLOWS: Mapping[str, str] = MappingProxyType(
     {
         "on": "All ratios are 1 there, so the surrogate itself divides by zero or overflows.",
@@ -46,14 +46,6 @@ _OVERFLOWS: Mapping[str, str] = MappingProxyType(
         "overflow: bring the two closer together.",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Moments:
-    """E[X] and E‖X‖² of an estimate X."""
-
-    mean: Tensor
-    square: Tensor
 
 
 class Bias(NamedTuple):
@@ -72,15 +64,18 @@ def bias(estimator: str | Surrogate, problem: Problem, *, off_policy: bool = Fal
         off_policy: let the problem's behaviour policy μ sample, not π_θ.
 
     Raises:
-        UserError: if the name is unknown, or the problem has no behaviour policy.
+        UserError: if the name is unknown, the problem has no behaviour policy, or the estimator couples trajectories
+            of which there are too many pairs.
     """
     behaviour = _behaviours(problem).get("off" if off_policy else "on")
     if behaviour is None:
         raise UserError("The problem has no behaviour_logits, the policy that samples off-policy.")
     chosen = find_estimator(estimator) if isinstance(estimator, str) else tried("the surrogate", estimator)
+    if chosen.pairs and (reason := _too_many_pairs(problem)):
+        raise UserError(f"{chosen.title} cannot be enumerated: {reason}.")
     truths = (gradient(problem.policy_logits, problem.mdp), hessian(problem.policy_logits, problem.mdp))
     moments = _moments(chosen, problem, behaviour)
-    return Bias(*(found.mean.reshape(truth.shape) - truth for found, truth in zip(moments, truths, strict=True)))
+    return Bias(*(mean.reshape(truth.shape) - truth for (mean, _), truth in zip(moments, truths, strict=True)))
 
 
 def exact_rows(problem: Problem, names: Iterable[str]) -> list[Row]:
@@ -98,27 +93,41 @@ def exact_rows(problem: Problem, names: Iterable[str]) -> list[Row]:
         UserError: if a name is unknown, or an estimate is not finite.
     """
     chosen = {name: find_estimator(name) for name in names}
-    skipped = left_out(problem, chosen)
+    for name in left_out(problem, chosen):
+        del chosen[name]
     truths = (gradient(problem.policy_logits, problem.mdp), hessian(problem.policy_logits, problem.mdp))
-    return [
-        _row(name, policy, order, _smallest_batch(estimator), moments, truth)
-        for name, estimator in chosen.items()
-        if name not in skipped
-        for policy, behaviour in _behaviours(problem).items()
-        for order, moments, truth in zip((1, 2), _moments(estimator, problem, behaviour), truths, strict=True)
-    ]
+    rows = list[Row]()
+    for (name, estimator), (policy, behaviour) in product(chosen.items(), _behaviours(problem).items()):
+        moments = _moments(estimator, problem, behaviour)
+        for order, (mean, square), truth in zip((1, 2), moments, truths, strict=True):
+            error, scale = mean - truth.flatten(), truth.norm().item()
+            variance = _batch_size(estimator) * (square - mean.square().sum()).clamp(min=0)
+            if not (error.isfinite().all() and variance.isfinite()):
+                raise UserError(f"{name}: the {policy}-policy estimate is not finite. {_OVERFLOWS[policy]}")
+            rows.append(
+                {
+                    "estimator": name,
+                    "policy": policy,
+                    "order": order,
+                    "bias_max_abs": error.abs().max().item(),
+                    "bias_relative_frobenius": error.norm().item() / scale if scale else None,
+                    "variance": variance.item(),
+                }
+            )
+    return rows
 
 
 def left_out(problem: Problem, names: Iterable[str]) -> dict[str, str]:
     """The estimators among the names that cannot be enumerated on this problem, each with the reason."""
-    count = count_trajectories(problem.mdp)
-    reason = f"it couples two trajectories: {count**2:,} pairs, at most {MAX_TRAJECTORIES:,} are enumerated"
-    too_many = count**2 > MAX_TRAJECTORIES
-    return {name: reason for name in names if too_many and find_estimator(name).pairs}
+    reason = _too_many_pairs(problem)
+    return {name: reason for name in names if reason and find_estimator(name).pairs}
 
 
-def _smallest_batch(estimator: Estimator) -> int:
-    return 2 if estimator.pairs else 1
+def _too_many_pairs(problem: Problem) -> str:
+    """Why no estimator that couples two trajectories can be enumerated; empty where it can."""
+    pairs = count_trajectories(problem.mdp) ** 2
+    reason = f"it couples two trajectories: {pairs:,} pairs, at most {MAX_TRAJECTORIES:,} are enumerated"
+    return reason if pairs > MAX_TRAJECTORIES else ""
 
 
 def one_action_dimension(estimator: Estimator) -> Surrogate:
@@ -140,43 +149,26 @@ def _behaviours(problem: Problem) -> Mapping[str, Tensor]:
     return on_policy if problem.behaviour_logits is None else {**on_policy, "off": problem.behaviour_logits}
 
 
-def _row(name: str, policy: str, order: int, batch: int, moments: _Moments, truth: Tensor) -> Row:
-    bias = moments.mean - truth.flatten()
-    variance = batch * (moments.square - moments.mean.square().sum()).clamp(min=0)
-    if not (bias.isfinite().all() and variance.isfinite()):
-        raise UserError(f"{name}: the {policy}-policy estimate is not finite. {_OVERFLOWS[policy]}")
-    scale = truth.norm().item()
-    return {
-        "estimator": name,
-        "policy": policy,
-        "order": order,
-        "bias_max_abs": bias.abs().max().item(),
-        "bias_relative_frobenius": bias.norm().item() / scale if scale else None,
-        "variance": variance.item(),
-    }
+def _batch_size(estimator: Estimator) -> int:
+    """Of the smallest batch that it takes."""
+    return 2 if estimator.pairs else 1
 
 
-def _moments(estimator: Estimator, problem: Problem, behaviour: Tensor) -> list[_Moments]:
+def _moments(estimator: Estimator, problem: Problem, behaviour: Tensor) -> list[tuple[Tensor, Tensor]]:
     """E[X] and E‖X‖² of gradient and Hessian, over all of the smallest batches of trajectories of μ."""
-    surrogate, batch = one_action_dimension(estimator), _smallest_batch(estimator)
+    surrogate, size = one_action_dimension(estimator), _batch_size(estimator)
     logits, mdp = problem.policy_logits, problem.mdp
-    totals = [_Moments(logits.new_zeros(logits.numel() ** order), logits.new_zeros(())) for order in (1, 2)]
-    for states, actions, weights in _weighted_batches(problem, behaviour, batch):
-        sample = tabular_sample(mdp, states, actions, action_logp(behaviour, states, actions), problem.baseline)
-        estimates = derivatives(surrogate, logits, states, actions, sample)
-        totals = [_add(total, weights, estimate.flatten(1)) for total, estimate in zip(totals, estimates, strict=True)]
+    states, actions = enumerate_trajectories(mdp)
+    weights = probabilities(behaviour, mdp, states, actions)
+    batches = torch.cartesian_prod(*[torch.arange(len(states))] * size).reshape(-1, size)
+    totals = [(logits.new_zeros(logits.numel() ** order), logits.new_zeros(())) for order in (1, 2)]
+    side = max(logits.numel(), size * states.shape[-1])  # of ∂²J/∂θ² and of ∂²J/∂l²
+    for chunk in torch.split(batches, math.ceil(_CHUNK_NUMBERS / side**2)):
+        data, weight = (states[chunk], actions[chunk]), weights[chunk].prod(dim=-1)
+        sample = tabular_sample(mdp, *data, action_logp(behaviour, *data), problem.baseline)
+        estimates = [estimate.flatten(1) for estimate in derivatives(surrogate, logits, *data, sample)]
+        totals = [
+            (mean + weight @ estimate, square + weight @ estimate.square().sum(dim=-1))
+            for (mean, square), estimate in zip(totals, estimates, strict=True)
+        ]
     return totals
-
-
-def _add(total: _Moments, weights: Tensor, estimates: Tensor) -> _Moments:
-    return _Moments(total.mean + weights @ estimates, total.square + weights @ estimates.square().sum(dim=-1))
-
-
-def _weighted_batches(problem: Problem, behaviour: Tensor, batch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """All batches in chunks that fit into memory: states and actions [B, N, T], and probabilities under μ, [B]."""
-    states, actions = enumerate_trajectories(problem.mdp)
-    weights = probabilities(behaviour, problem.mdp, states, actions)
-    index = torch.cartesian_prod(*[torch.arange(len(states))] * batch).reshape(-1, batch)
-    side = max(problem.policy_logits.numel(), batch * states.shape[-1])  # of ∂²J/∂θ² and of ∂²J/∂l²
-    for chunk in torch.split(index, math.ceil(_CHUNK_NUMBERS / side**2)):
-        yield states[chunk], actions[chunk], weights[chunk].prod(dim=-1)

@@ -6,8 +6,7 @@ A batch holds N ordered trajectories of an enumeration of P: P^N batches per ste
 
 The paper's Eq. 32 takes ∂∇J̃(θ, D)/∂θ for the Hessian estimate of Eq. 9. With the data D held fixed it is only the
 Hessian of `reinforce`, Σ Gₜ ∇² log π: that D depends on θ is what the extra term of Eq. 10 stands for, and Eq. 9 would
-count it twice. `sgmrl_gradient` is the truth, and `sgmrl_expected_estimate` the mean of the estimator with the Hessian
-of any surrogate; they agree for `reinforce`.
+count it twice.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from metarl_cli.exact.enumeration import enumerate_trajectories, probabilities, 
 from metarl_cli.exact.oracles import TabularMDP, gradient_of, value
 from metarl_cli.types import Surrogate, check_shape
 
-__all__ = ["InnerLoop", "sgmrl_expected_estimate", "sgmrl_gradient", "sgmrl_value"]
+__all__ = ["InnerLoop", "sgmrl_gradient", "sgmrl_value"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,10 @@ class InnerLoop:
 def sgmrl_value(logits: Tensor, mdp: TabularMDP, loop: InnerLoop) -> Tensor:
     """V_ζ(θ), differentiable, for logits [S, A] and a finite horizon (Fallah et al., 2021, Eq. 6 and 7)."""
     check_shape("logits", logits, mdp.rewards.shape)
-    return _expected_value(logits, mdp, loop, loop.steps, *_batches(mdp, loop.trajectories), follow=True)
+    states, actions = enumerate_trajectories(mdp)
+    # all ordered batches with replacement, [P^N, N, T]
+    batches = torch.cartesian_prod(*[torch.arange(len(states))] * loop.trajectories).reshape(-1, loop.trajectories)
+    return _expected_value(logits, mdp, loop, loop.steps, states[batches], actions[batches])
 
 
 def sgmrl_gradient(logits: Tensor, mdp: TabularMDP, loop: InnerLoop) -> Tensor:
@@ -54,50 +56,21 @@ def sgmrl_gradient(logits: Tensor, mdp: TabularMDP, loop: InnerLoop) -> Tensor:
     return gradient_of(lambda theta: sgmrl_value(theta, mdp, loop), logits)
 
 
-def sgmrl_expected_estimate(logits: Tensor, mdp: TabularMDP, loop: InnerLoop) -> Tensor:
-    """The expectation of the estimator with the surrogate's own Hessian ∇²J̃ at fixed data, [S, A].
-
-    E[Πₜ (I + α ∇²J̃ₜ) ∇J(θ^ζ) + J(θ^ζ) Σₜ Π_{t'<t} (I + α ∇²J̃_{t'}) Σ_{τ∈Dₜ} ∇ log π(τ; θ^{t−1})]
-    (Fallah et al., 2021, Eq. 10 and 30, whose estimates are Eq. 13 and 39).
-    """
-    check_shape("logits", logits, mdp.rewards.shape)
-    batches = _batches(mdp, loop.trajectories)
-    return gradient_of(lambda theta: _expected_value(theta, mdp, loop, loop.steps, *batches, follow=False), logits)
-
-
-def _batches(mdp: TabularMDP, size: int) -> tuple[Tensor, Tensor]:
-    """States and actions of all ordered batches with replacement, both [P^N, N, T]."""
-    states, actions = enumerate_trajectories(mdp)
-    index = torch.cartesian_prod(*[torch.arange(len(states))] * size).reshape(-1, size)
-    return states[index], actions[index]
-
-
 def _expected_value(
-    logits: Tensor, mdp: TabularMDP, loop: InnerLoop, steps: int, states: Tensor, actions: Tensor, *, follow: bool
+    logits: Tensor, mdp: TabularMDP, loop: InnerLoop, steps: int, states: Tensor, actions: Tensor
 ) -> Tensor:
     """Branch over every batch, adapt on each, and weigh what follows by its probability: [..., S, A] to [...]."""
     if steps == 0:
         return value(logits, mdp)
     branches = logits.unsqueeze(-3).expand(*logits.shape[:-2], len(states), *logits.shape[-2:])
-    adapted = branches + loop.step_size * _inner_gradient(branches, mdp, loop, states, actions, follow=follow)
-    weights = probabilities(logits, mdp, states, actions).prod(dim=-1)
-    return (weights * _expected_value(adapted, mdp, loop, steps - 1, states, actions, follow=follow)).sum(dim=-1)
-
-
-def _inner_gradient(
-    logits: Tensor, mdp: TabularMDP, loop: InnerLoop, states: Tensor, actions: Tensor, *, follow: bool
-) -> Tensor:
-    """∇J̃(θ, D) of one batch per branch, [..., B, S, A].
-
-    With `follow`, the recorded probabilities of the fixed actions move with θ, as they do when data of another θ is
-    asked for; without, they are data, as they are to an estimator.
-    """
-    behaviour_logp = _branch_logp(logits, states, actions)
-    if not follow:
-        behaviour_logp = behaviour_logp.detach()  # an estimator differentiates the surrogate at recorded data
+    # The recorded probabilities of the fixed actions move with θ: data of another θ would have other ones.
+    behaviour_logp = _branch_logp(branches, states, actions)
     shape = behaviour_logp.shape
     sample = tabular_sample(mdp, states.expand(shape), actions.expand(shape), behaviour_logp, loop.baseline)
-    return gradient_of(lambda theta: loop.surrogate(_branch_logp(theta, states, actions), sample), logits)
+    inner_gradient = gradient_of(lambda theta: loop.surrogate(_branch_logp(theta, states, actions), sample), branches)
+    adapted = branches + loop.step_size * inner_gradient
+    weights = probabilities(logits, mdp, states, actions).prod(dim=-1)
+    return (weights * _expected_value(adapted, mdp, loop, steps - 1, states, actions)).sum(dim=-1)
 
 
 def _branch_logp(logits: Tensor, states: Tensor, actions: Tensor) -> Tensor:

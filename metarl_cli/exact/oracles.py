@@ -17,16 +17,7 @@ from torch import Tensor
 
 from metarl_cli.types import check_shape
 
-__all__ = [
-    "TabularMDP",
-    "action_values",
-    "gradient",
-    "gradient_of",
-    "hessian",
-    "random_mdp",
-    "state_values",
-    "value",
-]
+__all__ = ["TabularMDP", "action_values", "gradient", "gradient_of", "hessian", "random_mdp", "state_values", "value"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +68,9 @@ def random_mdp(
     actions: int,
     horizon: int | None,
     discount: float,
-    concentration: float = 1.0,
 ) -> TabularMDP:
-    """Rows P(·|s, a) ~ Dirichlet(concentration, …), rewards r(s, a) ~ 𝒩(0, 1), start in state 0."""
-    transitions = rng.dirichlet(np.full(states, concentration), size=(states, actions))
+    """Rows P(·|s, a) ~ Dirichlet(1, …), rewards r(s, a) ~ 𝒩(0, 1), start in state 0."""
+    transitions = rng.dirichlet(np.ones(states), size=(states, actions))
     return TabularMDP(
         transitions=torch.from_numpy(transitions / transitions.sum(axis=-1, keepdims=True)),
         rewards=torch.from_numpy(rng.standard_normal((states, actions))),
@@ -101,7 +91,11 @@ def state_values(logits: Tensor, mdp: TabularMDP) -> Tensor:
     """
     policy = logits.softmax(dim=-1)
     if mdp.horizon is None:
-        return _stationary_values(policy, mdp).unsqueeze(-2)
+        rewards = (policy * mdp.rewards).sum(dim=-1)
+        chain = torch.einsum("...ij,ijk->...ik", policy, mdp.transitions)
+        identity = torch.eye(mdp.states, dtype=policy.dtype, device=policy.device)
+        stationary: Tensor = torch.linalg.solve(identity - mdp.discount * chain, rewards)
+        return stationary.unsqueeze(-2)
     following, values = torch.zeros_like(policy[..., 0]), []
     for _ in range(mdp.horizon):
         following = (policy * _backup(following, mdp)).sum(dim=-1)
@@ -144,11 +138,3 @@ def _backup(following: Tensor, mdp: TabularMDP) -> Tensor:
     """r(s, a) + γ Σ_{s'} P(s'|s, a) V(s'), [..., S] to [..., S, A]."""
     expected: Tensor = torch.einsum("ijk,...k->...ij", mdp.transitions, following)
     return mdp.rewards + mdp.discount * expected
-
-
-def _stationary_values(policy: Tensor, mdp: TabularMDP) -> Tensor:
-    rewards = (policy * mdp.rewards).sum(dim=-1)
-    chain = torch.einsum("...ij,ijk->...ik", policy, mdp.transitions)
-    identity = torch.eye(mdp.states, dtype=policy.dtype, device=policy.device)
-    values: Tensor = torch.linalg.solve(identity - mdp.discount * chain, rewards)
-    return values

@@ -19,16 +19,7 @@ from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.exact.enumeration import count_trajectories
 from metarl_cli.exact.oracles import TabularMDP
 
-__all__ = [
-    "EXAMPLE",
-    "MAX_HORIZON",
-    "MAX_LOGITS",
-    "MAX_SIZE",
-    "MAX_TRAJECTORIES",
-    "Problem",
-    "load_problem",
-    "parse_problem",
-]
+__all__ = ["EXAMPLE", "MAX_TRAJECTORIES", "Problem", "load_problem", "parse_problem"]
 
 MAX_TRAJECTORIES = 100_000
 MAX_HORIZON = 1000
@@ -138,26 +129,43 @@ def _shown(value: object) -> str:
 
 def _problem(file: _File, max_trajectories: int) -> Problem:
     size = (len(file.rewards), len(file.rewards[0]) if file.rewards else 0)
+    states, actions = size
     if 0 in size:
         raise UserError(f"rewards: expected a row for each state and a number for each action; got {list(size)}.")
-    _check_logits(*size)
+    logits = states * actions
+    if logits > MAX_LOGITS:
+        raise UserError(
+            f"The policy has {states:,} states × {actions:,} actions = {logits:,} logits; at most {MAX_LOGITS:,} are "
+            f"allowed: every trajectory has a Hessian of {logits:,}² numbers, {8 * logits**2 / 2**20:,.0f} MiB. "
+            "Choose fewer states or actions."
+        )
     rewards = _tensor("rewards", file.rewards, size, "[S][A]")
-    if file.start_state >= size[0]:
-        raise UserError(f"start_state: expected 0 to {size[0] - 1}, for {size[0]} states; got {file.start_state}.")
+    if file.start_state >= states:
+        raise UserError(f"start_state: expected 0 to {states - 1}, for {states} states; got {file.start_state}.")
+    transitions = _tensor("transitions", file.transitions, (*size, states), "[S][A][S]")
+    sums = transitions.sum(dim=-1)
+    for state, action in ((sums - 1).abs() > 1e-6).nonzero().tolist()[:1]:
+        raise UserError(f"transitions[{state}][{action}] sums to {sums[state, action]:.6g}; each row must sum to 1.")
     mdp = TabularMDP(
-        transitions=_transitions(file.transitions, (*size, size[0])),
+        transitions=transitions / sums[..., None],  # rows written with a few decimals sum to 1 only nearly
         rewards=rewards,
         start_state=file.start_state,
         horizon=file.horizon,
         discount=file.discount,
     )
-    _check_count(mdp, max_trajectories)
+    count = count_trajectories(mdp)
+    if count > max_trajectories:
+        written = f"{count:,}" if count < 10**15 else f"about 10^{math.floor(math.log10(count))}"
+        raise UserError(
+            f"The problem has {written} trajectories; at most {max_trajectories:,} are enumerated. "
+            "Choose a shorter horizon, fewer states or actions, or transitions with more zeros."
+        )
     behaviour, baseline = file.behaviour_logits, file.baseline
     return Problem(
         mdp=mdp,
         policy_logits=_tensor("policy_logits", file.policy_logits, size, "[S][A]"),
         behaviour_logits=None if behaviour is None else _tensor("behaviour_logits", behaviour, size, "[S][A]"),
-        baseline=rewards.new_zeros(size[0]) if baseline is None else _tensor("baseline", baseline, size[:1], "[S]"),
+        baseline=rewards.new_zeros(states) if baseline is None else _tensor("baseline", baseline, size[:1], "[S]"),
     )
 
 
@@ -173,33 +181,3 @@ def _tensor(key: str, values: Sequence[Any], shape: tuple[int, ...], letters: st
         place = f"{key}{''.join(f'[{i}]' for i in index)}"
         raise UserError(f"{place} is {tensor[tuple(index)]:g}; above {MAX_SIZE:g} the squares of returns overflow.")
     return tensor
-
-
-def _transitions(values: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
-    transitions = _tensor("transitions", values, shape, "[S][A][S]")
-    sums = transitions.sum(dim=-1)
-    wrong = ((sums - 1).abs() > 1e-6).nonzero().tolist()
-    if wrong:
-        state, action = wrong[0]
-        raise UserError(f"transitions[{state}][{action}] sums to {sums[state, action]:.6g}; each row must sum to 1.")
-    return transitions / sums[..., None]  # rows written with a few decimals sum to 1 only nearly
-
-
-def _check_logits(states: int, actions: int) -> None:
-    count = states * actions
-    if count > MAX_LOGITS:
-        raise UserError(
-            f"The policy has {states:,} states × {actions:,} actions = {count:,} logits; at most {MAX_LOGITS:,} are "
-            f"allowed: every trajectory has a Hessian of {count:,}² numbers, {8 * count**2 / 2**20:,.0f} MiB. "
-            "Choose fewer states or actions."
-        )
-
-
-def _check_count(mdp: TabularMDP, limit: int) -> None:
-    count = count_trajectories(mdp)
-    if count > limit:
-        written = f"{count:,}" if count < 10**15 else f"about 10^{math.floor(math.log10(count))}"
-        raise UserError(
-            f"The problem has {written} trajectories; at most {limit:,} are enumerated. "
-            "Choose a shorter horizon, fewer states or actions, or transitions with more zeros."
-        )

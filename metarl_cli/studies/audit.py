@@ -22,7 +22,7 @@ from metarl_cli.references import pinned, unpinned
 from metarl_cli.studies.variance.estimators import build_bench, resample
 from metarl_cli.studies.variance.figures import settings_for
 from metarl_cli.studies.variance.statistics import spread
-from metarl_cli.types import Sample, Surrogate
+from metarl_cli.types import Sample
 
 __all__ = ["REFERENCES", "audit"]
 
@@ -60,31 +60,28 @@ def audit(name: str, problem: Problem, environment: str, *, rounds: int) -> list
     signals = _signals(names, environment, rounds)
     costs = _costs([find_estimator(each) for each in names])
     reference = costs[names.index("lvc")]
-    return [
-        {
-            "estimator": unpinned(each),
-            **_exact(each, problem),
-            "differences": _disagreement(find_estimator(each), problem),
-            "cost": cost / reference,
-            "signal_to_noise": signal,
+    rows = list[Row]()
+    for each, cost, signal in zip(names, costs, signals, strict=True):
+        exact = {  # nothing where its pairs of trajectories are too many
+            f"{what} {'gH'[int(str(row['order'])) - 1]} {row['policy']}": row[column]
+            for row in exact_rows(problem, [each])
+            for what, column in (("bias", "bias_relative_frobenius"), ("variance", "variance"))
         }
-        for each, cost, signal in zip(names, costs, signals, strict=True)
-    ]
-
-
-def _exact(name: str, problem: Problem) -> Row:
-    """Bias and variance, of gradient (g) and Hessian (H); empty where its pairs of trajectories are too many."""
-    return {
-        f"{what} {'gH'[int(str(row['order'])) - 1]} {row['policy']}": row[column]
-        for row in exact_rows(problem, [name])
-        for what, column in (("bias", "bias_relative_frobenius"), ("variance", "variance"))
-    }
+        differences = _disagreement(find_estimator(each), problem)
+        measured = {"differences": differences, "cost": cost / reference, "signal_to_noise": signal}
+        rows.append({"estimator": unpinned(each), **exact, **measured})
+    return rows
 
 
 def _disagreement(estimator: Estimator, problem: Problem) -> float:
     """Along a direction d of logp, off-policy: the larger of |D_d J − ∇J·d| / |∇J·d| and ‖D_d ∇J − ∇²J d‖ / ‖∇²J d‖."""
-    surrogate, (logp, sample) = one_action_dimension(estimator), _enumerated(problem)
-    direction = torch.cos(torch.arange(logp.numel(), dtype=logp.dtype)).reshape(logp.shape)
+    surrogate = one_action_dimension(estimator)
+    # All trajectories as one batch; log π_θ is moved off what sampled them by a little.
+    states, actions = enumerate_trajectories(problem.mdp)
+    behaviour_logp = action_logp(problem.policy_logits, states, actions)
+    sample = tabular_sample(problem.mdp, states, actions, behaviour_logp, problem.baseline)
+    steps = torch.arange(states.numel(), dtype=behaviour_logp.dtype).reshape(states.shape)
+    logp, direction = behaviour_logp + 0.1 * torch.sin(1.0 + steps), torch.cos(steps)
 
     def first(at: Tensor) -> Tensor:
         return gradient_of(lambda x: surrogate(x, sample), at)
@@ -98,34 +95,21 @@ def _disagreement(estimator: Estimator, problem: Problem) -> float:
     return max(error.item() for error in errors)
 
 
-def _enumerated(problem: Problem) -> tuple[Tensor, Sample]:
-    """All trajectories as one batch: log π_θ, moved off what sampled them by a little, and the sample."""
-    states, actions = enumerate_trajectories(problem.mdp)
-    behaviour_logp = action_logp(problem.policy_logits, states, actions)
-    shift = 0.1 * torch.sin(1.0 + torch.arange(states.numel(), dtype=behaviour_logp.dtype)).reshape(states.shape)
-    return behaviour_logp + shift, tabular_sample(problem.mdp, states, actions, behaviour_logp, problem.baseline)
-
-
 def _costs(estimators: Sequence[Estimator]) -> list[float]:
     """Median CPU seconds of ∇J with its graph and of one product with ∇²J, the estimators in turns."""
     data = -torch.linspace(0.5, 1.5, math.prod(_BATCH)).reshape(_BATCH)
     sample = Sample(
-        behaviour_logp=data,
-        rewards=data,
-        advantages=data,
-        control_variate=data,
-        mask=torch.ones_like(data),
+        behaviour_logp=data, rewards=data, advantages=data, control_variate=data, mask=torch.ones_like(data)
     )
-    rounds = [[_seconds(one_action_dimension(each), data, sample) for each in estimators] for _ in range(_REPEATS)]
-    return [median(times) for times in zip(*rounds, strict=True)]
-
-
-def _seconds(surrogate: Surrogate, data: Tensor, sample: Sample) -> float:
-    logp, started = data.clone().requires_grad_(), time.process_time()
-    (first,) = torch.autograd.grad(surrogate(logp, sample), logp, create_graph=True)
-    if first.requires_grad:
-        torch.autograd.grad(first.sum(), logp)
-    return time.process_time() - started
+    surrogates, seconds = [one_action_dimension(each) for each in estimators], [list[float]() for _ in estimators]
+    for _ in range(_REPEATS):
+        for surrogate, times in zip(surrogates, seconds, strict=True):
+            logp, started = data.clone().requires_grad_(), time.process_time()
+            (first,) = torch.autograd.grad(surrogate(logp, sample), logp, create_graph=True)
+            if first.requires_grad:
+                torch.autograd.grad(first.sum(), logp)
+            times.append(time.process_time() - started)
+    return [median(times) for times in seconds]
 
 
 def _signals(names: Sequence[str], environment: str, rounds: int) -> list[float]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from metarl_cli.papers.figure import Figure, PlannedRun, planned_runs
+from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.runs.evaluate import evaluate
 from metarl_cli.store import runs_directory
 
@@ -40,14 +40,12 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     Raises:
         UserError: if a run is missing.
     """
-    home = runs_directory(results, profile)
-    rows = [_tested(run, home, settings(profile)) for run in planned_runs(figure, profile)]
-    return pd.concat(rows, ignore_index=True)[list(COLUMNS)]
-
-
-def _tested(run: PlannedRun, home: Path, tasks: int) -> pd.DataFrame:
-    table = evaluate(home / run.path, steps=None, tasks=tasks, trajectories=None, seed=SEED, threads=1)
-    config = run.config
-    return table.rename(columns={"step": "steps"}).assign(
-        curve=config.label, environment=config.environment.name, profile=config.profile, seed=config.seed
-    )
+    frames = []
+    for run in planned_runs(figure, profile):
+        directory, config = runs_directory(results, profile) / run.path, run.config
+        table = evaluate(directory, steps=None, tasks=settings(profile), trajectories=None, seed=SEED, threads=1)
+        named = table.rename(columns={"step": "steps"}).assign(
+            curve=config.label, environment=config.environment.name, profile=config.profile, seed=config.seed
+        )
+        frames.append(named)
+    return pd.concat(frames, ignore_index=True)[list(COLUMNS)]

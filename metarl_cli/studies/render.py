@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from textwrap import shorten
 from types import MappingProxyType
@@ -20,18 +21,10 @@ from metarl_cli.config import RunConfig
 from metarl_cli.envs.episodes import OwnWorkers
 from metarl_cli.envs.registry import find_environment
 from metarl_cli.envs.rendering import PositionRecorder, Shoot, camera, is_body
-from metarl_cli.envs.replay import ActionRecorder, Played, pictures
+from metarl_cli.envs.replay import ActionRecorder, pictures
 from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import UserError, check_known
-from metarl_cli.figures.plots.filmstrip import (
-    Drawing,
-    Film,
-    Walk,
-    animated_films,
-    animated_walks,
-    filmstrip,
-    save,
-)
+from metarl_cli.figures.plots.filmstrip import Drawing, Film, Walk, animated_films, animated_walks, filmstrip, save
 from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.references import is_reference
 from metarl_cli.runs.evaluate import HELD_OUT, load_run
@@ -101,12 +94,36 @@ def render(
     if path.suffix != f".{format}":
         raise UserError(f"--out {path}: the name of a {format} file ends in .{format}; --format is one of png, gif.")
     config, state = load_run(directory, tell)
-    if is_reference(config.environment.name):
-        save(_draw_own(config, state, _about(config, state), format, tasks=tasks, seed=seed, threads=threads), path)
+    name, variant = config.environment.name, config.environment.variant or None
+    inner, trajectories = config.inner, config.sampling.trajectories
+    text = (
+        f"{curve_label(config.algorithm)} on {name}, profile {config.profile}, "
+        f"seed {config.seed}, iteration {state.iteration}. Held-out tasks; "
+        f"adaptation: {inner.steps} step{'s' if inner.steps > 1 else ''} on {trajectories} trajectories each. Shown:"
+    )
+    if is_reference(name):
+        films = _own_films(config, state, format, tasks=tasks, seed=seed, threads=threads)
+        save(_drawn(films, f"{text} the trajectory of median return.", format), path)
         return path
     episodes = record(config, state, tasks=tasks, seed=seed, threads=threads)
-    draw = _draw_body if is_body(config.environment.name, config.environment.variant or None) else _draw_point
-    save(draw(config, episodes, _about(config, state), format), path)
+    if is_body(name, variant):
+        with camera(name, variant) as shoot:
+            films = [_film(config, one, shoot, format) for one in episodes]
+        save(_drawn(films, f"{text} the trajectory of median return; the camera follows it.", format), path)
+        return path
+    walks = [
+        Walk(
+            task=task_label(find_environment(name).task_distribution, one.task),
+            stage=one.stage,
+            total=float(one.returns.mean()),
+            paths=one.positions,
+            goal=_target(one.task),
+            walls=walls(one.task),
+        )
+        for one in episodes
+    ]
+    animation = animated_walks(walks, f"{text} all trajectories, and their mean return.", FRAMES["gif"])
+    save(animation if format == "gif" else animation.figure, path)
     return path
 
 
@@ -130,41 +147,31 @@ def record(config: RunConfig, state: TrainState, *, tasks: int, seed: int, threa
     return [one for pair in zip(before, after, strict=True) for one in pair]
 
 
-def _draw_own(
-    config: RunConfig, state: TrainState, about: str, format: str, *, tasks: int, seed: int, threads: int
-) -> Drawing:
-    """Films of an environment of the user's own: the trajectories of median return, played again and drawn."""
+def _own_films(config: RunConfig, state: TrainState, format: str, *, tasks: int, seed: int, threads: int) -> list[Film]:
+    """Of an environment of the user's own: the trajectories of median return, played again and drawn."""
     torch.set_num_threads(1)  # as in training: one order of every sum
     trainer, _ = build(replace(config, seed=seed, sampling=replace(config.sampling, tasks=tasks)), threads=threads)
     recorder = ActionRecorder(cast(OwnWorkers, trainer.workers))
     drawn = recorder.sample_test_tasks(tasks, numpy_generator(seed, "tasks", *HELD_OUT))
     rounds = replace(trainer, workers=recorder).sample(state, drawn, *HELD_OUT)
-    both = (
-        ("pre", rounds[0].trajectories, recorder.episodes[0]),
-        ("post", rounds[-1].trajectories, recorder.episodes[-1]),
-    )
-    films = [_own_film(config, m, drawn[m], *one, format=format) for m in range(tasks) for one in both]
-    text = f"{about} Shown: the trajectory of median return."
-    return animated_films(films, text) if format == "gif" else filmstrip(films, text)
-
-
-def _own_film(
-    config: RunConfig, m: int, task: object, stage: str, trajectories: Trajectories, played: Played, *, format: str
-) -> Film:
-    returns = trajectories.undiscounted_returns[m].numpy()
-    median = int(np.argsort(returns)[len(returns) // 2])
-    index, length = m * len(returns) + median, int(trajectories.mask[m, median].sum())
-    steps = film_steps(length, config.sampling.horizon if format == "gif" else length, FRAMES[format])
     name, variant = config.environment.name, config.environment.variant
-    actions = [every[index] for every in played.actions]
-    images = pictures(name, variant, task=task, seed=played.seed + index, actions=actions, steps=steps)
-    return Film(
-        task=shorten(str(task), 40, placeholder="…"),
-        stage=stage,
-        total=float(returns[median]),
-        images=images,
-        notes=[f"step {t}" for t in steps],
-    )
+    films = []
+    for m, (stage, number) in product(range(tasks), (("pre", 0), ("post", -1))):
+        task, trajectories, played = drawn[m], rounds[number].trajectories, recorder.episodes[number]
+        returns = trajectories.undiscounted_returns[m].numpy()
+        median = int(np.argsort(returns)[len(returns) // 2])
+        index, length = m * len(returns) + median, int(trajectories.mask[m, median].sum())
+        steps = film_steps(length, config.sampling.horizon if format == "gif" else length, FRAMES[format])
+        actions = [every[index] for every in played.actions]
+        film = Film(
+            task=shorten(str(task), 40, placeholder="…"),
+            stage=stage,
+            total=float(returns[median]),
+            images=pictures(name, variant, task=task, seed=played.seed + index, actions=actions, steps=steps),
+            notes=[f"step {t}" for t in steps],
+        )
+        films.append(film)
+    return films
 
 
 def distinct_first(tasks: Array) -> Array:
@@ -191,15 +198,13 @@ def walls(task: Array) -> list[Array]:
 
     The task of PointWalls is a goal and a point of each circle; other tasks have no walls.
     """
-    return [_arc(gap) for gap in task[1:]] if task.ndim == 2 else []
-
-
-def _arc(gap: Array) -> Array:
-    radius, middle = float(np.hypot(*gap)), float(np.arctan2(gap[1], gap[0]))
-    half_gap = 2.0 * np.arcsin(0.5 / radius)
-    angles = middle + np.linspace(half_gap, 2.0 * np.pi - half_gap, 200)
-    arc: Array = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return arc
+    arcs = []
+    for gap in task[1:] if task.ndim == 2 else ():
+        radius, middle = float(np.hypot(*gap)), float(np.arctan2(gap[1], gap[0]))
+        half_gap = 2.0 * np.arcsin(0.5 / radius)
+        angles = middle + np.linspace(half_gap, 2.0 * np.pi - half_gap, 200)
+        arcs.append(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    return arcs
 
 
 def _episodes(tasks: Array, stage: str, trajectories: Trajectories, positions: Sequence[Array]) -> list[Episodes]:
@@ -210,17 +215,8 @@ def _episodes(tasks: Array, stage: str, trajectories: Trajectories, positions: S
     return [Episodes(task=t, stage=stage, returns=r, lengths=n, positions=p) for t, r, n, p in parts]
 
 
-def _draw_body(config: RunConfig, episodes: Sequence[Episodes], about: str, format: str) -> Drawing:
-    with camera(config.environment.name, config.environment.variant or None) as shoot:
-        films = [_film(config, one, shoot, format) for one in episodes]
-    text = f"{about} Shown: the trajectory of median return; the camera follows it."
+def _drawn(films: Sequence[Film], text: str, format: str) -> Drawing:
     return animated_films(films, text) if format == "gif" else filmstrip(films, text)
-
-
-def _draw_point(config: RunConfig, episodes: Sequence[Episodes], about: str, format: str) -> Drawing:
-    walks = [_walk(config, one) for one in episodes]
-    animation = animated_walks(walks, f"{about} Shown: all trajectories, and their mean return.", FRAMES["gif"])
-    return animation if format == "gif" else animation.figure
 
 
 def _film(config: RunConfig, episodes: Episodes, shoot: Shoot, format: str) -> Film:
@@ -229,6 +225,8 @@ def _film(config: RunConfig, episodes: Episodes, shoot: Shoot, format: str) -> F
     # An animation keeps the time that all its films share; a filmstrip shows each from its beginning to its end.
     steps = film_steps(length, len(positions) - 1 if format == "gif" else length, FRAMES[format])
     distribution = find_environment(config.environment.name).task_distribution
+    # of the root: x, and y too where the task is in the plane
+    places = [_vector(positions[t][: 2 if np.shape(episodes.task) == (2,) else 1], ".1f") for t in steps]
     return Film(
         task=task_label(distribution, episodes.task),
         stage=episodes.stage,
@@ -236,18 +234,7 @@ def _film(config: RunConfig, episodes: Episodes, shoot: Shoot, format: str) -> F
         images=np.stack(
             [shoot(positions[t], episodes.task if distribution.startswith("goal") else None) for t in steps]
         ),
-        notes=[f"step {t}, {_place(positions[t], episodes.task)}" for t in steps],
-    )
-
-
-def _walk(config: RunConfig, episodes: Episodes) -> Walk:
-    return Walk(
-        task=task_label(find_environment(config.environment.name).task_distribution, episodes.task),
-        stage=episodes.stage,
-        total=float(episodes.returns.mean()),
-        paths=episodes.positions,
-        goal=_target(episodes.task),
-        walls=walls(episodes.task),
+        notes=[f"step {t}, at {place} m" for t, place in zip(steps, places, strict=True)],
     )
 
 
@@ -256,20 +243,6 @@ def _target(task: Array) -> Array:
     return np.atleast_1d(task[0] if np.ndim(task) == 2 else task)
 
 
-def _place(positions: Array, task: Array) -> str:
-    """Where the root of a body is: x, and y too where the task is in the plane."""
-    return f"at {_vector(positions[: 2 if np.shape(task) == (2,) else 1], '.1f')} m"
-
-
 def _vector(entries: Array, digits: str) -> str:
     texts = [format(float(entry), f"z{digits}").replace("-", "−") for entry in entries]
     return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
-
-
-def _about(config: RunConfig, state: TrainState) -> str:
-    inner, trajectories = config.inner, config.sampling.trajectories
-    return (
-        f"{curve_label(config.algorithm)} on {config.environment.name}, profile {config.profile}, "
-        f"seed {config.seed}, iteration {state.iteration}. Held-out tasks; "
-        f"adaptation: {inner.steps} step{'s' if inner.steps > 1 else ''} on {trajectories} trajectories each."
-    )

@@ -9,7 +9,7 @@ return is another question, of the inner estimator alone: `metarl correlate exac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +20,8 @@ from metarl_cli.params import flatten, unflatten
 from metarl_cli.runs.evaluate import load_run
 from metarl_cli.runs.settings_file import read_settings
 from metarl_cli.training.build import build
-from metarl_cli.training.meta_gradient import Parts, TaskData
-from metarl_cli.training.trainer import Trainer
-from metarl_cli.types import Params, each_tensor
+from metarl_cli.training.meta_gradient import TaskData
+from metarl_cli.types import each_tensor
 
 __all__ = ["OFF", "ON", "WRONG", "second_order"]
 
@@ -52,47 +51,41 @@ def second_order(source: Path, tell: Callable[[str], None] = lambda message: Non
     trainer, fresh = build(config)
     state = state or fresh
     rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
-    data = [_double(group) for group in trainer.task_data(state, rounds)]
+    data = [
+        TaskData(
+            [each_tensor(round_, Tensor.double) for round_ in group.rounds],
+            group.credit.double(),
+            each_tensor(group.penalty, Tensor.double),
+        )
+        for group in trainer.task_data(state, rounds)
+    ]
     theta = each_tensor(state.theta, Tensor.double)
-    versions = [replace(trainer, parts=parts) for parts in _versions(trainer.parts)]
-    own, full, first = (flatten(version.meta_gradient(theta, data)) for version in versions)
+    # A magic box is one whatever θ is, so differences see none; at the θ that sampled the ratio has its derivatives.
+    inner = replace(trainer.parts.inner, magic_box=False)
+    with_it, without = (
+        replace(trainer, parts=replace(trainer.parts, inner=replace(inner, first_order=first)))
+        for first in (False, True)
+    )
+    own, full, first = (flatten(each.meta_gradient(theta, data)) for each in (trainer, with_it, without))
     direction = torch.nn.functional.normalize(full - first, dim=0)
-    slope, with_it, without = ((gradient @ direction).item() for gradient in (own, full, first))
-    differences = _difference(theta, data, versions[1], direction)
+    own_slope, full_slope, first_slope = ((gradient @ direction).item() for gradient in (own, full, first))
+
+    def objective(step: float) -> float:
+        return with_it.diagnose(unflatten(flatten(theta) + step * direction, theta), data).objective
+
+    differences = (objective(_STEP) - objective(-_STEP)) / (2 * _STEP)
+    contribution = abs(differences - first_slope)
+    if abs(own_slope - first_slope) <= _ROUNDING * contribution:
+        verdict = OFF
+    else:
+        verdict = ON if abs(own_slope - differences) <= _AGREES * contribution else WRONG
     return {
-        "second order": _verdict(slope, differences, without),
+        "second order": verdict,
         "‖∇J‖": full.norm().item(),
         "‖∇J₁‖": first.norm().item(),
         "‖∇J − ∇J₁‖": (full - first).norm().item(),
-        "slope by the run's own": slope,
-        "slope with second order": with_it,
-        "slope without": without,
+        "slope by the run's own": own_slope,
+        "slope with second order": full_slope,
+        "slope without": first_slope,
         "slope by central differences": differences,
     }
-
-
-def _verdict(own: float, differences: float, without: float) -> str:
-    contribution = abs(differences - without)
-    if abs(own - without) <= _ROUNDING * contribution:
-        return OFF
-    return ON if abs(own - differences) <= _AGREES * contribution else WRONG
-
-
-def _versions(parts: Parts) -> list[Parts]:
-    """The run's own, and with and without second order; a magic box is one whatever θ is, so differences see none."""
-    inner = replace(parts.inner, magic_box=False)  # at the θ that sampled the ratio has the same derivatives
-    return [parts, *(replace(parts, inner=replace(inner, first_order=first)) for first in (False, True))]
-
-
-def _double(group: TaskData) -> TaskData:
-    rounds = [each_tensor(round_, Tensor.double) for round_ in group.rounds]
-    return TaskData(rounds, group.credit.double(), each_tensor(group.penalty, Tensor.double))
-
-
-def _difference(theta: Params, data: Sequence[TaskData], trainer: Trainer, direction: Tensor) -> float:
-    """(J(θ + εd) − J(θ − εd)) / 2ε on the stored batches."""
-
-    def value(step: float) -> float:
-        return trainer.diagnose(unflatten(flatten(theta) + step * direction, theta), data).objective
-
-    return (value(_STEP) - value(-_STEP)) / (2 * _STEP)

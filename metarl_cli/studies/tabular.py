@@ -8,7 +8,7 @@ sizes N (the first N trajectories) see the same data. The truth is exact.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeAlias
@@ -38,7 +38,6 @@ __all__ = [
     "draw_problem",
     "run",
     "settings",
-    "tabular_rows",
 ]
 
 Array: TypeAlias = NDArray[np.float64]
@@ -48,8 +47,6 @@ Point: TypeAlias = tuple[str, float, int]
 
 MEASURED = ("dice", "doubly_robust", "truncated_dr", "lvc", "taypo2")
 """The keys of `ESTIMATORS` whose accuracy the figure shows."""
-
-_OF_CRITIC = frozenset({"advantages", "control_variate"})
 
 COLUMNS = ("study", *MDPS.columns)
 
@@ -151,13 +148,14 @@ def settings(profile: str, variant: str = "released") -> TabularSettings:
     return replace(PROFILES[profile], variant=variant)
 
 
-def run(settings: TabularSettings, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
-    """All rows of the study, with the columns `COLUMNS`; `progress(done, total)` is called after each seed."""
-    return pd.DataFrame(tabular_rows(settings, progress), columns=list(COLUMNS))
+def run(settings: TabularSettings, progress: Callable[[int, int], None] = lambda done, total: None) -> pd.DataFrame:
+    """One row per seed, point of the two sweeps, estimator and order of the derivative, with the columns `COLUMNS`.
 
-
-def tabular_rows(settings: TabularSettings, progress: Callable[[int, int], None] | None = None) -> Iterator[Row]:
-    """One row per seed, point of the two sweeps, estimator and order of the derivative."""
+    Args:
+        settings: of the study.
+        progress: told (done, total) after each seed.
+    """
+    rows = list[Row]()
     for seed in range(settings.seeds):
         problem = draw_problem(settings, seed)
         scores: dict[Point, list[Row]] = {}
@@ -166,9 +164,9 @@ def tabular_rows(settings: TabularSettings, progress: Callable[[int, int], None]
         fixed: Row = {"study": "tabular", "profile": settings.profile, "variant": settings.variant, "seed": seed}
         for point in settings.points:
             place: Row = dict(zip(("sweep", "epsilon", "samples"), point, strict=True))
-            yield from ({**fixed, **place, **row} for row in scores[point])
-        if progress is not None:
-            progress(seed + 1, settings.seeds)
+            rows += [{**fixed, **place, **row} for row in scores[point]]
+        progress(seed + 1, settings.seeds)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def accuracy_rows(problem: Problem, epsilon: float, points: Sequence[Point]) -> dict[Point, list[Row]]:
@@ -183,7 +181,8 @@ def accuracy_rows(problem: Problem, epsilon: float, points: Sequence[Point]) -> 
     logp = action_logp(logits, states, actions)[:, None]
     scores: dict[Point, list[Row]] = {point: [] for point in points}
     for name in MEASURED:
-        sample = off_policy_sample(problem, most, with_critic=bool(ESTIMATORS[name].needs & _OF_CRITIC))
+        with_critic = bool(ESTIMATORS[name].needs & {"advantages", "control_variate"})
+        sample = off_policy_sample(problem, most, with_critic=with_critic)
         parts = (states * problem.mdp.actions + actions, *logp_derivatives(ESTIMATORS[name].surrogate, logp, sample))
         for point in points:
             estimates = mean_derivatives(policy, *(part[: point[2]] for part in parts))
@@ -204,10 +203,7 @@ def off_policy_sample(problem: Problem, samples: int, *, with_critic: bool) -> S
     A critic is the baseline of every state, and stands for what follows the last step: its Ṽ(s_T) is part of the last
     reward.
     """
-    states, actions = (
-        torch.from_numpy(problem.states[:samples, None]),
-        torch.from_numpy(problem.actions[:samples, None]),
-    )
+    states, actions = (torch.from_numpy(of[:samples, None]) for of in (problem.states, problem.actions))
     critic = torch.from_numpy(problem.critic)
     behaviour_logp = torch.full(actions.shape, -math.log(problem.mdp.actions), dtype=critic.dtype)
     baseline = critic if with_critic else None
@@ -238,31 +234,22 @@ def draw_problem(settings: TabularSettings, seed: int) -> Problem:
         horizon=None,
         discount=settings.discount,
     )
+    exact: Array = state_values(torch.zeros_like(mdp.rewards), mdp)[0].numpy()
+    noise = settings.critic_noise * for_critic.standard_normal(settings.states)
+    # trajectories of the uniform policy from s₀ = 0, by inverse transform
     samples = max((settings.epsilon_samples, *settings.samples))
-    states, actions = _uniform_trajectories(transitions, for_data.random((samples, settings.horizon, 2)))
+    uniforms = for_data.random((samples, settings.horizon, 2))
+    actions = (uniforms[..., 0] * settings.actions).astype(np.int64)
+    states = np.zeros((samples, settings.horizon + 1), dtype=np.int64)
+    cumulative = transitions.cumsum(-1)
+    for t in range(settings.horizon):
+        rows = cumulative[states[:, t], actions[:, t]]
+        # the last cumulative probability may be rounded to just below one
+        states[:, t + 1] = np.minimum((rows <= uniforms[:, t, 1:]).sum(-1), settings.states - 1)
     return Problem(
         mdp=mdp,
         targets=for_policy.integers(settings.actions, size=settings.states),
-        critic=_noisy_critic(mdp, settings.critic_noise * for_critic.standard_normal(settings.states)),
+        critic=exact + noise * np.linalg.norm(exact) / len(exact),
         states=states,
         actions=actions,
     )
-
-
-def _noisy_critic(mdp: TabularMDP, noise: Array) -> Array:
-    """Ṽ = V^μ + noise ‖V^μ‖₂ / |S|."""
-    exact: Array = state_values(torch.zeros_like(mdp.rewards), mdp)[0].numpy()
-    return exact + noise * np.linalg.norm(exact) / len(exact)
-
-
-def _uniform_trajectories(transitions: Array, uniforms: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """States [N, T + 1] and actions [N, T] of the uniform policy from s₀ = 0, by inverse transform of [N, T, 2]."""
-    samples, steps, _ = uniforms.shape
-    actions = (uniforms[..., 0] * transitions.shape[1]).astype(np.int64)
-    states = np.zeros((samples, steps + 1), dtype=np.int64)
-    cumulative = transitions.cumsum(-1)
-    for t in range(steps):
-        rows = cumulative[states[:, t], actions[:, t]]
-        # the last cumulative probability may be rounded to just below one
-        states[:, t + 1] = np.minimum((rows <= uniforms[:, t, 1:]).sum(-1), transitions.shape[0] - 1)
-    return states, actions

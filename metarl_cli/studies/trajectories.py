@@ -18,7 +18,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from metarl_cli.config import RunConfig
 from metarl_cli.envs.distributions import CORNERS
 from metarl_cli.errors import UserError
 from metarl_cli.papers.figure import Figure, planned_runs
@@ -27,8 +26,6 @@ from metarl_cli.runs.evaluate import load_run
 from metarl_cli.store import runs_directory
 from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import Array
-from metarl_cli.training.trainer import TrainState
-from metarl_cli.types import Round
 
 __all__ = ["COLUMNS", "SCENES", "Scene", "corners_visited", "distances", "settings", "study", "summary"]
 
@@ -140,15 +137,33 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
 
 
 def _of_run(directory: Path, *, drawn: bool) -> pd.DataFrame:
+    """Its numbers before and after all K inner steps on the held-out tasks; if it is drawn, paths and discs."""
     config, state = load_run(directory)
-    scene, (goals, rounds) = SCENES[config.environment.name], _adapt(config, state)
-    frames = [_numbers(round_, goals, scene).assign(stage=stage) for stage, round_ in rounds.items()]
+    scene = SCENES[config.environment.name]
+    torch.set_num_threads(1)  # as in training: one order of every sum
+    trainer, _ = build(replace(config, seed=HELD_OUT_SEED, sampling=replace(config.sampling, tasks=TASKS)))
+    goals = trainer.draw_tasks(*HELD_OUT)
+    before, *_, after = (round_.trajectories for round_ in trainer.sample(state, goals, *HELD_OUT))
+    stages = {"pre": before, "post": after}
+    # the positions are the first two entries of the observations, [M, N, T, 2]
+    paths: dict[str, Array] = {stage: of.observations[..., :2].double().numpy() for stage, of in stages.items()}
+    frames = [
+        pd.DataFrame(
+            [{"stage": stage, "return": of.undiscounted_returns.mean().item(), **summary(paths[stage], goals, scene)}]
+        )
+        for stage, of in stages.items()
+    ]
     if drawn:
         shown = drawn_tasks(goals)
-        frames += [_points(round_, shown).assign(stage=stage) for stage, round_ in rounds.items()]
-        frames += [_discs(goals[shown], scene.goal_radius).assign(stage="goal", task=shown)]
+        for stage in stages:
+            kept = paths[stage][shown, :DRAWN_TRAJECTORIES]
+            task, trajectory, step = (index.ravel() for index in np.indices(kept.shape[:-1]))
+            x, y = kept.reshape(-1, 2).T
+            points = {"task": np.array(shown)[task], "trajectory": trajectory, "step": step, "x": x, "y": y}
+            frames.append(pd.DataFrame(points).assign(stage=stage))
+        frames.append(_discs(goals[shown], scene.goal_radius).assign(stage="goal", task=shown))
         if scene.region_radius is not None:
-            frames += [_discs(CORNERS, scene.region_radius).assign(stage="region")]
+            frames.append(_discs(CORNERS, scene.region_radius).assign(stage="region"))
     return pd.concat(frames, ignore_index=True).assign(
         curve=config.label or config.algorithm,
         environment=config.environment.name,
@@ -156,34 +171,6 @@ def _of_run(directory: Path, *, drawn: bool) -> pd.DataFrame:
         seed=config.seed,
         iterations=state.iteration,
     )
-
-
-def _adapt(config: RunConfig, state: TrainState) -> tuple[Array, dict[str, Round]]:
-    """The goals of the held-out tasks, and what was sampled there before and after all K inner steps."""
-    torch.set_num_threads(1)  # as in training: one order of every sum
-    trainer, _ = build(replace(config, seed=HELD_OUT_SEED, sampling=replace(config.sampling, tasks=TASKS)))
-    goals = trainer.draw_tasks(*HELD_OUT)
-    pre, *_, post = trainer.sample(state, goals, *HELD_OUT)
-    return goals, {"pre": pre, "post": post}
-
-
-def _paths(round_: Round) -> Array:
-    """The positions, which are the first two entries of the observations, [M, N, T, 2]."""
-    paths: Array = round_.trajectories.observations[..., :2].double().numpy()
-    return paths
-
-
-def _numbers(round_: Round, goals: Array, scene: Scene) -> pd.DataFrame:
-    returns = round_.trajectories.undiscounted_returns.mean().item()
-    return pd.DataFrame([{"return": returns, **summary(_paths(round_), goals, scene)}])
-
-
-def _points(round_: Round, shown: list[int]) -> pd.DataFrame:
-    paths = _paths(round_)[shown, :DRAWN_TRAJECTORIES]
-    task, trajectory, step = (index.ravel() for index in np.indices(paths.shape[:-1]))
-    x, y = paths.reshape(-1, 2).T
-    points = {"task": np.array(shown)[task], "trajectory": trajectory, "step": step, "x": x, "y": y}
-    return pd.DataFrame(points)
 
 
 def _discs(centres: Array, radius: float) -> pd.DataFrame:

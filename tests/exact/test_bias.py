@@ -149,3 +149,8 @@ def test_an_mdp_of_300_states_needs_no_more_than_its_hessian():
 def test_unknown_estimators_are_named():
     with pytest.raises(UserError, match=r"Unknown estimator 'dcie'. Did you mean 'dice'\?"):
         exact_rows(PROBLEM, ["dcie"])
+
+
+def test_the_bias_of_too_many_pairs_is_refused():
+    with pytest.raises(UserError, match="cannot be enumerated: it couples two trajectories: 4,194,304 pairs"):
+        exact.bias("tmaml_released", parse_problem({**EXAMPLE, "horizon": 6}))

@@ -148,6 +148,4 @@ def test_refuses_to_enumerate_without_end():
 def test_random_mdp_depends_on_the_generator_only():
     first, second = (random_mdp(np.random.default_rng(7), states=4, actions=2, horizon=2, discount=1.0) for _ in "ab")
     assert torch.equal(first.transitions, second.transitions) and torch.equal(first.rewards, second.rewards)
-    sparse = random_mdp(np.random.default_rng(0), states=10, actions=5, horizon=None, discount=0.8, concentration=0.001)
-    assert_close(sparse.transitions.sum(-1), torch.ones(10, 5).double())
-    assert sparse.transitions.max(-1).values.median() > 0.99
+    assert_close(first.transitions.sum(-1), torch.ones(4, 2).double())

@@ -292,6 +292,23 @@ def test_a_table_of_before_a_column_existed_is_still_read(tmp_path):
     pd.testing.assert_frame_equal(again, first)
 
 
+def test_an_estimator_that_is_named_twice_is_measured_once():
+    assert asked(estimators=("lvc", "dice", "lvc")).estimators == ("lvc", "dice")
+
+
+def test_gradients_that_do_not_differ_have_no_signal_to_noise_and_the_table_is_read_again(tmp_path, monkeypatch):
+    """As where no reward is ever paid."""
+
+    def nothing(bench, state, rounds):
+        found = resample(bench, state, rounds)
+        return replace(found, gradients={name: 0.0 * rows for name, rows in found.gradients.items()})
+
+    monkeypatch.setattr(variance_run, "resample", nothing)
+    first = measure(tmp_path, asked(estimators=("lvc", "dice"), checkpoints=(0,)))
+    assert first["signal_to_noise"].isna().all() and (first["variance"] == 0.0).all()
+    pd.testing.assert_frame_equal(measure(tmp_path, asked(estimators=("lvc", "dice"), checkpoints=(0,))), first)
+
+
 class Killed(Exception):
     pass
 

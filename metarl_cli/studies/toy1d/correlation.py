@@ -36,9 +36,9 @@ from metarl_cli.studies.toy1d.line import adapted_params, simulate
 from metarl_cli.studies.toy1d.problem import Problem, Toy1DSettings, make_problem
 from metarl_cli.training import policies
 from metarl_cli.training.adaptation import Inner
-from metarl_cli.types import Params, Round, Trajectories
+from metarl_cli.types import Params, Trajectories
 
-__all__ = ["COLUMNS", "METHODS", "PROFILES", "Method", "run", "settings", "toy1d_rows"]
+__all__ = ["COLUMNS", "METHODS", "PROFILES", "Method", "run", "settings"]
 
 Row = dict[str, str | int | float]
 
@@ -95,20 +95,21 @@ def settings(profile: str) -> Toy1DSettings:
     return PROFILES[profile]
 
 
-def run(settings: Toy1DSettings, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
-    """All rows of the study, with the columns `COLUMNS`; `progress(done, total)` is called after each seed."""
-    return pd.DataFrame(toy1d_rows(settings, progress), columns=list(COLUMNS))
+def run(settings: Toy1DSettings, progress: Callable[[int, int], None] = lambda done, total: None) -> pd.DataFrame:
+    """For each seed two rows of the Monte-Carlo truth, and one per N, method and quantity, with the columns `COLUMNS`.
 
-
-def toy1d_rows(settings: Toy1DSettings, progress: Callable[[int, int], None] | None = None) -> Iterator[Row]:
-    """For each seed two rows of the Monte-Carlo truth, and one per N, method and quantity."""
+    Args:
+        settings: of the study.
+        progress: told (done, total) after each seed.
+    """
+    rows = list[Row]()
     for seed in range(settings.seeds):
         problem = make_problem(settings, seed)
-        yield from truth_rows(problem, settings)
+        rows += truth_rows(problem, settings)
         for samples in settings.samples:
-            yield from estimate_rows(problem, settings, samples)
-        if progress is not None:
-            progress(seed + 1, settings.seeds)
+            rows += estimate_rows(problem, settings, samples)
+        progress(seed + 1, settings.seeds)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def estimate_rows(problem: Problem, settings: Toy1DSettings, samples: int) -> Iterator[Row]:
@@ -117,20 +118,15 @@ def estimate_rows(problem: Problem, settings: Toy1DSettings, samples: int) -> It
     trajectories = _sample(problem, "inner", shared, samples)
     variates = control_variates(trajectories, problem.variate, settings.variate)
     for method in METHODS:
-        round_ = round_with(trajectories, variates[method.control_variate])
-        for quantity, estimate, truth in _estimates(problem, settings, method.estimator, round_):
-            yield _row(problem, method, quantity, samples, "estimate", accuracy(estimate, truth))
-
-
-def _estimates(
-    problem: Problem, settings: Toy1DSettings, estimator: str, inner_round: Round
-) -> Iterator[tuple[str, Tensor, Tensor]]:
-    surrogate, samples = ESTIMATORS[estimator].surrogate, inner_round.sample.mask.shape[1]
-    yield "inner_hessian", estimate_hessians(surrogate, inner_round, problem.expansion), problem.hessians
-    inner = Inner(surrogate=per_step(surrogate), lr=settings.inner_lr)
-    outer = _sample(problem, "outer", adapted_policies(problem.theta, inner_round, inner), samples)
-    rounds = (inner_round, round_with(outer, per_task_baseline(outer)))
-    yield "meta_gradient", estimate_meta_gradient(problem.theta, rounds, inner), problem.meta_gradient
+        surrogate = ESTIMATORS[method.estimator].surrogate
+        first = round_with(trajectories, variates[method.control_variate])
+        hessians = estimate_hessians(surrogate, first, problem.expansion)
+        yield _row(problem, method, "inner_hessian", samples, "estimate", accuracy(hessians, problem.hessians))
+        inner = Inner(surrogate=per_step(surrogate), lr=settings.inner_lr)
+        outer = _sample(problem, "outer", adapted_policies(problem.theta, first, inner), samples)
+        rounds = (first, round_with(outer, per_task_baseline(outer)))
+        estimate = estimate_meta_gradient(problem.theta, rounds, inner)
+        yield _row(problem, method, "meta_gradient", samples, "estimate", accuracy(estimate, problem.meta_gradient))
 
 
 def truth_rows(problem: Problem, settings: Toy1DSettings) -> Iterator[Row]:
@@ -147,15 +143,14 @@ def truth_rows(problem: Problem, settings: Toy1DSettings) -> Iterator[Row]:
 
 def _truth_batch(problem: Problem, settings: Toy1DSettings, batch: int) -> tuple[Tensor, Tensor]:
     """Unbiased ∇²J and (I + α/T ∇²J) ∇J(θ′)/T, the mean over goals, at the exact θ′: λ = 1 Loaded DiCE."""
-    surrogate, horizon = ESTIMATORS["loaded_dice"].surrogate, problem.line.horizon
+    surrogate, line, lr = ESTIMATORS["loaded_dice"].surrogate, problem.line, settings.inner_lr
     shared = policies.repeat(problem.theta, settings.tasks)
     inner = _sample(problem, "truth/inner", shared, settings.truth_batch, batch)
     hessians = estimate_hessians(surrogate, round_with(inner, per_task_baseline(inner)), problem.expansion)
-    line, lr = problem.line, settings.inner_lr
     adapted = stack([adapted_params(line, problem.theta, goal, lr) for goal in line.goals])
     outer = _sample(problem, "truth/outer", adapted, settings.truth_batch, batch)
-    gradients = estimate_gradients(surrogate, adapted, round_with(outer, per_task_baseline(outer))) / horizon
-    meta = gradients + settings.inner_lr / horizon * torch.einsum("mij,mj->mi", hessians, gradients)
+    gradients = estimate_gradients(surrogate, adapted, round_with(outer, per_task_baseline(outer))) / line.horizon
+    meta = gradients + lr / line.horizon * torch.einsum("mij,mj->mi", hessians, gradients)
     return hessians, meta.mean(0)
 
 

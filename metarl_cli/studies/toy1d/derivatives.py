@@ -54,7 +54,12 @@ def nodes(count: int, limit: float) -> Tensor:
 
 def interpolation(states: Tensor, count: int, limit: float) -> Tensor:
     """The weights [..., K] with which values at the nodes give the interpolating polynomial at states [...]."""
-    at_states, at_nodes = (_chebyshev(x / limit, count) for x in (states, nodes(count, limit)))
+    degrees = torch.arange(count, dtype=states.dtype)
+    # the Chebyshev polynomials T₀ … T_{K−1}
+    at_states, at_nodes = (
+        torch.cos(degrees * torch.acos((x / limit).clamp(-1.0, 1.0)).unsqueeze(-1))
+        for x in (states, nodes(count, limit))
+    )
     at_nodes[:, 0] *= 0.5
     return at_states @ at_nodes.T * (2.0 / count)
 
@@ -99,8 +104,3 @@ def hessian(function: PolicyFunction, expansion: Expansion) -> Tensor:
     outer: Tensor = expansion.jacobian.T @ rows @ expansion.jacobian
     inner: Tensor = torch.tensordot(gradient[:-1], expansion.curvature, dims=1)
     return outer + inner
-
-
-def _chebyshev(x: Tensor, count: int) -> Tensor:
-    """T₀ … T_{K−1} at x ∈ [−1, 1], [..., K]."""
-    return torch.cos(torch.arange(count, dtype=x.dtype) * torch.acos(x.clamp(-1.0, 1.0)).unsqueeze(-1))

@@ -109,8 +109,20 @@ def value_of_means(line: Line, means: Tensor, log_std: Tensor, goal: float) -> T
 
     P(u|s) is the trapezoidal rule for the density of κ a between the step limits, and the mass beyond them at them.
     """
-    following, rewards = _outcomes(line, goal)
-    probabilities = _move_probabilities(line, means, log_std)
+    positions, moves = _multiples(STATE_LIMIT, line.spacing), _multiples(STEP_LIMIT, line.spacing)
+    shape = (len(positions), len(moves))  # of every quantity of a position and a move, [K, U]
+    start, move = (each.reshape(-1, 1) for each in np.meshgrid(positions, moves, indexing="ij"))
+    moved, reward = TOY_1D.move(start, move, np.full(len(start), goal))
+    reached = np.rint((moved[:, 0] + STATE_LIMIT) / line.spacing).astype(np.int64)
+    following, rewards = torch.from_numpy(reached.reshape(shape)), torch.from_numpy(reward.reshape(shape))
+
+    u = torch.from_numpy(moves)
+    centre, spread = line.step_per_action * means[:, None], line.step_per_action * log_std.exp()
+    inside = line.spacing * torch.exp(-0.5 * ((u - centre) / spread) ** 2) / (spread * (2.0 * torch.pi) ** 0.5)
+    below = torch.special.ndtr((-STEP_LIMIT - centre) / spread)
+    above = torch.special.ndtr((centre - STEP_LIMIT) / spread)
+    probabilities = torch.cat([0.5 * inside[:, :1] + below, inside[:, 1:-1], 0.5 * inside[:, -1:] + above], dim=1)
+
     values = torch.zeros_like(means)
     for _ in range(line.horizon):
         values = (probabilities * (rewards + values[following])).sum(1)
@@ -138,26 +150,6 @@ def meta_gradient(line: Line, params: Params, lr: float) -> Params:
 def adapted_params(line: Line, params: Params, goal: float, lr: float) -> Params:
     """θ′ = θ + α ∇J(θ)/T with the exact gradient, differentiable."""
     return ascend(params, gradient(line, params, goal), lr / line.horizon)
-
-
-def _outcomes(line: Line, goal: float) -> tuple[Tensor, Tensor]:
-    """The grid index after each move from each grid position, and its reward, [K, U] each."""
-    positions, moves = _multiples(STATE_LIMIT, line.spacing), _multiples(STEP_LIMIT, line.spacing)
-    start, move = (each.reshape(-1, 1) for each in np.meshgrid(positions, moves, indexing="ij"))
-    moved, rewards = TOY_1D.move(start, move, np.full(len(start), goal))
-    following = np.rint((moved[:, 0] + STATE_LIMIT) / line.spacing).astype(np.int64)
-    shape = (len(positions), len(moves))
-    return torch.from_numpy(following.reshape(shape)), torch.from_numpy(rewards.reshape(shape))
-
-
-def _move_probabilities(line: Line, means: Tensor, log_std: Tensor) -> Tensor:
-    """P(u|s) for the moves u = −limit, −limit + h, …, limit, [K, U]."""
-    moves = torch.from_numpy(_multiples(STEP_LIMIT, line.spacing))
-    centre, spread = line.step_per_action * means[:, None], line.step_per_action * log_std.exp()
-    inside = line.spacing * torch.exp(-0.5 * ((moves - centre) / spread) ** 2) / (spread * (2.0 * torch.pi) ** 0.5)
-    below = torch.special.ndtr((-STEP_LIMIT - centre) / spread)
-    above = torch.special.ndtr((centre - STEP_LIMIT) / spread)
-    return torch.cat([0.5 * inside[:, :1] + below, inside[:, 1:-1], 0.5 * inside[:, -1:] + above], dim=1)
 
 
 def _multiples(limit: float, spacing: float) -> NDArray[np.float64]:

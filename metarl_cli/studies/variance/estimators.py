@@ -190,17 +190,14 @@ def build_bench(config: RunConfig, names: Sequence[str], *, threads: int = 1) ->
     learned = "meta" if "meta" in {measured(name).control_variate for name in names} else "none"
     processing = replace(carrier.processing, control_variate=CONTROL_VARIATES[learned])
     carrier = replace(carrier, processing=processing)
-    built = {name: build(measured(name).configured(config), threads=threads)[0] for name in names}
-    trainers = {name: replace(_alone(trainer, name), workers=carrier.workers) for name, trainer in built.items()}
-    state = carrier.init(fresh.theta)
-    return Bench(carrier, MappingProxyType(trainers)), state
-
-
-def _alone(trainer: Trainer, name: str) -> Trainer:
-    if measured(name).exploration == "none":
-        return trainer
-    nothing = Objective(value=lambda stage, round_: torch.zeros(()))
-    return replace(trainer, parts=replace(trainer.parts, objective=nothing))
+    trainers = {}
+    for name in names:
+        trainer, _ = build(measured(name).configured(config), threads=threads)
+        if measured(name).exploration != "none":  # the term is measured alone
+            nothing = Objective(value=lambda stage, round_: torch.zeros(()))
+            trainer = replace(trainer, parts=replace(trainer.parts, objective=nothing))
+        trainers[name] = replace(trainer, workers=carrier.workers)
+    return Bench(carrier, MappingProxyType(trainers)), carrier.init(fresh.theta)
 
 
 def draw_batches(bench: Bench, state: TrainState, number: int) -> Batches:
@@ -232,24 +229,16 @@ def resample(bench: Bench, state: TrainState, rounds: int) -> Resampled:
             batch = batches[measured(name).adaptation]
             data = trainer.task_data(state, batch)
             gradients[name].append(flatten(trainer.meta_gradient(state.theta, data)).double().numpy())
-            inner[name].append(InnerLoop(*mean_step(batch), _explained(name, batch)))
-    _check_finite(gradients, state.iteration)
+            explained = float("nan")
+            if measured(name).control_variate != "none":
+                explained = fmean(stage.explained_variance for stage in prediction_quality(batch))
+            inner[name].append(InnerLoop(*mean_step(batch), explained))
+    bad = [name for name, rows in gradients.items() if not np.isfinite(rows).all()]
+    if bad:
+        raise RunFailedError(f"iteration {state.iteration}: the gradient of {', '.join(bad)} is not finite.")
     before, *_, after = np.mean(returns, axis=0)
     return Resampled(
         gradients={name: np.stack(rows) for name, rows in gradients.items()},
         returns=(float(before), float(after)),
         inner={name: InnerLoop(*map(fmean, zip(*loops, strict=True))) for name, loops in inner.items()},
     )
-
-
-def _explained(name: str, batch: Sequence[Round]) -> float:
-    if measured(name).control_variate == "none":
-        return float("nan")
-    stages = prediction_quality(batch)
-    return fmean(stage.explained_variance for stage in stages)
-
-
-def _check_finite(gradients: Mapping[str, Sequence[Array]], iteration: int) -> None:
-    bad = [name for name, rows in gradients.items() if not np.isfinite(rows).all()]
-    if bad:
-        raise RunFailedError(f"iteration {iteration}: the gradient of {', '.join(bad)} is not finite.")

@@ -10,7 +10,7 @@ Both figures show one set of measurements, `<results>/<profile>/variance/<enviro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.papers.settings import run_config, with_code
 from metarl_cli.references import directory_name, pinned
 from metarl_cli.runs.progress import PROGRESS
-from metarl_cli.store import LOCAL, runs_directory
+from metarl_cli.store import runs_directory
 from metarl_cli.studies.variance.estimators import MEASURED
 from metarl_cli.studies.variance.run import STATISTICS, VarianceSettings, has_other_settings, measure
 
@@ -29,7 +29,6 @@ __all__ = [
     "COLUMNS",
     "FIGURE_ESTIMATORS",
     "SIZES",
-    "VarianceSize",
     "foreign",
     "home",
     "measurements",
@@ -99,7 +98,7 @@ def settings_for(
     at = checkpoints or size.checkpoints
     return VarianceSettings(
         config=with_code(replace(base, label="carrier", seed=seed, iterations=max(*at, 1), sampling=sampling)),
-        estimators=tuple(pinned(name, "function") for name in estimators or every),
+        estimators=tuple(dict.fromkeys(pinned(name, "function") for name in estimators or every)),
         rounds=size.rounds if rounds is None else rounds,
         checkpoints=at,
     )
@@ -110,7 +109,7 @@ def settings(profile: str) -> object:
     return SIZES[profile], dict(FIGURE_ESTIMATORS), dict(MEASURED)
 
 
-def home(asked: VarianceSettings, results: Path = LOCAL) -> Path:
+def home(asked: VarianceSettings, results: Path) -> Path:
     """Where a measurement lies among the results."""
     config = asked.config
     return results / config.profile / "variance" / directory_name(config.environment.name) / f"seed{config.seed}"
@@ -134,7 +133,12 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
         UserError: for a profile that does not exist, or a directory of measurements that is in use or of others.
         RunFailedError: if a gradient stops being finite.
     """
-    frames = list(_trained_runs(figure, profile, results))
+    frames = []
+    for run in planned_runs(figure, profile):
+        path, config = runs_directory(results, profile) / run.path / PROGRESS, run.config
+        if path.exists() and path.stat().st_size:
+            named = pd.read_csv(path).assign(environment=config.environment.name, profile=profile, seed=config.seed)
+            frames.append(_long(named.assign(curve=config.label, rounds=0), RETURNS))
     for asked in _needed(figure, profile):
         config = asked.config
         table = measure(home(asked, results), asked)
@@ -148,14 +152,6 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
 def _needed(figure: Figure, profile: str) -> list[VarianceSettings]:
     (environment,) = figure.environments
     return [settings_for(environment, profile=profile, seed=seed) for seed in range(1, SIZES[profile].seeds + 1)]
-
-
-def _trained_runs(figure: Figure, profile: str, results: Path) -> Iterator[pd.DataFrame]:
-    for run in planned_runs(figure, profile):
-        path, config = runs_directory(results, profile) / run.path / PROGRESS, run.config
-        if path.exists() and path.stat().st_size:
-            named = pd.read_csv(path).assign(environment=config.environment.name, profile=profile, seed=config.seed)
-            yield _long(named.assign(curve=config.label, rounds=0), RETURNS)
 
 
 def _long(table: pd.DataFrame, quantities: tuple[str, ...]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,24 @@ class Measurement:
 
     def brief(self) -> list[dict[str, object]]:
         """What fits a terminal."""
-        return [_brief(row) for row in self.rows()]
+        columns = {
+            "return": "return/post",
+            "rstd": "rstd",
+            "deviation": "relative_deviation",
+            "signal/noise": "signal_to_noise",
+            "variance": "variance",
+            "bias²": "squared_bias",
+            "±": "squared_bias_error",
+            "‖θ′−θ‖": "step_norm",
+            "R²": "explained_variance",
+        }
+        return [
+            {
+                **{name: row[name] for name in ("iteration", "estimator")},
+                **{name: "" if row[column] is None else f"{row[column]:.3g}" for name, column in columns.items()},
+            }
+            for row in self.rows()
+        ]
 
 
 def launch(
@@ -71,13 +88,19 @@ def launch(
         UserError: for names and numbers that do not exist, and for a directory that must not be written.
         RunFailedError: if a gradient stops being finite.
     """
+    try:
+        iterations = tuple(int(word) for word in _words(checkpoints))
+    except ValueError:
+        raise UserError(
+            f"--checkpoints {checkpoints}: expected iterations with commas between, for instance 0,20,40."
+        ) from None
     asked = settings_for(
         environment,
         profile=profile,
         seed=seed,
         estimators=_words(estimators),
         rounds=rounds,
-        checkpoints=_numbers(checkpoints),
+        checkpoints=iterations,
     )
     directory = out or home(asked, OWN_STUDIES)
     with graceful_stop() as should_stop:
@@ -98,28 +121,3 @@ def launch(
 
 def _words(text: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
-
-
-def _numbers(text: str | None) -> tuple[int, ...]:
-    try:
-        return tuple(int(word) for word in _words(text))
-    except ValueError:
-        raise UserError(
-            f"--checkpoints {text}: expected iterations with commas between, for instance 0,20,40."
-        ) from None
-
-
-def _brief(row: Mapping[object, object]) -> dict[str, object]:
-    numbers = {
-        "return": row["return/post"],
-        "rstd": row["rstd"],
-        "deviation": row["relative_deviation"],
-        "signal/noise": row["signal_to_noise"],
-        "variance": row["variance"],
-        "bias²": row["squared_bias"],
-        "±": row["squared_bias_error"],
-        "‖θ′−θ‖": row["step_norm"],
-        "R²": row["explained_variance"],
-    }
-    named = {name: row[name] for name in ("iteration", "estimator")}
-    return named | {name: "" if value is None else f"{value:.3g}" for name, value in numbers.items()}

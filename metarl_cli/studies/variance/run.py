@@ -23,7 +23,6 @@ from metarl_cli.schema import Count, Name, Number, Table
 from metarl_cli.store import write_whole
 from metarl_cli.studies.variance.estimators import (
     REFERENCE,
-    Bench,
     InnerLoop,
     Resampled,
     build_bench,
@@ -104,15 +103,24 @@ def measure(
     torch.set_num_threads(1)  # as in training: one order of every sum, whatever the machine
     with runs.exclusive(directory):
         _claim(directory, settings, overwrite=overwrite)
-        table = _complete(_read(directory), settings)
+        table = _read(directory)
+        # Those checkpoints count that have a row of every estimator, and no other.
+        wanted, rows_at = sorted(settings.estimators), table.groupby("iteration")["estimator"]
+        whole = [iteration for iteration, names in rows_at if sorted(map(str, names)) == wanted]
+        table = table[table["iteration"].isin(whole)]
         pending = [checkpoint for checkpoint in settings.checkpoints if checkpoint not in set(table["iteration"])]
         if not pending:
             return table
         bench, fresh = build_bench(settings.config, settings.estimators, threads=threads)
-        state = _carrier(directory, settings.config, fresh, pending[0], tell)
+        checkpoints.restore(directory, tell)
+        left = checkpoints.load(directory, settings.config, fresh)
+        # from the start, if rows that it had passed are to be measured again
+        state = left if left and left.iteration <= pending[0] else fresh
         for checkpoint in pending:
             while state.iteration < checkpoint and not should_stop():
-                state = _train(directory, bench, settings.config, state)
+                rounds = bench.carrier.sample(state, bench.carrier.draw_tasks(state.iteration), state.iteration)
+                state, _ = bench.carrier.step(state, rounds)
+                checkpoints.save(directory, settings.config, state)
             if should_stop():
                 break
             fresh_rows = _rows(resample(bench, state, settings.rounds), state, settings)
@@ -143,44 +151,17 @@ def _claim(directory: Path, settings: VarianceSettings, *, overwrite: bool) -> N
         write_whole(directory / SETTINGS, _text(settings))
 
 
-def _complete(table: pd.DataFrame, settings: VarianceSettings) -> pd.DataFrame:
-    """The rows of those checkpoints that have one of every estimator, and no other."""
-    wanted = sorted(settings.estimators)
-    whole = [it for it, rows in table.groupby("iteration") if sorted(map(str, rows["estimator"])) == wanted]
-    return table[table["iteration"].isin(whole)]
-
-
-def _carrier(
-    directory: Path, config: RunConfig, fresh: TrainState, checkpoint: int, tell: Callable[[str], None]
-) -> TrainState:
-    """The carrier where it was left; from the start, if rows that it had passed are to be measured again."""
-    checkpoints.restore(directory, tell)
-    state = checkpoints.load(directory, config, fresh)
-    return state if state and state.iteration <= checkpoint else fresh
-
-
-def _train(directory: Path, bench: Bench, config: RunConfig, state: TrainState) -> TrainState:
-    rounds = bench.carrier.sample(state, bench.carrier.draw_tasks(state.iteration), state.iteration)
-    following, _ = bench.carrier.step(state, rounds)
-    checkpoints.save(directory, config, following)
-    return following
-
-
 def _rows(resampled: Resampled, state: TrainState, settings: VarianceSettings) -> pd.DataFrame:
     sampling, stages = settings.config.sampling, settings.config.inner.steps + 1
     steps = state.iteration * sampling.tasks * sampling.trajectories * sampling.horizon * stages
-    rows = [
-        (state.iteration, steps, name, settings.rounds, *resampled.returns, *_statistics(resampled, name))
-        for name in settings.estimators
-    ]
+    gradients, rows = resampled.gradients, []
+    for name in settings.estimators:
+        bias = (float("nan"), float("nan"))
+        if REFERENCE in gradients and shares_carrier(name) and name != REFERENCE:
+            bias = squared_bias(gradients[name], gradients[REFERENCE])
+        statistics = (*spread(gradients[name]), *bias, *resampled.inner[name])
+        rows.append((state.iteration, steps, name, settings.rounds, *resampled.returns, *statistics))
     return pd.DataFrame(rows, columns=list(ROW))
-
-
-def _statistics(resampled: Resampled, name: str) -> tuple[float, ...]:
-    gradients, bias = resampled.gradients, (float("nan"), float("nan"))
-    if REFERENCE in gradients and shares_carrier(name) and name != REFERENCE:
-        bias = squared_bias(gradients[name], gradients[REFERENCE])
-    return (*spread(gradients[name]), *bias, *resampled.inner[name])
 
 
 def _read(directory: Path) -> pd.DataFrame:

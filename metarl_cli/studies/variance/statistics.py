@@ -27,7 +27,7 @@ class Spread(NamedTuple):
         cosine: mean over rounds of the cosine between g_r and the mean gradient.
         variance: Σ over coordinates of the variance, divisor R − 1: what Fig. 2 of Liu et al. (2019) speaks of.
         signal_to_noise: ‖E[g]‖/√variance, of a single batch; ‖E[g]‖² is the mean of products of different rounds, so
-            that noise does not add to it: 0 where it comes out negative.
+            that noise does not add to it: 0 where it comes out negative, NaN where there is no noise.
     """
 
     rstd: float
@@ -61,13 +61,14 @@ def spread(gradients: Array) -> Spread:
     norms = np.linalg.norm(gradients, axis=1) * np.linalg.norm(mean)
     variance = float(gradients.var(axis=0, ddof=1).sum())
     squared_signal = max(_different_rounds(gradients @ gradients.T), 0.0)
-    return Spread(
-        rstd=float((deviation / (abs(mean) + 1e-8)).mean()),
-        relative_deviation=float(np.linalg.norm(deviation) / np.linalg.norm(mean)),
-        cosine=float((gradients @ mean / norms).mean()),
-        variance=variance,
-        signal_to_noise=float(np.sqrt(squared_signal / variance)) if variance > 0.0 else float("inf"),
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):  # the cosine to a mean of zero is NaN
+        return Spread(
+            rstd=float((deviation / (abs(mean) + 1e-8)).mean()),
+            relative_deviation=float(np.linalg.norm(deviation) / np.linalg.norm(mean)),
+            cosine=float((gradients @ mean / norms).mean()),
+            variance=variance,
+            signal_to_noise=float(np.sqrt(squared_signal / variance)) if variance > 0.0 else float("nan"),
+        )
 
 
 def squared_bias(gradients: Array, reference: Array) -> tuple[float, float]:
