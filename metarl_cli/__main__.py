@@ -5,27 +5,20 @@ from __future__ import annotations
 # `signal` itself brings enumerations, which take longer to load than all else here, and so long Ctrl-C is not heard.
 import _signal as signal  # type: ignore[import-not-found]
 import os
-from types import FrameType
 
 __all__ = ["main"]
-
-INTERRUPTED = 130
 
 
 def main() -> None:
     """Load the command and run it."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # not where Ctrl-C is to be ignored
-        signal.signal(signal.SIGINT, _leave)
+        # At once: an exception would be shown by whatever is being imported, and nothing has begun yet.
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
     from metarl_cli.cli import main as run
 
     signal.signal(signal.SIGINT, before)
     run()
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """End at once: an exception would be shown by whatever is being imported, and nothing has begun yet."""
-    os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

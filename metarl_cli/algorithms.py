@@ -113,10 +113,29 @@ def find_algorithm(name: str) -> Algorithm:
     Raises:
         UserError: if there is no such algorithm, or the file cannot be read or has a key or a value of another kind.
     """
-    if is_file(name):
-        return _read(Path(name))
-    check_known("algorithm", name, ALGORITHMS)
-    return ALGORITHMS[name]
+    if not is_file(name):
+        check_known("algorithm", name, ALGORITHMS)
+        return ALGORITHMS[name]
+    path = Path(name)
+    entries = read_document(path)
+    known = {field.name: field for field in fields(Algorithm)}
+    for key in entries:
+        check_known(f"key in {path}", key, known)
+    entries = {"title": path.stem, "source": path.name, **entries}
+    missing = [key for key, field in known.items() if field.default is MISSING and key not in entries]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}: an algorithm names inner, outer and optimizer.")
+    settings = entries.pop("settings", {})
+    if not isinstance(settings, dict):
+        raise UserError(f'{path}: settings is {settings!r}; expected a table, as in [settings] "inner.lr" = 0.05.')
+    for key, value in entries.items():
+        kind = bool if known[key].default in (True, False) else str
+        if not isinstance(value, kind):
+            raise UserError(f"{path}: {key} is {value!r}; expected {'true or false' if kind is bool else 'a string'}.")
+    try:
+        return Algorithm(**entries, settings=tuple(overrides_of(settings)))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def is_file(name: str) -> bool:
@@ -149,25 +168,3 @@ def overrides_of(table: Mapping[str, Any], section: str = "") -> Iterator[str]:
             yield from overrides_of(value, f"{section}{key}.")
         else:
             yield f"{section}{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
-
-
-def _read(path: Path) -> Algorithm:
-    entries = read_document(path)
-    known = {field.name: field for field in fields(Algorithm)}
-    for key in entries:
-        check_known(f"key in {path}", key, known)
-    entries = {"title": path.stem, "source": path.name, **entries}
-    missing = [name for name, field in known.items() if field.default is MISSING and name not in entries]
-    if missing:
-        raise UserError(f"{path} lacks {', '.join(missing)}: an algorithm names inner, outer and optimizer.")
-    settings = entries.pop("settings", {})
-    if not isinstance(settings, dict):
-        raise UserError(f'{path}: settings is {settings!r}; expected a table, as in [settings] "inner.lr" = 0.05.')
-    for name, value in entries.items():
-        kind = bool if known[name].default in (True, False) else str
-        if not isinstance(value, kind):
-            raise UserError(f"{path}: {name} is {value!r}; expected {'true or false' if kind is bool else 'a string'}.")
-    try:
-        return Algorithm(**entries, settings=tuple(overrides_of(settings)))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None

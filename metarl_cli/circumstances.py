@@ -16,7 +16,6 @@ from metarl_cli import __version__
 
 __all__ = ["circumstances", "memory", "other_physics"]
 
-SCHEMA_VERSION = 1
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
 """On which numbers depend."""
 
@@ -27,7 +26,7 @@ PHYSICS = "3.17"
 def circumstances(threads: int) -> dict[str, Any]:
     """What goes into a `meta.json` wherever numbers are written; `threads` are those of this process."""
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": 1,
         "metarl": __version__,
         "git_commit": _git_commit(),
         "python": platform.python_version(),

@@ -159,11 +159,29 @@ def with_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     Raises:
         UserError: for a malformed override, an unknown key (with the nearest match), or a value of the wrong type.
     """
+    from pydantic import ValidationError
+
+    defaults = settable_keys()
     for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key.strip():
+        key, equals, text = (part.strip() for part in override.partition("="))
+        if not equals or not key:
             raise UserError(f"--set {override!r}: expected section.field=value, for instance inner.lr=0.05.")
-        config = _with_value(config, key.strip(), text.strip())
+        check_known("setting", key, defaults)
+        default = defaults[key]
+        section, _, name = key.rpartition(".")
+        owner: Any = getattr(config, section) if section else config
+        checker = adapter(typing.get_type_hints(type(owner), include_extras=True)[name])
+        try:
+            if isinstance(default, tuple):
+                value = checker.validate_python([part for part in text.split(",") if part.strip()])
+            else:
+                value = checker.validate_strings(text)
+        except ValidationError as error:
+            reason = "; ".join(str(entry["msg"]) for entry in error.errors())
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+            raise UserError(f"{key}={text}: {reason}. The default is {shown}.") from None
+        changed = replace(owner, **{name: value})
+        config = replace(config, **{section: changed}) if section else changed
     return config
 
 
@@ -179,38 +197,12 @@ def settable_keys(config: RunConfig | None = None) -> dict[str, Any]:
     return keys
 
 
-def _with_value(config: RunConfig, key: str, text: str) -> RunConfig:
-    check_known("setting", key, settable_keys())
-    section, _, name = key.rpartition(".")
-    if not section:
-        return replace(config, **{name: _parse(RunConfig, key, name, text)})
-    inner = getattr(config, section)
-    return replace(config, **{section: replace(inner, **{name: _parse(type(inner), key, name, text)})})
-
-
-def _parse(owner: type, key: str, name: str, text: str) -> Any:
-    from pydantic import ValidationError
-
-    checker = adapter(typing.get_type_hints(owner, include_extras=True)[name])
-    try:
-        if isinstance(settable_keys()[key], tuple):
-            return checker.validate_python([part for part in text.replace(" ", "").split(",") if part])
-        return checker.validate_strings(text)
-    except ValidationError as error:
-        reason = "; ".join(str(entry["msg"]) for entry in error.errors())
-        raise UserError(f"{key}={text}: {reason}. The default is {_shown(settable_keys()[key])}.") from None
-
-
 @cache
 def adapter(hint: Any) -> Any:
     """Pydantic's checker of a type; making one takes milliseconds, and a figure loads many runs."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(hint)
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def config_text(config: RunConfig) -> str:
@@ -240,7 +232,15 @@ def config_of(document: Any, source: str) -> RunConfig:
     """
     from pydantic import ValidationError
 
-    current = _brought_up_to_date(document, source)
+    if not isinstance(document, dict):
+        raise UserError(f"{source}: expected a table of settings, as in a run's config.json.")
+    current = dict(document)
+    schema = current.pop("schema", 1)
+    if schema not in range(1, SCHEMA + 1):
+        raise UserError(f"{source} is of schema {schema}; this version of metarl reads 1 to {SCHEMA}.")
+    inner = current.get("inner")
+    if schema < 2 and isinstance(inner, dict) and inner.get("estimator") == "taypo2":
+        current["inner"] = {"average": "steps", **inner}  # the only average there was; to the others both are one
     _refuse_unknown_keys(current, source)
     try:
         config: RunConfig = adapter(RunConfig).validate_json(json.dumps(current, default=str))
@@ -256,19 +256,6 @@ def config_of(document: Any, source: str) -> RunConfig:
 def reasons(error: ValidationError) -> str:
     """What pydantic finds wrong, and where."""
     return "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
-
-
-def _brought_up_to_date(document: Any, source: str) -> dict[str, Any]:
-    if not isinstance(document, dict):
-        raise UserError(f"{source}: expected a table of settings, as in a run's config.json.")
-    current = dict(document)
-    schema = current.pop("schema", 1)
-    if schema not in range(1, SCHEMA + 1):
-        raise UserError(f"{source} is of schema {schema}; this version of metarl reads 1 to {SCHEMA}.")
-    inner = current.get("inner")
-    if schema < 2 and isinstance(inner, dict) and inner.get("estimator") == "taypo2":
-        current["inner"] = {"average": "steps", **inner}  # the only average there was; to the others both are one
-    return current
 
 
 def _refuse_unknown_keys(document: dict[str, Any], source: str) -> None:

@@ -57,12 +57,11 @@ def _handle(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     pieces = [_spell(symbol) for symbol in error.object[error.start : error.end]]
-    # The marks of one index, ₜ₊₁, are one mark.
-    return "".join(_continued(last, piece) for last, piece in pairwise(["", *pieces])), error.end
-
-
-def _continued(last: str, piece: str) -> str:
-    return piece[1:] if len(last) == 2 and piece[:1] == last[0] in "_^" else piece
+    spelling = ""
+    for last, piece in pairwise(["", *pieces]):
+        goes_on = len(last) == 2 and piece[:1] == last[0] in "_^"  # the marks of one index, ₜ₊₁, are one mark
+        spelling += piece[1:] if goes_on else piece
+    return spelling, error.end
 
 
 def _spell(symbol: str) -> str:

@@ -80,8 +80,7 @@ def _estimators() -> Listing:
 
 
 def _figures() -> Listing:
-    rows: Rows = [{"name": name, "paper": f.paper, "title": f.title} for name, f in FIGURES.items()]
-    return Listing(rows)
+    return Listing([{"name": name, "paper": f.paper, "title": f.title} for name, f in FIGURES.items()])
 
 
 def _claims() -> Listing:

@@ -50,7 +50,11 @@ def pack(results: Path, out: Path) -> None:
         rows = list(_rows(runs_directory(results, profile)))
         (out / profile).mkdir(parents=True)
         if rows:
-            (out / profile / PACKED).write_bytes(lzma.compress(_table(rows).encode()))
+            text = io.StringIO()
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            (out / profile / PACKED).write_bytes(lzma.compress(text.getvalue().encode()))
         for figure in sorted(path.name for path in (results / profile).iterdir()):
             table = table_path(results, profile, figure)
             for path in (table, table.with_suffix(META_SUFFIX)):
@@ -77,11 +81,3 @@ def _rows(runs: Path) -> Iterator[dict[str, str]]:
         }
         with path.open(encoding="utf-8", newline="") as file:
             yield from ({**settings, **{name: row[name] for name in KEPT}} for row in csv.DictReader(file))
-
-
-def _table(rows: list[dict[str, str]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -97,7 +97,17 @@ def _module(place: str) -> ModuleType:
     place = ADAPTERS.get(place, place)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # an installed command does not have it, unlike `python -m`
-    return _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
+    if place.endswith(".py"):
+        return _from_file(Path(place))
+    try:
+        return _import(place)
+    except ModuleNotFoundError as error:
+        here = Path.cwd()
+        known = (p.stem for p in (*here.glob("*.py"), *here.glob("*/")) if p.stem.isidentifier())
+        raise UserError(
+            f"There is no module {error.name}, neither installed nor in {here}."
+            f"{nearest(place.partition('.')[0], known)}"
+        ) from None
 
 
 @cache  # what was imported stays what it is, whatever becomes of the file
@@ -118,23 +128,14 @@ def _from_file(path: Path) -> ModuleType:
     found = next((file for home in ("", *sys.path) if (file := home / path).is_file()), None)
     if found is None:
         raise UserError(f"There is no file {path}.{nearest(path.name, (p.name for p in path.parent.glob('*.py')))}")
+    if "." in path.stem:
+        raise UserError(f"{path}: the name of a module has no dot, and {path.stem} has one; rename the file.")
     if (home := str(found.parent.resolve())) not in sys.path:
         sys.path.insert(0, home)
     module = _import(path.stem)
     if Path(_file(module) or "").resolve() != found.resolve():
         raise UserError(f"{path}: the name {path.stem} belongs to {_file(module) or 'Python'}; rename the file.")
     return module
-
-
-def _from_path(name: str) -> ModuleType:
-    first, here = name.partition(".")[0], Path.cwd()
-    try:
-        return _import(name)
-    except ModuleNotFoundError as error:
-        known = (p.stem for p in (*here.glob("*.py"), *here.glob("*/")) if p.stem.isidentifier())
-        raise UserError(
-            f"There is no module {error.name}, neither installed nor in {here}.{nearest(first, known)}"
-        ) from None
 
 
 def _import(name: str) -> ModuleType:

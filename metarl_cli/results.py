@@ -119,7 +119,7 @@ def load_runs(directory: Path) -> pd.DataFrame:
 
 def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
     """The runs that can be read, and by directory why the others cannot."""
-    runs: dict[Path, _Run] = {}
+    runs: list[_Run] = []
     homes: dict[tuple[Any, ...], Path] = {}
     damage: dict[Path, str] = {}
     for path in sorted(directory.rglob("progress.csv")):
@@ -130,24 +130,19 @@ def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
                 if key in homes:
                     both = f"{homes[key]} and {path.parent} are both {' '.join(map(str, key))}"
                     raise UserError(f"{both}: move one elsewhere.")
-                homes[key], runs[path.parent] = path.parent, run
+                homes[key] = path.parent
+                runs.append(run)
         except UserError as error:
             damage[path.parent] = str(error)
-    packed = _packed(directory, damage)
-    if packed and not runs:
-        return pd.concat(packed, ignore_index=True), damage
-    return pd.concat([_joined(list(runs.values())), *packed], ignore_index=True), damage
-
-
-def _packed(directory: Path, damage: dict[Path, str]) -> list[pd.DataFrame]:
-    """What an installation brings of the runs of a directory."""
     frames = []
-    for path in packed_below(directory):
+    for path in packed_below(directory):  # what an installation brings
         try:
             frames.append(pd.read_csv(path))
         except (OSError, ValueError, EOFError, lzma.LZMAError) as error:
             damage[path] = f"{path} cannot be read: {error}."
-    return frames
+    if runs or not frames:
+        frames.insert(0, _joined(runs))
+    return pd.concat(frames, ignore_index=True), damage
 
 
 def _read_run(path: Path, home: Path) -> _Run:

@@ -25,18 +25,16 @@ def count_interrupts(*, limit: int | None = None) -> Iterator[Callable[[], int]]
         if limit is not None and asked > limit:
             raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, on_request) for number in _stop_signals()}
+    heard = [signal.SIGINT, signal.SIGTERM]
+    closed = getattr(signal, "SIGHUP", None)  # not every system has it; under `nohup` it is to be ignored
+    if closed and signal.getsignal(closed) is not signal.SIG_IGN:
+        heard.append(closed)
+    previous = {number: signal.signal(number, on_request) for number in heard}
     try:
         yield lambda: asked
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _stop_signals() -> list[signal.Signals]:
-    closed = getattr(signal, "SIGHUP", None)  # not every system has it; under `nohup` it is to be ignored
-    heard = [closed] if closed and signal.getsignal(closed) is not signal.SIG_IGN else []
-    return [signal.SIGINT, signal.SIGTERM, *heard]
 
 
 @contextmanager

@@ -29,14 +29,9 @@ __all__ = [
 INSTALLED = Path(__file__).with_name("published")
 """The published results that an installation brings, see `packing`; a checkout has none."""
 
-
-def _published() -> Path:
-    """Those of the working directory, else of the checkout that this code is in, else of the installation."""
-    here, checkout = Path("results/published"), Path(__file__).parents[1] / "results/published"
-    return next((path for path in (here, checkout) if path.is_dir()), INSTALLED)
-
-
-PUBLISHED = _published()
+_PLACES = (Path("results/published"), Path(__file__).parents[1] / "results/published")
+PUBLISHED = next((path for path in _PLACES if path.is_dir()), INSTALLED)
+"""Those of the working directory, else of the checkout that this code is in, else of the installation."""
 LOCAL = Path("results/local")
 OWN_STUDIES = LOCAL / "studies"
 """Where a study that was asked for by itself goes, so that it never meets what a reproduction makes."""

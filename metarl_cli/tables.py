@@ -7,7 +7,7 @@ names file, line, column, what is there and what is allowed.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -35,10 +35,6 @@ class _Rows:
 
     def where(self, chosen: Sequence[int]) -> _Rows:
         return _Rows(self.path, self.header, [self.lines[n] for n in chosen], [self.cells[n] for n in chosen])
-
-    def column(self, name: str) -> list[str | None]:
-        place = self.header.index(name)
-        return [row[place] or None for row in self.cells]
 
 
 def read_table(path: Path, table: Tables) -> pd.DataFrame:
@@ -125,17 +121,26 @@ def _checked(rows: _Rows, table: Table, names: Iterable[str]) -> dict[str, Any]:
         raise UserError(
             f"{rows.path} has no column {', '.join(missing)}: another version wrote it, or another study. Run it again."
         )
-    columns = {name: _column(rows, name, table.columns.get(name, table.rest)) for name in names}
-    _refuse_repetitions(rows, table.keys, columns)
+    columns: dict[str, Any] = {name: _column(rows, name, table.columns.get(name, table.rest)) for name in names}
+    seen: dict[tuple[Any, ...], int] = {}
+    for line, key in zip(rows.lines, zip(*(columns[name] for name in table.keys), strict=True), strict=True):
+        if key in seen:
+            same = f"a row that has the same {', '.join(table.keys)} as line {seen[key]}"
+            raise UserError(f"{rows.path}, line {line}: {same}.")
+        seen[key] = line
     if table.counter and list(columns[table.counter]) != list(range(len(rows.lines))):
         raise UserError(f"{rows.path}, column {table.counter!r}: it must count the rows from 0. Run it again.")
-    return {name: _array(values) for name, values in columns.items()}
+    for name, values in columns.items():
+        if str not in set(map(type, values)):  # text stays as it is; of numbers a blank is NaN
+            columns[name] = np.array(values, dtype=np.float64 if None in values else None)
+    return columns
 
 
 def _column(rows: _Rows, name: str, hint: Hint) -> list[Any]:
     if name not in rows.header:
         raise UserError(f"{rows.path} has no column {name}: another version wrote it, or another study. Run it again.")
-    cells = rows.column(name)
+    place = rows.header.index(name)
+    cells = [row[place] or None for row in rows.cells]
     try:
         values: list[Any] = adapter(list[hint]).validate_python(cells)
     except ValidationError as error:
@@ -144,18 +149,3 @@ def _column(rows: _Rows, name: str, hint: Hint) -> list[Any]:
         given = repr((cells[at] or "")[:60])
         raise UserError(f"{rows.path}, line {rows.lines[at]}, column {name!r}: {given}. {first['msg']}.") from None
     return values
-
-
-def _refuse_repetitions(rows: _Rows, keys: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> None:
-    seen: dict[tuple[Any, ...], int] = {}
-    for line, row in zip(rows.lines, zip(*(columns[key] for key in keys), strict=True), strict=True):
-        if row in seen:
-            raise UserError(f"{rows.path}, line {line}: a row that has the same {', '.join(keys)} as line {seen[row]}.")
-        seen[row] = line
-
-
-def _array(values: Sequence[Any]) -> Any:
-    """Numbers as an array, a blank as NaN; text as it is."""
-    if str in set(map(type, values)):
-        return values
-    return np.array(values, dtype=np.float64 if None in values else None)

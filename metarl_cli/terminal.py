@@ -82,9 +82,9 @@ def training_display() -> Iterator[ShowRow]:
     pace = _Pace()
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
-            yield lambda config, row: live.update(_table(config, row, pace.measure(config, row)), refresh=True)
+            yield lambda config, row: live.update(_table(config, row, *pace.measure(config, row)), refresh=True)
     else:
-        yield lambda config, row: say(_line(config, row, pace.measure(config, row)))
+        yield lambda config, row: say(_line(config, row, *pace.measure(config, row)))
 
 
 def show_measured(rows: DataFrame) -> None:
@@ -111,8 +111,7 @@ class _Pace:
         return rate, (now - self._start) / (iteration - self._done) * (config.iterations - iteration)
 
 
-def _table(config: RunConfig, row: Mapping[str, float], pace: tuple[float, float]) -> Table:
-    rate, left = pace
+def _table(config: RunConfig, row: Mapping[str, float], rate: float, left: float) -> Table:
     title = f"{config.algorithm} on {config.environment.name}, seed {config.seed}"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in ("iteration", "env steps", "return before", "return after", "steps/s", "time left"):
@@ -128,8 +127,7 @@ def _table(config: RunConfig, row: Mapping[str, float], pace: tuple[float, float
     return table
 
 
-def _line(config: RunConfig, row: Mapping[str, float], pace: tuple[float, float]) -> str:
-    rate, left = pace
+def _line(config: RunConfig, row: Mapping[str, float], rate: float, left: float) -> str:
     return (
         f"iteration {int(row['iteration']) + 1}/{config.iterations}  env steps {int(row['env_steps']):,}  "
         f"return {row['return/pre']:.1f} -> {row['return/post']:.1f}  {rate:,.0f} steps/s  {duration(left)} left"

@@ -147,7 +147,13 @@ def for_task(record: Record, task: int | slice) -> Record:
 
 def joined(records: Sequence[Record]) -> Record:
     """Records of some tasks each as one of all: tensors concatenated along their leading M; other entries as in all."""
-    return cast(Record, _joined(records))
+    parts: Sequence[Any] = records
+    whole: Any = parts[0]
+    if isinstance(whole, Tensor):
+        whole = torch.cat([*parts])
+    elif is_dataclass(whole) and not isinstance(whole, type):
+        whole = replace(whole, **{f.name: joined([getattr(part, f.name) for part in parts]) for f in fields(whole)})
+    return cast(Record, whole)
 
 
 def on_device(record: Record, device: torch.device | str) -> Record:
@@ -157,26 +163,14 @@ def on_device(record: Record, device: torch.device | str) -> Record:
 
 def each_tensor(record: Record, function: Callable[[Tensor], Tensor]) -> Record:
     """A record, or a dict, with the function of every tensor in it, recursively; other entries as they are."""
-    return cast(Record, _applied(function, record))
-
-
-def _joined(values: Sequence[Any]) -> Any:
-    if isinstance(values[0], Tensor):
-        return torch.cat([*values])
-    if is_dataclass(values[0]) and not isinstance(values[0], type):
-        entries = {f.name: _joined([getattr(value, f.name) for value in values]) for f in fields(values[0])}
-        return replace(values[0], **entries)
-    return values[0]
-
-
-def _applied(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    value: Any = record
     if isinstance(value, Tensor):
-        return function(value)
-    if isinstance(value, dict):
-        return {name: _applied(function, entry) for name, entry in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _applied(function, getattr(value, f.name)) for f in fields(value)})
-    return value
+        value = function(value)
+    elif isinstance(value, dict):
+        value = {name: each_tensor(entry, function) for name, entry in value.items()}
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = replace(value, **{f.name: each_tensor(getattr(value, f.name), function) for f in fields(value)})
+    return cast(Record, value)
 
 
 def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...] | torch.Size) -> None:

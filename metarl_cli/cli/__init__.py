@@ -109,13 +109,11 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
 for name, command in COMMANDS.items():
     app.command(name)(command)
 
-CORRELATE: Mapping[str, Callable[..., None]] = MappingProxyType(
-    {"exact": studies.exact, "tabular": studies.tabular, "toy1d": studies.toy1d}
-)
 correlate = typer.Typer(no_args_is_help=True, help="Compare estimates with the truth: exactly, or by correlation.")
 app.add_typer(correlate, name="correlate")
-for name, command in CORRELATE.items():
-    correlate.command(name)(command)
+correlate.command("exact")(studies.exact)
+correlate.command("tabular")(studies.tabular)
+correlate.command("toy1d")(studies.toy1d)
 
 check = typer.Typer(no_args_is_help=True, help="Try an environment before it is used, or the second order of a run.")
 app.add_typer(check, name="check")

@@ -47,8 +47,6 @@ ADAPTATION = Figure(
 )
 """No artefact of a paper: a picture of whatever runs there are."""
 
-_DEFAULT_PAPER = "promp"
-
 
 def find_figure(name: str) -> Figure:
     """The figure of that name, `fig2` alone means ProMP's; or one of the user's own, from a TOML file.
@@ -62,7 +60,7 @@ def find_figure(name: str) -> Figure:
         if figure.name in known:
             raise UserError(f"{name}: {figure.name} is a figure that metarl has; call the file otherwise.")
         return figure
-    for candidate in (name, f"{_DEFAULT_PAPER}-{name}"):
+    for candidate in (name, f"promp-{name}"):
         if candidate in known:
             return known[candidate]
     raise unknown_name("figure", name, known)

@@ -109,11 +109,9 @@ def planned_runs(figure: Figure, profile: str) -> Iterator[PlannedRun]:
     sizes = {environment: figure.size(environment, profile) for environment in environments}
     for seed in range(1, 1 + max((each.seeds for each in sizes.values()), default=0)):
         for environment, each in sizes.items():
-            if seed <= each.seeds:
-                yield from (_planned(curve, environment, profile, each, seed) for curve in figure.curves)
-
-
-def _planned(curve: Curve, environment: str, profile: str, scale: Size, seed: int) -> PlannedRun:
-    changes = (*curve.overrides, f"seed={seed}", f"label={curve.label}")
-    config = with_overrides(run_config(curve.algorithm, environment, profile=profile, scale=scale), changes)
-    return PlannedRun(with_code(config), Path(curve.label) / directory_name(environment) / f"seed{seed}")
+            if seed > each.seeds:
+                continue
+            for curve in figure.curves:
+                base = run_config(curve.algorithm, environment, profile=profile, scale=each)
+                config = with_overrides(base, (*curve.overrides, f"seed={seed}", f"label={curve.label}"))
+                yield PlannedRun(with_code(config), Path(curve.label) / directory_name(environment) / f"seed{seed}")

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -85,32 +85,25 @@ def read_figure(path: Path) -> Figure:
     Raises:
         UserError: naming the file, and what in it was given, what is allowed and the nearest match.
     """
-    given = _parsed(path, read_document(path))
-    try:
-        return _figure(path.stem, given)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
-def _parsed(path: Path, document: dict[str, Any]) -> _Figure:
     from pydantic import TypeAdapter, ValidationError
 
-    for table, kind in _tables(document):
+    document = read_document(path)
+    curves, sizes = document.get("curves"), document.get("sizes")
+    places = [  # of tables; what else is in the place of one, pydantic refuses
+        (_Figure, [document]),
+        (_Curve, curves if isinstance(curves, list) else []),
+        (Size, [*sizes.values()] if isinstance(sizes, dict) else []),
+    ]
+    for kind, tables in places:
         known = [entry.name for entry in fields(kind)]
-        for key in table:
+        for key in (key for table in tables if isinstance(table, dict) for key in table):
             check_known(f"key in {path}", key, known)
     try:
-        return TypeAdapter(_Figure).validate_json(json.dumps(document, default=str), strict=True)
+        return _figure(path.stem, TypeAdapter(_Figure).validate_json(json.dumps(document, default=str), strict=True))
     except ValidationError as error:
         raise UserError(f"{path}: {reasons(error)}.") from None
-
-
-def _tables(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], type]]:
-    """Whatever is a table in the place of one, and what it should be."""
-    curves, sizes = document.get("curves"), document.get("sizes")
-    yield document, _Figure
-    yield from ((curve, _Curve) for curve in (curves if isinstance(curves, list) else ()) if isinstance(curve, dict))
-    yield from ((size, Size) for size in (sizes.values() if isinstance(sizes, dict) else ()) if isinstance(size, dict))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _figure(name: str, given: _Figure) -> Figure:

@@ -58,7 +58,6 @@ _FIG2, _FIG3, _FIG4 = FIGURES
 _OTHERS = tuple(curve.label for curve in _FIG2.curves[1:])
 _SOURCE = "Rothfuss et al. 2019"
 
-
 _ABOUT_TWICE = Range(2 / math.sqrt(2), 2 * math.sqrt(2))
 """Nearer to 2 than to 1 or to 4, in octaves."""
 

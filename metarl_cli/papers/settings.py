@@ -91,9 +91,10 @@ def run_config(algorithm: str, environment: str, *, profile: str, scale: Size | 
     named = find_algorithm(algorithm)
     settings = OWN if is_reference(environment) else TRAINING[find_environment(environment).name]
     scale = scale or size(environment, profile)
-    base = RunConfig(algorithm=Path(algorithm).name, profile=profile, iterations=scale.iterations)
-    config = replace(
-        base,
+    config = RunConfig(
+        algorithm=Path(algorithm).name,
+        profile=profile,
+        iterations=scale.iterations,
         environment=EnvironmentConfig(name=environment),
         sampling=SamplingConfig(
             tasks=scale.tasks,

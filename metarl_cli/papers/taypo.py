@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from metarl_cli.papers.claim import (
-    AS_ACCURATE,
-    Claim,
-    Comparison,
-    Measure,
-    Position,
-    Range,
-    Where,
-    beats_all,
-    exact,
-    trained,
-)
+from metarl_cli.papers.claim import AS_ACCURATE, Claim, Comparison, Measure, Position, Range, beats_all, exact, trained
 from metarl_cli.papers.figure import Curve, Figure
 
 __all__ = ["CLAIMS", "FIGURES"]
@@ -52,14 +41,16 @@ _ROUNDING = 1e-6
 
 
 def _accuracy(estimator: str, derivative: int, sweep: str) -> Measure:
-    where: Where = (
-        ("study", "tabular"),
-        ("variant", "released"),
-        ("sweep", sweep),
-        ("order", derivative),
-        ("estimator", estimator),
+    return Measure(
+        column="pearson",
+        where=(
+            ("study", "tabular"),
+            ("variant", "released"),
+            ("sweep", sweep),
+            ("order", derivative),
+            ("estimator", estimator),
+        ),
     )
-    return Measure(column="pearson", where=where)
 
 
 def _more_accurate(

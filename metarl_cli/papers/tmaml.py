@@ -107,29 +107,27 @@ def _ranking(environment: str) -> list[str]:
 
 
 def _correlation(estimator: str, control_variate: str, quantity: str) -> Measure:
-    where = (
-        ("role", "estimate"),
-        ("quantity", quantity),
-        ("estimator", estimator),
-        ("control_variate", control_variate),
-    )
-    return Measure(column="pearson", where=where)
-
-
-def _better_correlated(estimator: str, control_variate: str, rival: str, quantity: str) -> Comparison:
-    return Comparison(
-        label=f"correlation of the {quantity.replace('_', ' ')}, {estimator} ({control_variate}) − {rival}",
-        statistic="difference",
-        measure=_correlation(estimator, control_variate, quantity),
-        against=_correlation(rival, "none", quantity),
-        wanted=Range(low=AS_ACCURATE),
-        sweep="samples",
+    return Measure(
+        column="pearson",
+        where=(
+            ("role", "estimate"),
+            ("quantity", quantity),
+            ("estimator", estimator),
+            ("control_variate", control_variate),
+        ),
     )
 
 
 def _best_correlated(estimator: str) -> tuple[Comparison, ...]:
     return tuple(
-        _better_correlated(estimator, control_variate, rival, quantity)
+        Comparison(
+            label=f"correlation of the {quantity.replace('_', ' ')}, {estimator} ({control_variate}) − {rival}",
+            statistic="difference",
+            measure=_correlation(estimator, control_variate, quantity),
+            against=_correlation(rival, "none", quantity),
+            wanted=Range(low=AS_ACCURATE),
+            sweep="samples",
+        )
         for quantity in ("inner_hessian", "meta_gradient")
         for control_variate in ("meta", "per_task")
         for rival in ("reinforce", "lvc", "dice")
