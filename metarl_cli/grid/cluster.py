@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +38,6 @@ SLOT = "slot"
 DECIDING = ("torch", "mujoco")
 """Packages whose versions decide numbers, beside metarl's own."""
 
-
 CERTIFICATES = tuple(f"DASK_DISTRIBUTED__COMM__TLS__{name}" for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY"))
 """Variables of the environment that Dask takes files from."""
 
@@ -58,17 +57,36 @@ def dask_engine(address: str, home: Path, *, preload: Sequence[str] = ()) -> Ite
     """
     try:
         from distributed import Client, Event
+        from distributed.security import Security
     except ImportError:
         raise UserError("--engine dask needs Dask: pip install -c constraints.txt '.[dist]'.") from None
-    if address.startswith("tls:"):
-        _check_certificates(address)
+    if address.startswith("tls:"):  # without certificates a connection fails and never ends
+        context = None
+        with suppress(OSError):  # of a file that is not there, or is no certificate
+            context = Security().get_connection_args("client").get("ssl_context")
+        if not context:
+            raise UserError(f"{address} needs certificates: set {', '.join(CERTIFICATES)} to files that can be read.")
     try:
         client = Client(address, timeout=f"{WAIT_SECONDS}s", set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise UserError(f"No scheduler answers at {address}: {error}. `dask scheduler` starts one.") from None
     with client:
-        _await_a_slot(client, address)
-        _check_versions(client)
+        try:
+            client.wait_for_workers(1, timeout=WAIT_SECONDS)
+        except TimeoutError:
+            raise UserError(
+                f"No worker has joined {address} within {WAIT_SECONDS} seconds. On each machine: "
+                f"dask worker {address} --nthreads 1 --resources {SLOT}=1"
+            ) from None
+        if not _slots(client):
+            raise UserError(f"No worker at {address} has a slot for jobs: start them with --resources {SLOT}=1.")
+        try:
+            found = client.run(versions)
+        except Exception as error:  # of a worker: most often that it has no metarl at all
+            raise UserError(f"A worker cannot run metarl: {type(error).__name__}: {error}.") from None
+        for worker, theirs in found.items():
+            if complaint := _difference(theirs, versions()):
+                raise UserError(f"The worker {worker} has {complaint}: numbers belong to one version.")
         executor = client.get_executor(pure=False, retries=RETRIES, resources={SLOT: 1})
         yield DaskEngine(client, executor, Event(client=client), home, tuple(preload))
 
@@ -88,9 +106,22 @@ class DaskEngine:
     def submit(self, job: Job) -> Future[JobResult]:
         """Send a job, with what it reads."""
         here = Future[JobResult]()
+
+        def arrived(remote: Future[tuple[JobResult, dict[str, bytes]]]) -> None:
+            try:
+                if remote.cancelled():
+                    here.set_result(JobResult(name=job.name, status="skipped", message=STOPPED))
+                    return
+                result, files = remote.result()
+                if not is_done(job, self._home):  # a job that two workers have done leaves the same twice
+                    unpack(files, self._home, job)
+                here.set_result(result)
+            except Exception as error:  # whatever the scheduler gave up with is the job's end, and no other's
+                here.set_exception(error)
+
         files = packed(self._home, (*job.reads, *job.writes))
         remote = self._executor.submit(run_remotely, job, files, versions(), self._preload, self._asked)
-        remote.add_done_callback(partial(self._arrived, job, here))
+        remote.add_done_callback(arrived)
         return here
 
     def stop(self, requests: int) -> None:
@@ -100,18 +131,6 @@ class DaskEngine:
                 self._asked.set()
         else:
             self._executor.shutdown(wait=False)
-
-    def _arrived(self, job: Job, here: Future[JobResult], remote: Future[tuple[JobResult, dict[str, bytes]]]) -> None:
-        try:
-            if remote.cancelled():
-                here.set_result(JobResult(name=job.name, status="skipped", message=STOPPED))
-                return
-            result, files = remote.result()
-            if not is_done(job, self._home):  # a job that two workers have done leaves the same twice
-                unpack(files, self._home, job)
-            here.set_result(result)
-        except Exception as error:  # whatever the scheduler gave up with is the job's end, and no other's
-            here.set_exception(error)
 
 
 def run_remotely(
@@ -123,9 +142,9 @@ def run_remotely(
     """
     from distributed import get_worker
 
-    if complaint := _difference(versions(), expected):  # of a worker that joined later
-        raise RuntimeError(f"{get_worker().address} has {complaint}")
     worker = get_worker()
+    if complaint := _difference(versions(), expected):  # of a worker that joined later
+        raise RuntimeError(f"{worker.address} has {complaint}")
     key = worker.get_current_task()
 
     def stop_requests() -> int:
@@ -151,7 +170,13 @@ def run_remotely(
 
 def versions() -> dict[str, str]:
     """Of everything whose version decides numbers, in this process."""
-    return {"metarl": __version__, **{name: _version(name) for name in DECIDING}}
+    found = {"metarl": __version__}
+    for name in DECIDING:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
 
 
 def packed(home: Path, paths: Sequence[str]) -> dict[str, bytes]:
@@ -180,54 +205,13 @@ def unpack(files: Mapping[str, bytes], home: Path, job: Job) -> None:
         write_whole(home / path, files[path])
 
 
-@cache
-def _server(preload: tuple[str, ...]) -> ForkServer:
-    """One for the life of a worker, so that it pays for its imports once."""
-    return ForkServer(preload)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
-
-
-def _check_certificates(address: str) -> None:
-    """Before Dask is asked to connect, which without them fails and never ends."""
-    from distributed.security import Security
-
-    with suppress(OSError):  # of a file that is not there, or is no certificate
-        if Security().get_connection_args("client").get("ssl_context"):
-            return
-    raise UserError(f"{address} needs certificates: set {', '.join(CERTIFICATES)} to files that can be read.")
+_server = cache(ForkServer)
+"""One for the life of a worker, so that it pays for its imports once."""
 
 
 def _slots(client: Any) -> int:
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return int(sum(worker["resources"].get(SLOT, 0) for worker in workers))
-
-
-def _await_a_slot(client: Any, address: str) -> None:
-    try:
-        client.wait_for_workers(1, timeout=WAIT_SECONDS)
-    except TimeoutError:
-        raise UserError(
-            f"No worker has joined {address} within {WAIT_SECONDS} seconds. On each machine: "
-            f"dask worker {address} --nthreads 1 --resources {SLOT}=1"
-        ) from None
-    if not _slots(client):
-        raise UserError(f"No worker at {address} has a slot for jobs: start them with --resources {SLOT}=1.")
-
-
-def _check_versions(client: Any) -> None:
-    try:
-        found = client.run(versions)
-    except Exception as error:  # of a worker: most often that it has no metarl at all
-        raise UserError(f"A worker cannot run metarl: {type(error).__name__}: {error}.") from None
-    for worker, theirs in found.items():
-        if complaint := _difference(theirs, versions()):
-            raise UserError(f"The worker {worker} has {complaint}: numbers belong to one version.")
 
 
 def _difference(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:

@@ -24,9 +24,9 @@ import sys
 import traceback
 from contextlib import suppress
 from tempfile import TemporaryFile
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
-__all__ = ["TAIL_LINES", "serve"]
+__all__ = ["serve"]
 
 TAIL_LINES = 5
 PR_SET_PDEATHSIG = 1
@@ -44,53 +44,42 @@ def serve(requests: int, answers: int) -> None:
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)  # the byte in the pipe is all that is wanted
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started the server says when children stop
-    children = _Children(answers)
+    running: dict[int, tuple[int, IO[bytes]]] = {}  # by the id of each child: its process, what it says on stderr
     pending = b""
     while True:
         ready, _, _ = select.select([requests, wake], [], [])
         if wake in ready:
             os.read(wake, 4096)
-            children.collect()
+            _collect(running, answers)
         if requests in ready:
             received = os.read(requests, 1 << 16)
             if not received:
                 break
             *lines, pending = (pending + received).split(b"\n")
-            for line in lines:
-                children.obey(json.loads(line))
-    children.kill()
+            for request in map(json.loads, lines):
+                if "start" in request:
+                    words = TemporaryFile()  # noqa: SIM115  # closed when the child has ended
+                    child = os.fork()
+                    if child == 0:
+                        _become(request["argv"], request["stdin"], request["home"], words.fileno())
+                    running[request["start"]] = (child, words)
+                elif request["id"] in running:
+                    os.kill(running[request["id"]][0], request["signal"])
+    for child, _ in running.values():
+        os.kill(child, signal.SIGKILL)
 
 
-class _Children:
-    """Those that run: process numbers, and what they write on standard error."""
-
-    def __init__(self, answers: int) -> None:
-        self._answers = answers
-        self._running: dict[int, tuple[int, IO[bytes]]] = {}
-
-    def obey(self, request: dict[str, Any]) -> None:
-        if "start" in request:
-            words = TemporaryFile()  # noqa: SIM115  # closed when the child has ended
-            child = os.fork()
-            if child == 0:
-                _become(request["argv"], request["stdin"], request["home"], words.fileno())
-            self._running[request["start"]] = (child, words)
-        elif request["id"] in self._running:
-            os.kill(self._running[request["id"]][0], request["signal"])
-
-    def collect(self) -> None:
-        """Tell of those that have ended."""
-        for identity, (child, words) in list(self._running.items()):
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                del self._running[identity]
-                code = os.waitstatus_to_exitcode(status)
-                answer = {"id": identity, "code": code, "words": _tail(words)}
-                os.write(self._answers, json.dumps(answer).encode() + b"\n")
-
-    def kill(self) -> None:
-        for child, _ in self._running.values():
-            os.kill(child, signal.SIGKILL)
+def _collect(running: dict[int, tuple[int, IO[bytes]]], answers: int) -> None:
+    """Tell of the children that have ended."""
+    for identity, (child, words) in list(running.items()):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            del running[identity]
+            with words:
+                words.seek(0)
+                said = words.read().decode(errors="replace").strip().splitlines()[-TAIL_LINES:]
+            answer = {"id": identity, "code": os.waitstatus_to_exitcode(status), "words": "\n".join(said)}
+            os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
 def _become(argv: list[str], text: str, home: str, words: int) -> NoReturn:
@@ -98,9 +87,16 @@ def _become(argv: list[str], text: str, home: str, words: int) -> NoReturn:
 
     It ends at once: taking down the interpreter costs as much as the imports that were saved.
     """
-    code = 1
+    code, server = 1, os.getppid()
     try:
-        _leave_the_server()
+        if sys.platform == "linux":  # the system kills the child when the server ends, even by SIGKILL
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != server:
+                os._exit(1)
+        os.setsid()  # Ctrl-C in the terminal goes to every process of its session
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with TemporaryFile() as given, open(os.devnull, "wb") as nothing:
             given.write(text.encode())
             given.seek(0)
@@ -123,34 +119,15 @@ def _become(argv: list[str], text: str, home: str, words: int) -> NoReturn:
         os._exit(code)
 
 
-def _leave_the_server() -> None:
-    server = os.getppid()
-    if sys.platform == "linux":  # the system kills the child when the server ends, even by SIGKILL
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != server:
-            os._exit(1)
-    os.setsid()  # Ctrl-C in the terminal goes to every process of its session
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _tail(file: IO[bytes]) -> str:
-    with file:
-        file.seek(0)
-        return "\n".join(file.read().decode(errors="replace").strip().splitlines()[-TAIL_LINES:])
-
-
 def main() -> None:
     """Import what is asked for, then serve."""
     requests, answers = os.dup(0), os.dup(1)
     for stream in (0, 1):  # what an import prints is no answer
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
-    first = bytearray()
-    while not first.endswith(b"\n"):
-        if not (byte := os.read(requests, 1)):
-            return
-        first += byte
+    with open(requests, "rb", buffering=0, closefd=False) as unbuffered:  # what follows the line is for `serve`
+        first = unbuffered.readline()
+    if not first.endswith(b"\n"):
+        return
     asked = json.loads(first)
     sys.path[:] = asked["path"]
     for name in asked["preload"]:

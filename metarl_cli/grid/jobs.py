@@ -85,7 +85,13 @@ class Engine(Protocol):
 
 def is_done(job: Job, home: Path) -> bool:
     """Whether all the files below `home` are there that say so."""
-    return bool(job.proofs) and all(_holds(home / path, text) for path, text in job.proofs.items())
+    try:
+        return bool(job.proofs) and all(
+            (home / path).exists() if text is None else (home / path).read_text(encoding="utf-8") == text
+            for path, text in job.proofs.items()
+        )
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def run_jobs(
@@ -111,9 +117,11 @@ def run_jobs(
     Raises:
         ValueError: if two jobs have one name, or one stands before a job that it waits for.
     """
-    _check_order(jobs)
-    names, waiting, running = {job.name for job in jobs}, list(jobs), dict[Future[JobResult], Job]()
-    results: dict[str, JobResult] = {}
+    names = [job.name for job in jobs]
+    for position, job in enumerate(jobs):
+        if job.name in names[:position] or job.after & set(names[position:]):
+            raise ValueError(f"job {job.name}: expected one of that name, and after all that it waits for.")
+    waiting, running, results = list(jobs), dict[Future[JobResult], Job](), dict[str, JobResult]()
     told = 0
 
     def settle(job: Job, result: JobResult) -> None:
@@ -126,42 +134,17 @@ def run_jobs(
             told = asked
         slots = engine.slots if waiting else 0  # which another machine has to be asked for
         for job in list(waiting):
-            if reason := _obstacle(job, results, stopping=told > 0):
+            missing = sorted(name for name in job.after if name in results and results[name].status != "done")
+            if told or missing:
                 waiting.remove(job)
+                reason = STOPPED if told else f"needs {', '.join(missing)}"
                 settle(job, JobResult(name=job.name, status="skipped", message=reason))
-            elif len(running) < slots and job.after & names <= results.keys():
+            elif len(running) < slots and job.after.intersection(names) <= results.keys():
                 waiting.remove(job)
                 on_event(job, None)
                 running[engine.submit(job)] = job
         for future in wait(running, timeout=ask_seconds, return_when=FIRST_COMPLETED).done:
             job = running.pop(future)
-            settle(job, _result(job, future))
-    return [results[job.name] for job in jobs]
-
-
-def _holds(path: Path, text: str | None) -> bool:
-    try:
-        return path.exists() if text is None else path.read_text(encoding="utf-8") == text
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
-def _check_order(jobs: Sequence[Job]) -> None:
-    names = [job.name for job in jobs]
-    for position, job in enumerate(jobs):
-        if job.name in names[:position] or job.after & set(names[position:]):
-            raise ValueError(f"job {job.name}: expected one of that name, and after all that it waits for.")
-
-
-def _obstacle(job: Job, results: Mapping[str, JobResult], *, stopping: bool) -> str:
-    """Why a job will not start, or nothing."""
-    missing = sorted(name for name in job.after if name in results and results[name].status != "done")
-    return STOPPED if stopping else f"needs {', '.join(missing)}" if missing else ""
-
-
-def _result(job: Job, future: Future[JobResult]) -> JobResult:
-    """What became of a job, also if the engine lost it."""
-    if future.cancelled():
-        return JobResult(name=job.name, status="skipped", message=STOPPED)
-    error = future.exception()
-    return JobResult(name=job.name, status="failed", message=str(error)) if error else future.result()
+            lost = future.exception()  # of the engine, not of the job
+            settle(job, JobResult(name=job.name, status="failed", message=str(lost)) if lost else future.result())
+    return [results[name] for name in names]

@@ -10,12 +10,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from functools import partial
 from itertools import count
 from pathlib import Path
 from threading import Lock, Thread
 from types import MappingProxyType
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 from metarl_cli.grid.jobs import RETRIES, STOPPED, Job, JobResult, is_done
 
@@ -59,7 +58,7 @@ class LocalEngine:
     def submit(self, job: Job) -> Future[JobResult]:
         """Start a job in a child process."""
         here = Future[JobResult]()
-        self._start(job, here, 1)
+        self._start(job, here, attempt=1)
         return here
 
     def stop(self, requests: int) -> None:
@@ -69,23 +68,22 @@ class LocalEngine:
             for child in self._running.values():
                 self._server.send(child, signal.SIGINT if requests == 1 else signal.SIGKILL)
 
-    def _start(self, job: Job, here: Future[JobResult], attempt: int) -> None:
+    def _start(self, job: Job, here: Future[JobResult], *, attempt: int) -> None:
+        def end(code: int, words: str) -> None:
+            with self._lock:
+                del self._running[here]
+            if code >= 0:
+                here.set_result(self._result(job, f"exit code {code}: {words or 'no message'}"))
+            elif attempt <= RETRIES:
+                self._start(job, here, attempt=attempt + 1)
+            else:
+                here.set_result(self._result(job, f"{attempt} times ended by {signal.Signals(-code).name}"))
+
         with self._lock:
             if self._requests or is_done(job, self._home):
                 here.set_result(self._result(job))
             else:
-                end = partial(self._ended, job, here, attempt)
                 self._running[here] = self._server.start(job, self._home, end)
-
-    def _ended(self, job: Job, here: Future[JobResult], attempt: int, code: int, words: str) -> None:
-        with self._lock:
-            del self._running[here]
-        if code >= 0:
-            here.set_result(self._result(job, f"exit code {code}: {words or 'no message'}"))
-        elif attempt <= RETRIES:
-            self._start(job, here, attempt + 1)
-        else:
-            here.set_result(self._result(job, f"{attempt} times ended by {signal.Signals(-code).name}"))
 
     def _result(self, job: Job, message: str = "") -> JobResult:
         if is_done(job, self._home):
@@ -107,7 +105,16 @@ class ForkServer:
     def start(self, job: Job, home: Path, end: End) -> int:
         """Start a job in a directory; the number of its child, of whose end `end` is told in another thread."""
         with self._lock:
-            self._process = self._process or self._serve()
+            if not self._process:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "metarl_cli.grid.forkserver"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env={**os.environ, **ONE_THREAD},
+                    start_new_session=True,
+                )
+                self._write({"path": sys.path, "preload": self._preload})
+                Thread(target=self._listen, args=(self._process,), daemon=True).start()
             child = next(self._numbers)
             self._children[child] = end
             self._write({"start": child, "argv": job.argv, "stdin": job.stdin, "home": str(home)})
@@ -125,28 +132,16 @@ class ForkServer:
         if process:
             _reap(process)
 
-    def _serve(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "metarl_cli.grid.forkserver"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **ONE_THREAD},
-            start_new_session=True,
-        )
-        assert process.stdin and process.stdout
-        process.stdin.write(json.dumps({"path": sys.path, "preload": self._preload}).encode() + b"\n")
-        Thread(target=self._listen, args=(process, process.stdout), daemon=True).start()
-        return process
-
     def _write(self, request: Mapping[str, object]) -> None:
         if self._process and self._process.stdin:
             with suppress(OSError):  # a server that is gone is noticed by who listens to it
                 self._process.stdin.write(json.dumps(request).encode() + b"\n")
                 self._process.stdin.flush()
 
-    def _listen(self, process: subprocess.Popen[bytes], answers: IO[bytes]) -> None:
-        with answers:
-            for line in answers:
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout
+        with process.stdout:
+            for line in process.stdout:
                 answer = json.loads(line)
                 with self._lock:
                     end = self._children.pop(answer["id"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 
@@ -27,17 +27,11 @@ def set_aside(path: Path, home: Path) -> Path:
     Raises:
         UserError: if a process is at work in the directory.
     """
-    place = home / SET_ASIDE / path.relative_to(home)
-    free = next(place for place in _places(place) if not os.path.lexists(place))
+    free = place = home / SET_ASIDE / path.relative_to(home)
+    numbers = count(2)
+    while os.path.lexists(free):
+        free = place.with_name(f"{place.stem}-{next(numbers)}{place.suffix}")
     free.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        with exclusive(path):
-            os.rename(path, free)
-    else:
+    with exclusive(path) if path.is_dir() else nullcontext():
         os.rename(path, free)
     return free
-
-
-def _places(place: Path) -> Iterator[Path]:
-    yield place
-    yield from (place.with_name(f"{place.stem}-{number}{place.suffix}") for number in count(2))

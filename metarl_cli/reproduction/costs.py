@@ -67,8 +67,17 @@ SECONDS_PER_LINE, SECONDS_PER_SAMPLE = 4.0, 0.0063
 
 def expected_seconds(config: RunConfig) -> float:
     """Seconds of one core for a whole run."""
+    outer, inner = config.outer, config.inner
+    trust_region = TRUST_REGION / 2 if inner.first_order else TRUST_REGION
+    update = trust_region if outer.optimizer == "trpo" else GRADIENT_STEP * (1 + outer.gradient_steps)
+    variate = META_VARIATE if inner.control_variate == "meta" else 0.0
+    stages = 1 + FURTHER_STEP * (inner.steps - 1)
+    weights, spec = REFERENCE_WEIGHTS, ENVIRONMENTS.get(config.environment.name)
+    if spec:  # an environment of the user's own is taken for a usual one
+        weights = sum(a * b for a, b in pairwise((spec.observation_size, *config.policy.hidden, spec.action_size)))
+    updating = (update + variate) * stages * (FIXED_SHARE + (1 - FIXED_SHARE) * weights / REFERENCE_WEIGHTS)
     steps = _env_steps(config, config.sampling.tasks, config.sampling.trajectories)
-    return START_SECONDS + 1e-6 * config.iterations * steps * (_sampling(config) + _update(config))
+    return START_SECONDS + 1e-6 * config.iterations * steps * (_sampling(config) + updating)
 
 
 def accuracy_seconds(figure: Figure, profile: str) -> float:
@@ -108,21 +117,3 @@ def _env_steps(config: RunConfig, tasks: int, trajectories: int) -> int:
 def _sampling(config: RunConfig) -> float:
     """Microseconds per environment step."""
     return SAMPLING.get(config.environment.name, OWN_SAMPLING)
-
-
-def _update(config: RunConfig) -> float:
-    """Microseconds per environment step of everything but sampling."""
-    outer, inner = config.outer, config.inner
-    trust_region = TRUST_REGION / 2 if inner.first_order else TRUST_REGION
-    update = trust_region if outer.optimizer == "trpo" else GRADIENT_STEP * (1 + outer.gradient_steps)
-    variate = META_VARIATE if inner.control_variate == "meta" else 0.0
-    stages = 1 + FURTHER_STEP * (inner.steps - 1)
-    return (update + variate) * stages * (FIXED_SHARE + (1 - FIXED_SHARE) * _weights(config) / REFERENCE_WEIGHTS)
-
-
-def _weights(config: RunConfig) -> int:
-    """Of the network; of an environment of the user's own those of the usual one."""
-    spec = ENVIRONMENTS.get(config.environment.name)
-    if spec is None:
-        return REFERENCE_WEIGHTS
-    return sum(a * b for a, b in pairwise((spec.observation_size, *config.policy.hidden, spec.action_size)))

@@ -24,7 +24,10 @@ def forecast(figures: Sequence[Figure], profile: str, results: Path) -> list[dic
     """
     left = unfinished(figures, profile, results)
     schedules = {cores: ends(left, cores) for cores in CORES}
-    rows = [_row(figure.name, _needed(plan([figure], profile, results), left), schedules) for figure in figures]
+    rows = []
+    for figure in figures:
+        names = {step.job.name for step in plan([figure], profile, results)}
+        rows.append(_row(figure.name, [step for step in left if step.job.name in names], schedules))
     return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)}", left, schedules)]
 
 
@@ -45,12 +48,6 @@ def ends(steps: Sequence[Step], cores: int) -> Mapping[str, float]:
         now, name = heapq.heappop(running)
         ended[name] = now
     return ended
-
-
-def _needed(steps: Sequence[Step], left: Sequence[Step]) -> list[Step]:
-    """What is left of these steps, as it stands in the whole."""
-    names = {step.job.name for step in steps}
-    return [step for step in left if step.job.name in names]
 
 
 def _seconds(step: Step) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -124,11 +124,9 @@ def _study(figure: Figure, profile: str, results: Path) -> Step:
         writes=(str(table.parent), *measured),
         after=frozenset((*map(_name, needed), *study.after)),
     )
-    done: Callable[[], bool] = partial(is_done, job, results)
-    share = Share(study.seconds(figure, profile), lambda: float(done()))
-    return Step(
-        job, "study", share, "finished" if done() else "missing", tuple(study.obstacles(figure, profile, results))
-    )
+    share = Share(study.seconds(figure, profile), lambda: float(is_done(job, results)))
+    state: State = "finished" if is_done(job, results) else "missing"
+    return Step(job, "study", share, state, tuple(study.obstacles(figure, profile, results)))
 
 
 def _fraction(directory: Path, config: RunConfig) -> float:

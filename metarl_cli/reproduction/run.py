@@ -113,9 +113,13 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
     against = contradictions(figures, ours, request.profile, published)
     damage = [reason for reason in ours.damage.values() if not any(reason in told for told in undrawn)]
     compared = home / (figures[0].name if len(figures) == 1 else "FIGURE") / COMPARISON
+    if len(comparisons) == 1:
+        rows = detail(comparisons[0])
+    else:
+        rows = summarise(pd.concat(comparisons, ignore_index=True)) if comparisons else []
     return ReproductionOutcome(
         status="partial" if problems or undrawn else "contradicted" if against else "complete",
-        rows=tuple(_rows(comparisons)),
+        rows=tuple(rows),
         messages=(
             f"Drawn in {home / FIGURES_FOLDER}, compared in {compared}.",
             *map(_kept, kept),
@@ -172,19 +176,18 @@ def _run(steps: Sequence[Step], request: Reproduction, display: Display) -> tupl
         return [], False
     request.results.mkdir(parents=True, exist_ok=True)
     jobs, shares = [step.job for step in steps], {step.job.name: step.share for step in steps}
+    run_by: AbstractContextManager[Engine]
+    if request.scheduler:
+        run_by = dask_engine(request.scheduler, request.results, preload=PRELOAD)
+    else:
+        run_by = local_engine(request.jobs or os.cpu_count() or 1, request.results, preload=PRELOAD)
     with (
         count_interrupts() as stop_requests,
-        _engine(request) as engine,
+        run_by as engine,
         display(shares, engine.slots) as show,
     ):
         over = run_jobs(jobs, engine, on_event=show, stop_requests=stop_requests)
         return over, stop_requests() > 0 and any(result.status == "skipped" for result in over)
-
-
-def _engine(request: Reproduction) -> AbstractContextManager[Engine]:
-    if request.scheduler:
-        return dask_engine(request.scheduler, request.results, preload=PRELOAD)
-    return local_engine(request.jobs or os.cpu_count() or 1, request.results, preload=PRELOAD)
 
 
 def _finish(
@@ -195,20 +198,10 @@ def _finish(
     for figure in figures:
         try:
             plot(figure, ours, out=ours.directory / profile / FIGURES_FOLDER, profile=profile)
-            comparisons.append(_compare(figure, ours, profile, published))
+            rows = compare(figure, ours, profile=profile, published=published)
+            write_table(rows, ours.table_path(figure, profile).with_name(COMPARISON))
+            comparisons.append(rows)
         except Exception as error:  # one that cannot be drawn must not cost the others theirs
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             undrawn.append(f"{figure.name}: {kind}{error}")
     return comparisons, undrawn
-
-
-def _rows(comparisons: Sequence[pd.DataFrame]) -> list[dict[str, object]]:
-    if len(comparisons) == 1:
-        return detail(comparisons[0])
-    return summarise(pd.concat(comparisons, ignore_index=True)) if comparisons else []
-
-
-def _compare(figure: Figure, results: Results, profile: str, published: Results) -> pd.DataFrame:
-    rows = compare(figure, results, profile=profile, published=published)
-    write_table(rows, results.table_path(figure, profile).with_name(COMPARISON))
-    return rows

@@ -72,7 +72,9 @@ class Study:
 
     def obstacles(self, figure: Figure, profile: str, results: Path) -> list[Path]:
         """What lies where it writes, and is neither its table nor its measurement."""
-        return [*foreign_tables(figure, profile, results), *self.foreign(figure, profile, results)]
+        table = table_path(results, profile, figure.name)
+        files = () if _is_origin(origin_path(table)) else (table, table.with_suffix(META_SUFFIX), origin_path(table))
+        return [*filter(os.path.lexists, files), *self.foreign(figure, profile, results)]
 
 
 def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
@@ -83,21 +85,12 @@ def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     return pd.concat([accuracy, training.assign(study="training")], ignore_index=True)
 
 
-def _tmaml_fig4(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
-    return toy1d.run(toy1d.settings(profile))
-
-
 def _pictured(figure: Figure, profile: str) -> float:
     return testing_seconds(figure, profile, trajectories.TASKS)
 
 
 def _tested(figure: Figure, profile: str) -> float:
     return testing_seconds(figure, profile, meta_test.settings(profile))
-
-
-def _collected(figure: Figure, profile: str) -> float:
-    """Of a table whose measurements another study has made."""
-    return START_SECONDS
 
 
 _DEVIATION = Study(
@@ -112,8 +105,11 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
     {
         "promp_fig3": _DEVIATION,
         "promp_fig4": Study(trajectories.study, trajectories.settings, _pictured),
-        "tmaml_fig2": replace(_DEVIATION, seconds=_collected, after=("promp-fig3",)),
-        "tmaml_fig4": Study(_tmaml_fig4, toy1d.settings, correlation_seconds),
+        # Of the measurements that promp_fig3 has made.
+        "tmaml_fig2": replace(_DEVIATION, seconds=lambda figure, profile: START_SECONDS, after=("promp-fig3",)),
+        "tmaml_fig4": Study(
+            lambda figure, profile, results: toy1d.run(toy1d.settings(profile)), toy1d.settings, correlation_seconds
+        ),
         "sgmrl_fig1": Study(trajectories.study, trajectories.settings, _pictured),
         "evaluation_table": Study(meta_test.study, meta_test.settings, _tested),
         "taypo_fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT), accuracy_seconds),
@@ -162,14 +158,6 @@ def check_writable(path: Path, *, overwrite: bool) -> None:
         origin_path(path).unlink()
 
 
-def foreign_tables(figure: Figure, profile: str, results: Path) -> list[Path]:
-    """The files of a table in the figure's place that no reproduction has made."""
-    table = table_path(results, profile, figure.name)
-    if _is_origin(origin_path(table)):
-        return []
-    return [path for path in (table, table.with_suffix(META_SUFFIX), origin_path(table)) if os.path.lexists(path)]
-
-
 def origin_path(table: Path) -> Path:
     """Beside a table, what it was made from."""
     return table.with_suffix(".json")
@@ -177,7 +165,10 @@ def origin_path(table: Path) -> Path:
 
 def origin_text(figure: Figure, profile: str) -> str:
     """What decides the table: the study's settings and the settings of the runs, as hashes."""
-    runs = {str(run.path): _digest(asdict(run.config)) for run in planned_runs(figure, profile)}
+    runs = {}
+    for run in planned_runs(figure, profile):
+        settings = json.dumps(asdict(run.config), sort_keys=True)
+        runs[str(run.path)] = hashlib.sha256(settings.encode()).hexdigest()[:16]
     origin = {"figure": figure.name, "settings": repr(STUDIES[figure.plot].settings(profile)), "runs": runs}
     return json.dumps(origin, indent=2) + "\n"
 
@@ -188,7 +179,3 @@ def _is_origin(path: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(document, dict) and "figure" in document
-
-
-def _digest(settings: object) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

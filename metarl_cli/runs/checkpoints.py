@@ -103,7 +103,11 @@ def load(
     if found.damage:
         tell(f"{found.damage}. {PREVIOUS} is used, after {found.state.iteration} iterations.")
     check_settings(found, config)
-    _check_fits(found, like)
+    expected, there = tensors_of(like), tensors_of(found.state)
+    for name in {**expected, **there}:
+        wanted, given = _shown(expected.get(name)), _shown(there.get(name))
+        if wanted != given:
+            raise UserError(f"{found.path} is of another run: {name} is {given} there, {wanted} with these settings.")
     return on_device(found.state, like.device)
 
 
@@ -173,22 +177,17 @@ def _read(path: Path) -> Checkpoint:
     if seal != SEAL + sha256(body).hexdigest().encode():
         raise DamagedError("its content is not what its SHA-256 says")
     text, _, payload = body.partition(b"\n")
-    header = _header(text)
-    if header["schema"] != SCHEMA:
-        raise UserError(f"{path} has schema {header['schema']}, and this version of metarl reads {SCHEMA}.")
-    return Checkpoint(path=path, state=_state(payload), settings=header["settings"])
-
-
-def _header(text: bytes) -> dict[str, Any]:
     try:
         header = json.loads(text)
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or "schema" not in header:
         raise DamagedError("its header does not say which schema it has")
-    if header["schema"] == SCHEMA and not isinstance(header.get("settings"), dict):
+    if header["schema"] != SCHEMA:
+        raise UserError(f"{path} has schema {header['schema']}, and this version of metarl reads {SCHEMA}.")
+    if not isinstance(header.get("settings"), dict):
         raise DamagedError("its header does not say under which settings it was reached")
-    return header
+    return Checkpoint(path=path, state=_state(payload), settings=header["settings"])
 
 
 def _state(payload: bytes) -> TrainState:
@@ -200,23 +199,15 @@ def _state(payload: bytes) -> TrainState:
     if not isinstance(document, dict) or list(document) != names:
         raise DamagedError(f"expected {', '.join(names)}, as this version of metarl writes them")
     for name, value in document.items():
-        if not _has_type(name, value):
+        if name == "iteration":
+            good = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        else:
+            good = isinstance(value, dict) and all(
+                isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in value.items()
+            )
+        if not good:
             raise DamagedError(f"{name} is {_shown(value)}")
     return TrainState(**document)
-
-
-def _has_type(name: str, value: object) -> bool:
-    if name == "iteration":
-        return isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
-
-
-def _check_fits(found: Checkpoint, like: TrainState) -> None:
-    expected, there = tensors_of(like), tensors_of(found.state)
-    for name in {**expected, **there}:
-        wanted, given = _shown(expected.get(name)), _shown(there.get(name))
-        if wanted != given:
-            raise UserError(f"{found.path} is of another run: {name} is {given} there, {wanted} with these settings.")
 
 
 def tensors_of(state: TrainState) -> dict[str, Tensor]:

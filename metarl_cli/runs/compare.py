@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -90,7 +90,7 @@ def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
     notes += _unequal(found, common)
     frame = pd.concat([curve.rows.assign(curve=curve.name) for curve in found], ignore_index=True)
     frame = frame[frame["iteration"] < common]
-    if not (differing := _differing(found)):
+    if not (differing := _differing([curve.config for curve in found])):
         notes.append("No setting differs: these are runs of the same seeds.")
     return Compared(
         column=f"{column}: {meaning(column)}",
@@ -135,46 +135,45 @@ def _directories(paths: Iterable[Path]) -> list[Path]:
 
 def _curves(directories: Sequence[Path], notes: list[str]) -> list[_Curve]:
     """The runs by all their settings but the seed; a second run of the same seed begins a curve of its own."""
-    groups: dict[tuple[object, ...], _Curve] = {}
+    groups: dict[tuple[object, ...], tuple[RunConfig, list[pd.DataFrame]]] = {}
     times = Counter[tuple[object, ...]]()
     for directory in directories:
-        config, rows = load_config(directory / CONFIG), load_runs(directory)
+        config, found = load_config(directory / CONFIG), load_runs(directory)
+        rows = found[found["directory"] == "."] if len(found) else found  # none of runs that lie below this one
         if rows.empty:
             notes.append(f"{directory} has no iteration yet, and is left out.")
             continue
         same = tuple(value for key, value in settable_keys(config).items() if key not in ("seed", "iterations"))
         key = (same, times[same, config.seed])
         times[same, config.seed] += 1
-        curve = groups.get(key, _Curve(name="", config=config, rows=rows.iloc[:0]))
-        added = pd.concat([curve.rows, rows.assign(directory=str(directory))], ignore_index=True)
-        groups[key] = replace(curve, rows=added)
-    found = list(groups.values())
-    return [replace(curve, name=name) for curve, name in zip(found, _names(found), strict=True)]
-
-
-def _names(found: Sequence[_Curve]) -> list[str]:
-    """What tells the curves apart: their labels, if need be with the settings that differ, or their number."""
-    labels, differing = [curve.config.label or curve.config.algorithm for curve in found], _differing(found)
+        groups.setdefault(key, (config, []))[1].append(rows.assign(directory=str(directory)))
+    # What tells the curves apart: their labels, if need be with the settings that differ, or their number.
+    configs = [config for config, _ in groups.values()]
+    labels, differing = [config.label or config.algorithm for config in configs], _differing(configs)
     told = []
-    for label, curve in zip(labels, found, strict=True):
-        own = settable_keys(curve.config)
+    for label, own in zip(labels, map(settable_keys, configs), strict=True):
         told.append(" ".join([label, *(f"{key}={own[key]}" for key in differing)]))
     numbered = [f"{label} {number}" for number, label in enumerate(labels, start=1)]
-    return next(names for names in (labels, told, numbered) if len(set(names)) == len(names))
+    names = next(names for names in (labels, told, numbered) if len(set(names)) == len(names))
+    return [
+        _Curve(name=name, config=config, rows=pd.concat(parts, ignore_index=True))
+        for name, (config, parts) in zip(names, groups.values(), strict=True)
+    ]
 
 
-def _differing(found: Sequence[_Curve]) -> list[str]:
-    settings = [settable_keys(curve.config) for curve in found]
+def _differing(configs: Sequence[RunConfig]) -> list[str]:
+    settings = [settable_keys(config) for config in configs]
     return [key for key in settings[0] if key != "seed" and len({of[key] for of in settings}) > 1]
 
 
 def _check_column(column: str, found: Sequence[_Curve]) -> None:
     """Refuse one that not every run has."""
     whole = {curve.name: set(curve.rows.dropna(axis="columns").columns) for curve in found}
-    known = set.intersection(*whole.values()) - {*SETTINGS, "iteration"}
+    not_measured = {*SETTINGS, "iteration"}
+    known = set.intersection(*whole.values()) - not_measured
     if column in known:
         return
-    if any(column in curve.rows for curve in found) and column not in {*SETTINGS, "iteration"}:
+    if any(column in curve.rows for curve in found) and column not in not_measured:
         lacking = [name for name, columns in whole.items() if column not in columns]
         raise UserError(f"--metric {column}: it is not in every run of {', '.join(lacking)}.")
     raise unknown_name("column", column, known)

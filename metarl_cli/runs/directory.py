@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -28,8 +29,7 @@ __all__ = [
     "finish",
     "is_finished",
     "prepare_new",
-    "recorded_device",
-    "recorded_physics",
+    "recorded",
     "unfinish",
     "write_meta",
 ]
@@ -93,10 +93,14 @@ def write_meta(directory: Path, *, threads: int, device: str, status: str, diver
         status: running, finished, interrupted or failed.
         diverged: simulations that diverged in this process and were masked from there; those of earlier ones are added.
     """
-    path = directory / META
     now = datetime.now(UTC)
-    earlier, start = _previous_meta(path)
-    begun = min(start or now, now)  # a clock that was set back makes no run that ends before it starts
+    try:
+        start = datetime.fromisoformat(recorded(directory, "start"))
+        earlier = int(recorded(directory, "diverged_simulations"))
+    except (ValueError, TypeError, OverflowError):  # what cannot be read is as if it were not there
+        start, earlier = now, 0
+    # A clock that was set back makes no run that ends before it starts.
+    begun = min(start, now) if start.tzinfo else now
     meta = {
         **circumstances(threads),
         "device": device,
@@ -106,7 +110,7 @@ def write_meta(directory: Path, *, threads: int, device: str, status: str, diver
         "end": None if status == "running" else now.isoformat(timespec="seconds"),
         "status": status,
     }
-    write_whole(path, json.dumps(meta, indent=2) + "\n")
+    write_whole(directory / META, json.dumps(meta, indent=2) + "\n")
 
 
 def finish(directory: Path) -> None:
@@ -121,31 +125,12 @@ def unfinish(directory: Path) -> None:
     sync_directory(directory)
 
 
-def recorded_physics(directory: Path) -> str | None:
-    """The version of MuJoCo with which the run went on last; None where none is recorded."""
-    return _recorded(directory, "packages", "mujoco")
-
-
-def recorded_device(directory: Path) -> str | None:
-    """The device on which the run went on last; None where none is recorded."""
-    return _recorded(directory, "device")
-
-
-def _recorded(directory: Path, *keys: str) -> str | None:
+def recorded(directory: Path, *keys: str) -> Any:
+    """What `meta.json` says under a key, or a key in the table of another; None where that cannot be read."""
     try:
         entry = json.loads((directory / META).read_text(encoding="utf-8"))
         for key in keys:
             entry = entry[key]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return str(entry)
-
-
-def _previous_meta(path: Path) -> tuple[int, datetime | None]:
-    """Divergences and start of the run so far; what cannot be read is as if it were not there and blocks nothing."""
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-        start, diverged = datetime.fromisoformat(meta["start"]), int(meta["diverged_simulations"])
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        return 0, None
-    return diverged, start if start.tzinfo else None
+    return entry

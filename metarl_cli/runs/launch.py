@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -91,7 +91,7 @@ def launch(
 
     Raises:
         UserError: for settings or a device that do not exist, and for a directory that must not be written.
-        RunFailedError: if the run's numbers stop being finite.
+        RunFailedError: if the run's numbers stop being finite, or its directory cannot be written any more.
     """
     if resume and overwrite:
         raise UserError("--resume continues a run and --overwrite starts it again: give one of them.")
@@ -106,24 +106,22 @@ def launch(
         check_composition(wanted)  # a run that is resumed has its own
     with runs.exclusive(directory):
         if resume and is_begun:
-            config = _resumed_config(directory, request, wanted, tell)
+            config, done = _resumed(directory, request, wanted, tell)
         else:
-            config = wanted
+            config, done = wanted, 0
             runs.prepare_new(directory, config, overwrite=overwrite)
         if runs.is_finished(directory):
             progress.read_rows(directory, progress_columns(config), config.iterations)
             return RunOutcome(directory, True, f"Already finished: {directory}")
-        for notice in (_other_physics(directory, config), _other_device(directory, device)):
-            if notice:
-                tell(notice)
-        return _run(directory, config, threads=threads, device=device, log=log, on_row=on_row)
+        for notice in _notices(directory, config, device):
+            tell(notice)
+        return _run(directory, config, threads=threads, device=device, log=log, done=done, on_row=on_row)
 
 
 def _run(
-    directory: Path, config: RunConfig, *, threads: int, device: str, log: str | None, on_row: RowListener
+    directory: Path, config: RunConfig, *, threads: int, device: str, log: str | None, done: int, on_row: RowListener
 ) -> RunOutcome:
-    found = checkpoints.latest(directory)
-    columns, done = progress_columns(config), found.state.iteration if found else 0
+    columns = progress_columns(config)
     continues = f"metarl train --resume --out {directory}"
     try:
         with graceful_stop() as should_stop, live_log(log, directory, config, done=done) as record:
@@ -145,23 +143,18 @@ def _run(
     return RunOutcome(directory, False, f"Stopped. To continue: {continues}")
 
 
-def _other_physics(directory: Path, config: RunConfig) -> str | None:
-    """That these bodies move otherwise than the published ones; said once per run directory and version."""
+def _notices(directory: Path, config: RunConfig, device: str) -> Iterator[str]:
+    """Why the numbers from here on are not those of the published results, or of the run where it was."""
     version, spec = other_physics(), ENVIRONMENTS.get(config.environment.name)
-    if version is None or spec is None or spec.module != LOCOMOTION or runs.recorded_physics(directory) == version:
-        return None
-    return (
-        f"MuJoCo {version} moves bodies otherwise than {PHYSICS}.x, which made the published results: compare "
-        "this run with none of them. meta.json records it."
-    )
-
-
-def _other_device(directory: Path, device: str) -> str | None:
-    """That from here on a run's numbers are not those that it would have had where it was."""
-    before = runs.recorded_device(directory)
-    if before in (None, device):
-        return None
-    return f"The run was on {before} and goes on on {device}, which rounds otherwise. meta.json records it."
+    has_bodies = spec is not None and spec.module == LOCOMOTION
+    if version and has_bodies and version != runs.recorded(directory, "packages", "mujoco"):
+        yield (
+            f"MuJoCo {version} moves bodies otherwise than {PHYSICS}.x, which made the published results: compare "
+            f"this run with none of them. {runs.META} records it."
+        )
+    before = runs.recorded(directory, "device")
+    if before not in (None, device):
+        yield f"The run was on {before} and goes on on {device}, which rounds otherwise. {runs.META} records it."
 
 
 def default_directory(config: RunConfig) -> Path:
@@ -176,19 +169,17 @@ def _wanted(request: RunRequest) -> RunConfig:
         key = override.partition("=")[0].strip()
         if key in CHOICES:
             raise UserError(f"--set {override}: choose it with {CHOICES[key]}, which sets all that goes with it.")
-    return with_code(with_overrides(_chosen(request), request.overrides))
-
-
-def _chosen(request: RunRequest) -> RunConfig:
     if request.file is None:
-        return run_config(
+        chosen = run_config(
             request.algorithm or "promp",
             request.environment or "HalfCheetahFwdBack",
             profile=request.profile or "paper",
         )
-    if named := [f"{CHOICES[key]} {value}" for key, value in _choices(request).items()]:
+    elif named := [f"{CHOICES[key]} {value}" for key, value in _choices(request).items()]:
         raise UserError(f"--config {request.file} says which run it is: leave out {', '.join(named)}.")
-    return read_settings(request.file)
+    else:
+        chosen = read_settings(request.file)
+    return with_code(with_overrides(chosen, request.overrides))
 
 
 def _choices(request: RunRequest) -> dict[str, str]:
@@ -198,8 +189,11 @@ def _choices(request: RunRequest) -> dict[str, str]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _resumed_config(directory: Path, request: RunRequest, wanted: RunConfig, tell: Callable[[str], None]) -> RunConfig:
-    saved = load_config(directory / runs.CONFIG)
+def _resumed(
+    directory: Path, request: RunRequest, wanted: RunConfig, tell: Callable[[str], None]
+) -> tuple[RunConfig, int]:
+    """The settings of the run, and how many of its iterations are done; they are changed only if all is well."""
+    saved, is_finished = load_config(directory / runs.CONFIG), runs.is_finished(directory)
     found = checkpoints.restore(directory, tell)
     if found:
         checkpoints.check_settings(found, saved)
@@ -210,14 +204,14 @@ def _resumed_config(directory: Path, request: RunRequest, wanted: RunConfig, tel
         pairs = ", ".join(f"{key} is {before[key]} there, not {after[key]}" for key in changed)
         kept = "A resumed run keeps its settings, all but iterations"
         raise UserError(f"{kept}: {pairs}. Choose another --out; --overwrite starts the run again.")
-    done = found.state.iteration if found else 0
+    done = found.state.iteration if found else saved.iterations if is_finished else 0
     if asked.iterations < done:
         raise UserError(f"--iterations {asked.iterations}: {directory} has done {done} already.")
-    progress.read_rows(directory, progress_columns(asked), done)  # what is refused is refused before anything changes
-    if asked.iterations > (done or saved.iterations) and runs.is_finished(directory):
+    progress.read_rows(directory, progress_columns(asked), done)
+    if asked.iterations > done and is_finished:
         if not found:
             raise UserError(f"{directory} has no checkpoint to go on from. --overwrite starts the run again.")
         runs.unfinish(directory)
     if asked != saved or request.file:  # who gives the settings in full finds them there as this version writes them
         save_config(asked, directory / runs.CONFIG)
-    return asked
+    return asked, done

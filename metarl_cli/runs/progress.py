@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.store import write_whole
@@ -30,12 +29,25 @@ def read_rows(directory: Path, columns: Sequence[str], iterations: int) -> list[
     """The rows of the first iterations; what comes after them is not looked at.
 
     Raises:
-        UserError: if the header or a row is not what a run with these columns writes, or there are fewer rows.
+        UserError: if the header or a row is not what a run with these columns writes, or there are fewer rows; or if
+            none is asked for, as without a checkpoint, and there are those of several iterations.
     """
     path = directory / PROGRESS
-    header, *lines = _lines(path)[: 1 + iterations] or [""]
-    if iterations and header.split(",") != list(columns):
-        raise UserError(f"{path}: {_header_difference(header.split(','), columns)}. --overwrite starts the run again.")
+    # What follows the last line end was cut short by a kill.
+    written = path.read_bytes().decode(errors="replace").split("\n")[:-1] if path.exists() else []
+    if not iterations and len(written) > 2:  # a kill in the first iteration leaves one row at most
+        raise UserError(
+            f"{path} has {len(written) - 1} rows, but no checkpoint is there. --overwrite starts the run again."
+        )
+    header, *lines = written[: 1 + iterations] or [""]
+    given = header.split(",")
+    if iterations and given != list(columns):
+        missing = ", ".join(name for name in columns if name not in given)
+        unknown = ", ".join(name for name in given if name not in columns)
+        parts = [f"column {missing} is missing"] if missing else []
+        parts += [f"column {unknown[:80]!r} is unknown"] if unknown else []
+        difference = " and ".join(parts) or "the columns are in another order, or twice, than this run writes them"
+        raise UserError(f"{path}: {difference}. --overwrite starts the run again.")
     if len(lines) < iterations:
         raise UserError(f"{path} has {len(lines)} of the {iterations} rows that are done. --overwrite starts again.")
     rows = []
@@ -50,15 +62,12 @@ def truncate(directory: Path, columns: Sequence[str], iterations: int) -> list[d
     """Keep the rows of the iterations that the checkpoint knows, and return them.
 
     Raises:
-        UserError: as `read_rows`; or if there are rows of several iterations, and no checkpoint to go on from.
+        UserError: as `read_rows`.
     """
-    path = directory / PROGRESS
     rows = read_rows(directory, columns, iterations)
-    if not rows and len(done := _lines(path)[1:]) > 1:
-        raise UserError(f"{path} has {len(done)} rows, but no checkpoint is there. --overwrite starts the run again.")
     # A run that was killed in its first iteration may have written half a header or none: the writer begins anew.
     table = [list(columns), *(list(row.values()) for row in rows)] if rows else []
-    write_whole(path, "".join(",".join(line) + "\n" for line in table))
+    write_whole(directory / PROGRESS, "".join(",".join(line) + "\n" for line in table))
     return rows
 
 
@@ -72,39 +81,17 @@ def writer(directory: Path, columns: Sequence[str]) -> Iterator[Callable[[Mappin
             rows.writeheader()
 
         def write(row: Mapping[str, float]) -> None:
-            if not _lies_at(path, file):
+            try:
+                lies_there = os.path.samestat(path.stat(), os.fstat(file.fileno()))
+            except OSError:
+                lies_there = False
+            if not lies_there:
                 raise RunFailedError(MOVED.format(directory))
             rows.writerow(row)
             file.flush()
             os.fsync(file.fileno())
 
         yield write
-
-
-def _lies_at(path: Path, file: IO[str]) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except OSError:
-        return False
-
-
-def _lines(path: Path) -> list[str]:
-    """The lines that are complete: what follows the last line end was cut short by a kill."""
-    content = path.read_bytes() if path.exists() else b""
-    return content.decode(errors="replace").split("\n")[:-1]
-
-
-def _header_difference(given: Sequence[str], columns: Sequence[str]) -> str:
-    missing, unknown = (
-        ", ".join(c for c in one if c not in other) for one, other in ((columns, given), (given, columns))
-    )
-    if not missing and not unknown:
-        return "the columns are in another order, or twice, than this run writes them"
-    parts = (
-        f"column {missing} is missing" if missing else "",
-        f"column {unknown[:80]!r} is unknown" if unknown else "",
-    )
-    return " and ".join(part for part in parts if part)
 
 
 def _complaint(line: str, columns: Sequence[str], number: int) -> str:

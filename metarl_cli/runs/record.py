@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import fmean
 from typing import TypeAlias
 
@@ -18,7 +18,6 @@ from metarl_cli.training.build import optimizer_columns
 from metarl_cli.training.processing import prediction_quality
 from metarl_cli.training.step_lengths import mean_step
 from metarl_cli.training.trainer import Trainer, TrainState
-from metarl_cli.types import Round
 
 __all__ = ["Row", "iterate", "progress_columns"]
 
@@ -64,66 +63,38 @@ def iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) 
     sampled = time.perf_counter()
     following, (before, after) = trainer.step(state, rounds)
     updated = time.perf_counter()
+    masks = [round_.sample.mask for round_ in rounds]
+    returns = [round_.trajectories.undiscounted_returns for round_ in rounds]
+    successes = {"pre": rounds[0].trajectories.success, "post": rounds[-1].trajectories.success}
+    step_norm, step_kl = mean_step(rounds)
+    stages = prediction_quality(rounds)
     row = {
         "iteration": state.iteration,
-        **_env_steps(rounds, previous),
+        "env_steps": int(previous.get("env_steps", 0)) + sum(mask.numel() for mask in masks),
+        "env_steps_actual": int(previous.get("env_steps_actual", 0)) + sum(int(mask.sum()) for mask in masks),
         "wall_seconds": round(previous.get("wall_seconds", 0.0) + updated - start, 3),
-        **_returns(rounds),
+        "return/pre": returns[0].mean().item(),
+        **{f"return/step_{k}": value.mean().item() for k, value in enumerate(returns[1:-1], start=1)},
+        "return/post": returns[-1].mean().item(),
+        "return/post_std": returns[-1].std(correction=min(1, returns[-1].numel() - 1)).item(),
         "policy/std": following.theta["log_std"].exp().mean().item(),
-        **_successes(rounds),
-        **dict(zip(("inner/step_norm", "inner/kl"), mean_step(rounds), strict=True)),
+        **{f"success/{name}": share.mean().item() for name, share in successes.items() if share is not None},
+        "inner/step_norm": step_norm,
+        "inner/kl": step_kl,
         "loss/before": -before.objective,
         "loss/after": -after.objective,
         "kl/pre": after.kl[0],
         "kl/post": after.kl[-1],
-        **_control_variate(rounds),
+        "control_variate/loss": fmean(stage.loss for stage in stages),
+        "control_variate/explained_variance": fmean(stage.explained_variance for stage in stages),
         **{f"kl/{name}": value.mean().item() for name, value in state.penalty.items()},
         **{f"update/{name}": following.optimizer_state[name].item() for name in trainer.optimizer.columns},
         "time/sampling": round(sampled - start, 3),
         "time/update": round(updated - sampled, 3),
     }
-    _check_finite(row, following)
-    return following, row
-
-
-def _control_variate(rounds: Sequence[Round]) -> Row:
-    stages = prediction_quality(rounds)
-    return {
-        "control_variate/loss": fmean(stage.loss for stage in stages),
-        "control_variate/explained_variance": fmean(stage.explained_variance for stage in stages),
-    }
-
-
-def _env_steps(rounds: Sequence[Round], previous: Mapping[str, float]) -> Row:
-    nominal = sum(round_.sample.mask.numel() for round_ in rounds)
-    actual = sum(int(round_.sample.mask.sum()) for round_ in rounds)
-    return {
-        "env_steps": int(previous.get("env_steps", 0)) + nominal,
-        "env_steps_actual": int(previous.get("env_steps_actual", 0)) + actual,
-    }
-
-
-def _returns(rounds: Sequence[Round]) -> Row:
-    returns = [round_.trajectories.undiscounted_returns for round_ in rounds]
-    between = {f"return/step_{k}": value.mean().item() for k, value in enumerate(returns[1:-1], start=1)}
-    return {
-        "return/pre": returns[0].mean().item(),
-        **between,
-        "return/post": returns[-1].mean().item(),
-        "return/post_std": returns[-1].std(correction=min(1, returns[-1].numel() - 1)).item(),
-    }
-
-
-def _successes(rounds: Sequence[Round]) -> Row:
-    before, after = rounds[0].trajectories.success, rounds[-1].trajectories.success
-    if before is None or after is None:
-        return {}
-    return {"success/pre": before.mean().item(), "success/post": after.mean().item()}
-
-
-def _check_finite(row: Row, state: TrainState) -> None:
     bad = [name for name, value in row.items() if not math.isfinite(value)]
-    held = checkpoints.tensors_of(state)
+    held = checkpoints.tensors_of(following)
     bad += [name for name, value in held.items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise RunFailedError(f"{', '.join(bad)} is not finite.")
+    return following, row

@@ -14,7 +14,6 @@ from metarl_cli.runs import checkpoints, progress
 from metarl_cli.runs import directory as runs
 from metarl_cli.runs.record import Row, iterate, progress_columns
 from metarl_cli.training.build import build
-from metarl_cli.training.trainer import TrainState
 
 __all__ = ["train"]
 
@@ -66,7 +65,11 @@ def train(
         status = "interrupted"
         raise
     except (RunFailedError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]  # public, not exported
-        raise RunFailedError(f"iteration {state.iteration}: {error} {_last_good(directory, state)}") from None
+        last = "There is no checkpoint yet."
+        if state.iteration:
+            place = directory / checkpoints.CHECKPOINT
+            last = f"The last good checkpoint, after {state.iteration} iterations, is {place}."
+        raise RunFailedError(f"iteration {state.iteration}: {error} {last}") from None
     finally:
         diverged = trainer.workers.divergences
         with suppress(*([OSError] if status == "failed" else [])):  # it would hide why
@@ -74,9 +77,3 @@ def train(
     if status == "finished":
         runs.finish(directory)
     return status == "finished"
-
-
-def _last_good(directory: Path, state: TrainState) -> str:
-    if state.iteration == 0:
-        return "There is no checkpoint yet."
-    return f"The last good checkpoint, after {state.iteration} iterations, is {directory / checkpoints.CHECKPOINT}."

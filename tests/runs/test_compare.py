@@ -123,6 +123,13 @@ def test_a_run_in_its_first_iteration_is_left_out(metarl, two):
     assert found["curves"][0]["seeds"] == "1 2 3"
 
 
+def test_runs_that_lie_below_a_run_are_curves_of_their_own(metarl, two):
+    one, other = two
+    expected = compared(metarl, one / "seed1", other / "seed2")
+    (one / "seed2").rename(one / "seed1" / "seed2")
+    assert compared(metarl, one / "seed1", other / "seed2") == expected
+
+
 def test_another_column_and_files(metarl, two, tmp_path):
     done = metarl("compare", *two, "--metric", "return/pre", "--out", tmp_path / "out")
     assert done.code == 0 and done.out.startswith("return/pre: ")

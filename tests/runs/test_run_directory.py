@@ -131,22 +131,25 @@ def test_what_comes_after_the_last_checkpoint_is_not_looked_at(run, whole):
     assert_same_run(run, whole)
 
 
-def test_rows_without_any_checkpoint_are_not_thrown_away(run):
+@pytest.mark.parametrize("asked", [(), ("iterations=9",)])
+def test_rows_without_any_checkpoint_are_not_thrown_away(run, asked):
     for name in ("checkpoint.pt", "checkpoint.previous.pt"):
         (run / name).unlink()
+    before = tree(run)
     with pytest.raises(UserError, match="has 3 rows, but no checkpoint is there"):
-        resume(run)
+        resume(run, *asked)
     assert len(numbers(run)) == 3
+    assert tree(run) == before
 
 
-@pytest.mark.parametrize("asked", [(), ("iterations=9",)])
+@pytest.mark.parametrize("asked", [(), ("iterations=9",), ("iterations=2",)])
 def test_a_published_run_is_finished_and_has_nothing_to_go_on_from(whole, tmp_path, asked):
     run = copied(whole, tmp_path / "run")
     for name in ("checkpoint.pt", "checkpoint.previous.pt"):
         (run / name).unlink()
     before = tree(run)
     if asked:
-        with pytest.raises(UserError, match="has no checkpoint to go on from"):
+        with pytest.raises(UserError, match=r"has no checkpoint to go on from|has done 4 already"):
             resume(run, *asked)
     else:
         assert resume(run).message == f"Already finished: {run}"
@@ -181,6 +184,13 @@ def test_a_broken_meta_never_blocks_a_run(run, whole, content):
     assert_same_run(run, whole)
     assert (meta(run)["status"], meta(run)["diverged_simulations"]) == ("finished", 0)
     assert meta(run)["start"] > "2020"
+
+
+def test_a_device_that_was_not_recorded_is_no_other(run):
+    (run / "meta.json").write_text(json.dumps(meta(run) | {"device": None}))
+    said = []
+    assert resume(run, tell=said.append).finished
+    assert said == []
 
 
 def test_a_clock_that_was_set_back_makes_no_run_that_ends_before_it_starts(run):
