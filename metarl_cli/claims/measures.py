@@ -102,7 +102,7 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
     trained = not any(pd.isna(iterations[found]).any() for found in rows)
     columns = (comparison.measure.column, (comparison.against or comparison.measure).column)
     numbers = [_numbers(table, found, column, trained) for found, column in zip(rows, columns, strict=False)]
-    iterations_of = defaultdict(set)
+    iterations_of = defaultdict(set)  # each seed's that all measures have
     for seed, iteration in set.intersection(*(set(of) for of in numbers)):
         iterations_of[seed].add(iteration)
     shared = sorted(set.intersection(*iterations_of.values())) if iterations_of else []
