@@ -62,10 +62,10 @@ def compare(figure: Figure, results: Results, *, profile: str, published: Result
     )
     # Of a curve the last iteration that both have; where nothing is published, our last one.
     order = joined.assign(shared=joined["published_mean"].notna()).sort_values(["shared", "iteration"], kind="stable")
-    last = (
-        order.groupby("what", sort=False).tail(1).sort_index().drop(columns=["published_what", "published_iteration"])
+    rows = order.groupby("what", sort=False).tail(1).sort_index()
+    rows = rows.drop(columns=["published_what", "published_iteration"]).assign(
+        figure=figure.name, published_profile=source
     )
-    rows = last.assign(figure=figure.name, published_profile=source)
     return rows.assign(verdict=_verdicts(rows, same_size=source == profile))
 
 
@@ -118,19 +118,6 @@ def _names(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """The values of the keys in words; a number says what it is."""
     words = [[v if isinstance(v, str) else f"{key} {v:g}" for v in rows[key]] for key in keys]
     return [" ".join(row) for row in zip(*words, strict=True)]
-
-
-def _side_by_side(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """Ours at the last iteration that both have; where nothing is published, at our last one."""
-    joined = ours.merge(
-        theirs.add_prefix("published_"),
-        how="left",
-        left_on=["what", "iteration"],
-        right_on=["published_what", "published_iteration"],
-    )
-    order = joined.assign(shared=joined["published_mean"].notna()).sort_values(["shared", "iteration"], kind="stable")
-    last = order.groupby("what", sort=False).tail(1).sort_index()
-    return last.drop(columns=["published_what", "published_iteration"])
 
 
 def _verdicts(rows: pd.DataFrame, *, same_size: bool) -> list[str]:
