@@ -52,7 +52,7 @@ def table_rows(results: Results) -> list[Row]:
             **made_by(results.table_meta(figure, profile)),
         }
         for profile, figure, path in paths
-        if path.exists()
+        if path.is_file()
     ]
 
 

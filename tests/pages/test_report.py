@@ -121,6 +121,12 @@ def test_the_same_results_give_the_same_bytes(results, report):
     assert (results / "again.html").read_bytes() == report.read_bytes()
 
 
+def test_a_directory_in_the_place_of_a_table_costs_that_table_alone(tmp_path):
+    table_path(tmp_path, "quick", "promp-fig3").mkdir(parents=True)
+    write_report(Results(tmp_path), tmp_path / "report.html")
+    assert "Not drawn: Cannot read" in Page(tmp_path / "report.html").text
+
+
 def test_names_from_files_are_escaped(tmp_path):
     write_figure_runs(tmp_path, "tmaml-table1", "quick", POSTS)
     for path in tmp_path.rglob("meta.json"):
