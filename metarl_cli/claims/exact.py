@@ -20,8 +20,6 @@ from metarl_cli.store import write_whole
 
 __all__ = ["exact_number"]
 
-LIBRARIES = ("torch", "numpy")
-
 
 def exact_number(check: str) -> float:
     """The number behind a key of `exact.theorems.CHECKS`.
@@ -36,8 +34,12 @@ def exact_number(check: str) -> float:
 
 @cache
 def _numbers() -> dict[str, float]:
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    path, key = Path(home) / "metarl" / "exact.json", _key()
+    # By the libraries, and by all sources of the package, because what an enumeration uses is spread over it.
+    digest = hashlib.sha256(" ".join(version(name) for name in ("torch", "numpy")).encode())
+    for source in sorted(Path(metarl_cli.__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    key = digest.hexdigest()
+    path = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "metarl" / "exact.json"
     try:
         remembered = json.loads(path.read_bytes())
         if remembered["key"] == key:
@@ -51,12 +53,3 @@ def _numbers() -> dict[str, float]:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"key": key, "numbers": numbers}))
     return numbers
-
-
-def _key() -> str:
-    """Of the whole package's sources, because what an enumeration uses is spread over it; and of the libraries."""
-    package = Path(metarl_cli.__file__).parent
-    digest = hashlib.sha256(" ".join(version(name) for name in LIBRARIES).encode())
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -6,9 +6,9 @@ the claim wants. It `fails` where the interval lies wholly outside even at the l
 claim (Bonferroni): a claim is the conjunction of its comparisons, so that one of them is enough to refute it, and among
 many one would be found by chance. Else it is `undecided`, as with fewer than two seeds.
 
-A claim has two verdicts. The one at its scope says what the results show at the size that they have, which the `Scope`
-names. The one as printed is the same where that size can decide what the paper claims of its own, and `undecided` where
-the results were made at a smaller profile, or trained for fewer iterations.
+A claim has two verdicts. The one at its scope says what the results show at the size that they have. The one as
+printed is the same where that size can decide what the paper claims of its own, and `undecided` where the results were
+made at a smaller profile, or trained for fewer iterations.
 
 Of several profiles with an interval, those count that decide the claim as printed, then the one with most training,
 most seeds, the largest.
@@ -38,7 +38,6 @@ __all__ = [
     "DECIDED",
     "Finding",
     "Judgement",
-    "Scope",
     "Tables",
     "Verdict",
     "judge",
@@ -50,10 +49,7 @@ __all__ = [
 Tables: TypeAlias = Mapping[tuple[str, str], Grouped]
 """The tables that claims read, by profile and name: `runs`, or a figure."""
 
-RUNS, EXACT = "runs", "exact"
-
-ENOUGH = 2
-"""Seeds for an interval."""
+RUNS = "runs"
 
 LEVEL = 0.05
 """At which a claim is refuted, all its comparisons together."""
@@ -106,19 +102,6 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """The size of the results behind a verdict: the least and the most of all comparisons that have any.
-
-    Attributes:
-        env_steps: that a run was trained for; zeros where nothing was trained.
-        seeds: how many.
-    """
-
-    env_steps: tuple[int, int]
-    seeds: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
 class Judgement:
     """A claim and what was found of it."""
 
@@ -132,22 +115,13 @@ class Judgement:
 
     @property
     def scoped(self) -> Verdict:
-        """At the size of the results, which `scope` names."""
+        """At the size of the results."""
         return _conjunction([finding.scoped for finding in self.findings])
 
     @property
     def decisive(self) -> bool:
         """Whether all results there are can decide the claim as printed."""
         return all(finding.decisive for finding in self.findings)
-
-    @property
-    def scope(self) -> Scope | None:
-        """None where no sampling, or nothing at all, is behind the verdict."""
-        sampled = [finding.effect for finding in self.findings if finding.effect.seeds]
-        if not sampled:
-            return None
-        env_steps, seeds = [effect.env_steps for effect in sampled], [len(effect.seeds) for effect in sampled]
-        return Scope((min(env_steps), max(env_steps)), (min(seeds), max(seeds)))
 
     @property
     def counts(self) -> Mapping[Verdict, int]:
@@ -219,37 +193,33 @@ def verdict_of(effect: Effect, wanted: Range, compared: int = 1) -> Verdict:
 
 
 def _findings(part: Comparison | ExactCheck, claim: Claim, tables: Tables) -> list[Finding]:
+    """A number, or one for each value of a sweep, of the profile that counts most."""
     if isinstance(part, ExactCheck):
-        return [_computed(part, exact_number(part.check))]
-    name = RUNS if claim.reads == "runs" else claim.figure
-    found = [_measured(part, claim, tables[profile, name], profile) for profile, table in tables if table == name]
-    # A table of another sweep, or of none, has no place at which it could be compared.
-    return max(filter(None, found), key=_weight, default=[Finding(Effect(part.label), part)])
-
-
-def _computed(check: ExactCheck, number: float) -> Finding:
-    p_value = float(check.wanted.low <= number <= check.wanted.high)
-    return Finding(Effect(check.label, number, number, number, p_value), check, EXACT)
-
-
-def _measured(comparison: Comparison, claim: Claim, table: Grouped, profile: str) -> list[Finding]:
-    """What one profile has: a number, or one for each value of a sweep."""
-    large_enough = PROFILES.index(profile) >= PROFILES.index(claim.decided_at)
-    return [
-        Finding(effect, comparison, profile, large_enough and effect.iterations >= claim.iterations)
-        if effect.seeds
-        else Finding(effect, comparison)
-        for effect in effects(comparison, table)
-    ]
+        number = exact_number(part.check)
+        p_value = float(part.wanted.low <= number <= part.wanted.high)
+        return [Finding(Effect(part.label, number, number, number, p_value), part, "exact")]
+    found = list[list[Finding]]()
+    for (profile, name), table in tables.items():
+        if name == (RUNS if claim.reads == "runs" else claim.figure):
+            large_enough = PROFILES.index(profile) >= PROFILES.index(claim.decided_at)
+            findings = [
+                Finding(effect, part, profile, large_enough and effect.iterations >= claim.iterations)
+                if effect.seeds
+                else Finding(effect, part)
+                for effect in effects(part, table)
+            ]
+            if findings:  # else it is a table of another sweep, or of none, and has no place to compare at
+                found.append(findings)
+    return max(found, key=_weight, default=[Finding(Effect(part.label), part)])
 
 
 def _weight(findings: Sequence[Finding]) -> tuple[int, bool, int, int, int]:
     """How much the results of a profile count beside those of another."""
-    seeds = max((len(finding.effect.seeds) for finding in findings), default=0)
+    seeds = max(len(finding.effect.seeds) for finding in findings)
     decisive = bool(seeds) and all(finding.decisive for finding in findings)
-    steps = max((finding.effect.env_steps for finding in findings), default=0)
+    steps = max(finding.effect.env_steps for finding in findings)
     place = max((PROFILES.index(finding.profile) for finding in findings if finding.profile), default=-1)
-    return min(seeds, ENOUGH), decisive, steps, seeds, place
+    return min(seeds, 2), decisive, steps, seeds, place  # two give an interval
 
 
 def _margin(finding: Finding) -> float:

@@ -73,16 +73,13 @@ class Grouped:
         """The places of the rows that match."""
         names, values = tuple(name for name, _ in where), tuple(value for _, value in where)
         if names not in self._groups:
-            self._groups[names] = self._grouped(names)
+            columns = [pd.Series(self.column(name), dtype=object) for name in names]
+            cells = [column.where(column.notna(), None).tolist() for column in columns]
+            places = defaultdict(list)
+            for place, row in enumerate(zip(*cells, strict=True)):
+                places[row].append(place)
+            self._groups[names] = {row: np.array(found) for row, found in places.items()}
         return self._groups[names].get(values, np.array([], dtype=np.int64))
-
-    def _grouped(self, names: Sequence[str]) -> dict[tuple[Any, ...], Array]:
-        places = defaultdict(list)
-        columns = [pd.Series(self.column(name), dtype=object) for name in names]
-        cells = [column.where(column.notna(), None).tolist() for column in columns]
-        for place, values in enumerate(zip(*cells, strict=True)):
-            places[values].append(place)
-        return {values: np.array(found) for values, found in places.items()}
 
 
 def effects(comparison: Comparison, table: Grouped) -> Iterator[Effect]:
@@ -105,9 +102,13 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
     trained = not any(pd.isna(iterations[found]).any() for found in rows)
     columns = (comparison.measure.column, (comparison.against or comparison.measure).column)
     numbers = [_numbers(table, found, column, trained) for found, column in zip(rows, columns, strict=False)]
-    seeds, shared = _shared(numbers)
+    iterations_of = defaultdict(set)  # each seed's that all measures have
+    for seed, iteration in set.intersection(*(set(of) for of in numbers)):
+        iterations_of[seed].add(iteration)
+    shared = sorted(set.intersection(*iterations_of.values())) if iterations_of else []
     if not shared:
         return Effect(label)
+    seeds = tuple(sorted(iterations_of))
     summary = _SUMMARIES[comparison.summary if trained else "mean"]
     first, *second = (summary(np.array([[of[seed, at] for at in shared] for seed in seeds])) for of in numbers)
     wanted = comparison.wanted
@@ -119,7 +120,13 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
         values = first - second[0] if comparison.statistic == "difference" else first
         mean, low, high = mean_interval(values)
         p_value = range_p_value(values, wanted.low, wanted.high)
-    env_steps = _env_steps(table, rows, seeds, shared[-1] if trained else math.inf)
+    least = []  # steps of each run, where the table says so, until the last iteration that counts
+    for found in rows:
+        if trained:
+            found = found[iterations[found] <= shared[-1]]
+        steps, owners = table.column("env_steps")[found], table.column("seed")[found]
+        least += [steps[owners == seed].max(initial=0) for seed in seeds]
+    env_steps = int(min((steps for steps in least if not math.isnan(steps)), default=0))
     return Effect(label, float(mean), float(low), float(high), p_value, seeds, len(shared) if trained else 0, env_steps)
 
 
@@ -131,25 +138,6 @@ def _numbers(table: Grouped, rows: Array, column: str, trained: bool) -> dict[Ke
     for seed, iteration, number in zip(seeds, iterations, table.column(column)[rows].tolist(), strict=True):
         found[int(seed), int(iteration)].append(number)
     return {key: numbers[0] if len(numbers) == 1 else float(np.mean(numbers)) for key, numbers in found.items()}
-
-
-def _shared(numbers: Sequence[Mapping[Key, float]]) -> tuple[tuple[int, ...], list[int]]:
-    """The seeds that all measures have, and the iterations that all these seeds have in all of them."""
-    of_seeds = defaultdict(set)
-    for seed, iteration in set.intersection(*(set(of) for of in numbers)):
-        of_seeds[seed].add(iteration)
-    return tuple(sorted(of_seeds)), sorted(set.intersection(*of_seeds.values())) if of_seeds else []
-
-
-def _env_steps(table: Grouped, rows: Sequence[Array], seeds: tuple[int, ...], last: float) -> int:
-    """Of the run that was trained least, where the table says so, until the last of the iterations."""
-    least = []
-    for found in rows:
-        if last < math.inf:
-            found = found[table.column("iteration")[found] <= last]
-        steps, owners = table.column("env_steps")[found], table.column("seed")[found]
-        least += [steps[owners == seed].max(initial=0) for seed in seeds]
-    return int(np.nan_to_num(min(least)))
 
 
 def _logarithms(values: Array) -> Array:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Sequence
 
 from metarl_cli.claims.judge import DECIDED, Finding, Judgement, Verdict
 from metarl_cli.claims.measures import Effect
@@ -34,7 +33,7 @@ def number(value: float) -> str:
     """Four significant digits, two of very small numbers; an en dash for a number that does not exist."""
     if not math.isfinite(value):
         return "–"
-    digits = ".2g" if abs(value) < 1e-3 else ".0f" if abs(value) >= 1e4 else ".4g"
+    digits = ".2g" if abs(value) < 1e-3 else ".4g" if abs(value) < 9999.5 else ".0f"  # of more, `.4g` makes 1e+04
     return f"{value:{digits}}".replace("-", "−")
 
 
@@ -87,11 +86,12 @@ def verdict_text(judgement: Judgement) -> str:
 
 def scope_text(judgement: Judgement) -> str:
     """For instance "2.0M steps, n = 3": environment steps of a run, and seeds; nothing where nothing was sampled."""
-    scope = judgement.scope
-    if scope is None:
+    sampled = [finding.effect for finding in judgement.findings if finding.effect.seeds]
+    if not sampled:
         return ""
-    steps = f"{extent(scope.env_steps, steps_text)} steps, " if any(scope.env_steps) else ""
-    return f"{steps}n = {extent(scope.seeds, str)}"
+    env_steps = [effect.env_steps for effect in sampled]
+    steps = f"{extent(env_steps, steps_text)} steps, " if any(env_steps) else ""
+    return f"{steps}n = {extent((len(effect.seeds) for effect in sampled), str)}"
 
 
 def steps_text(env_steps: int) -> str:
@@ -111,17 +111,13 @@ def conclusion_text(judgement: Judgement) -> str:
     claim, weakest = judgement.claim, judgement.weakest
     if judgement.scoped == Verdict.NOT_RUN:
         return f"Not yet run: {claim.statement}"
+    lead = {Verdict.HOLDS: "Borne out", Verdict.FAILS: "Contradicted", Verdict.UNDECIDED: "Left open"}
     found = f" ({counts_text(judgement)})" if len(judgement.findings) > 1 else ""
     reserve = "" if judgement.decisive else " The paper's own size is larger: as printed that decides nothing."
     return (
-        f"{_LEADS[judgement.scoped]} at {scope_text(judgement)}{found}: {claim.statement}{reserve} It hangs on "
+        f"{lead[judgement.scoped]} at {scope_text(judgement)}{found}: {claim.statement}{reserve} It hangs on "
         f"{weakest.effect.label}: {interval_text(weakest.effect)}, wanted {range_text(weakest.wanted)}."
     )
-
-
-_LEADS: Mapping[Verdict, str] = MappingProxyType(
-    {Verdict.HOLDS: "Borne out", Verdict.FAILS: "Contradicted", Verdict.UNDECIDED: "Left open"}
-)
 
 
 def finding_evidence(finding: Finding) -> str:
@@ -142,7 +138,10 @@ def evidence_text(judgement: Judgement) -> str:
 
 def statistic_text(claim: Claim) -> str:
     """What is measured, in the tables' own column names."""
-    return "; ".join(dict.fromkeys(_statistic(part) for part in claim.comparisons if isinstance(part, Comparison)))
+    summaries = {"mean": "mean", "median": "median", "final": "last tenth"}
+    parts = [part for part in claim.comparisons if isinstance(part, Comparison)]
+    texts = (f"{part.statistic} of {part.measure.column}, {summaries[part.summary]} per seed" for part in parts)
+    return "; ".join(dict.fromkeys(texts))
 
 
 def claim_row(judgement: Judgement) -> dict[str, object]:
@@ -187,11 +186,6 @@ def finding_row(finding: Finding) -> dict[str, object]:
         "iterations": effect.iterations,
         "env_steps": effect.env_steps,
     }
-
-
-def _statistic(comparison: Comparison) -> str:
-    summary = {"mean": "mean", "median": "median", "final": "last tenth"}[comparison.summary]
-    return f"{comparison.statistic} of {comparison.measure.column}, {summary} per seed"
 
 
 def _rounded(value: float) -> float | None:

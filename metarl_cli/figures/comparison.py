@@ -14,7 +14,7 @@ import pandas as pd
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.claims.wording import interval
 from metarl_cli.errors import UserError
-from metarl_cli.figures.views import VIEWS, Cells
+from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers.figure import Figure
 from metarl_cli.profiles import PROFILES
 from metarl_cli.results import Results
@@ -25,11 +25,6 @@ __all__ = ["VERDICTS", "compare", "detail", "summarise"]
 VERDICTS = ("equal", "within", "outside", "no interval", "other size", "not published")
 """`equal`: to the digits of the files; `within` or `outside` the published 95 % interval; `no interval`: one seed."""
 
-RELATIVE_ROUNDING = 1e-8
-"""Tables are written with ten significant digits."""
-
-
-CURVE_KEYS = ("environment", "curve")
 VALUES = ("what", "iteration", "mean", "low", "high", "seeds")
 
 
@@ -54,8 +49,23 @@ def compare(figure: Figure, results: Results, *, profile: str, published: Result
     if table is None:
         raise UserError(f"There is no {results.table_path(figure, profile)}.")
     ours = _values(figure, table)
-    source, theirs = _published(figure, published, profile, set(ours["what"]))
-    rows = _side_by_side(ours, theirs).assign(figure=figure.name, published_profile=source)
+    tables = {name: published.table(figure, name) for name in reversed(PROFILES)}
+    found = {name: _values(figure, table) for name, table in tables.items() if table is not None}
+    found[""] = _values(figure, pd.DataFrame())  # where nothing is published
+    wanted = set(ours["what"])
+    source = profile if profile in found else max(found, key=lambda name: len(wanted & set(found[name]["what"])))
+    joined = ours.merge(
+        found[source].add_prefix("published_"),
+        how="left",
+        left_on=["what", "iteration"],
+        right_on=["published_what", "published_iteration"],
+    )
+    # Of a curve the last iteration that both have; where nothing is published, our last one.
+    order = joined.assign(shared=joined["published_mean"].notna()).sort_values(["shared", "iteration"], kind="stable")
+    rows = order.groupby("what", sort=False).tail(1).sort_index()
+    rows = rows.drop(columns=["published_what", "published_iteration"]).assign(
+        figure=figure.name, published_profile=source
+    )
     return rows.assign(verdict=_verdicts(rows, same_size=source == profile))
 
 
@@ -83,43 +93,25 @@ def summarise(comparison: pd.DataFrame) -> list[dict[str, object]]:
     return rows
 
 
-def _published(figure: Figure, published: Results, profile: str, wanted: set[str]) -> tuple[str, pd.DataFrame]:
-    """The profile with which ours is compared, and its values; empty where nothing is published."""
-    tables = {name: published.table(figure, name) for name in reversed(PROFILES)}
-    found = {name: _values(figure, table) for name, table in tables.items() if table is not None}
-    found[""] = _values(figure, pd.DataFrame())
-    source = profile if profile in found else max(found, key=lambda name: len(wanted & set(found[name]["what"])))
-    return source, found[source]
-
-
 def _values(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
-    parts = [_curve_values(frame, figure.column), _cell_values(frame, VIEWS[figure.plot].cells)]
-    return pd.concat(
-        [part for part in parts if not part.empty] or [pd.DataFrame(columns=list(VALUES))], ignore_index=True
-    )
-
-
-def _curve_values(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    if not set(CURVES.columns) <= set(frame.columns):
-        return pd.DataFrame()
-    rows = frame[frame["quantity"] == column]
-    seeds = [len(str(seeds).split()) for seeds in rows["seeds"]]
-    return rows.assign(what=_names(rows, CURVE_KEYS), seeds=seeds).reindex(columns=list(VALUES))
-
-
-def _cell_values(frame: pd.DataFrame, cells: Cells | None) -> pd.DataFrame:
-    """Mean and interval over seeds of every cell."""
-    if cells is None or cells.value not in frame:
-        return pd.DataFrame()
-    rows = frame[frame[cells.value].notna()]
-    if cells.only:
-        rows = rows[rows[cells.only[0]] == cells.only[1]]
-    rows = rows.assign(what=_names(rows, cells.keys))
-    values = []
-    for what, group in rows.groupby("what", sort=False):
-        limits = mean_interval(group[cells.value].to_numpy())
-        values.append((what, -1, *map(float, limits), len(group)))
-    return pd.DataFrame(values, columns=list(VALUES))
+    """The points of all curves of a table, and mean and interval over seeds of all its cells; -1 is no iteration."""
+    parts, cells = [pd.DataFrame(columns=list(VALUES))], VIEWS[figure.plot].cells
+    if set(CURVES.columns) <= set(frame.columns):
+        rows = frame[frame["quantity"] == figure.column]
+        seeds = [len(str(seeds).split()) for seeds in rows["seeds"]]
+        points = rows.assign(what=_names(rows, ("environment", "curve")), seeds=seeds)
+        parts.append(points.reindex(columns=list(VALUES)))
+    if cells is not None and cells.value in frame:
+        rows = frame[frame[cells.value].notna()]
+        if cells.only:
+            rows = rows[rows[cells.only[0]] == cells.only[1]]
+        values = []
+        for what, group in rows.assign(what=_names(rows, cells.keys)).groupby("what", sort=False):
+            limits = mean_interval(group[cells.value].to_numpy())
+            values.append((what, -1, *map(float, limits), len(group)))
+        parts.append(pd.DataFrame(values, columns=list(VALUES)))
+    # An empty part has no types of its own, and would take theirs from the others.
+    return pd.concat([part for part in parts if not part.empty] or parts[:1], ignore_index=True)
 
 
 def _names(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
@@ -128,22 +120,9 @@ def _names(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     return [" ".join(row) for row in zip(*words, strict=True)]
 
 
-def _side_by_side(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """Ours at the last iteration that both have; where nothing is published, at our last one."""
-    joined = ours.merge(
-        theirs.add_prefix("published_"),
-        how="left",
-        left_on=["what", "iteration"],
-        right_on=["published_what", "published_iteration"],
-    )
-    order = joined.assign(shared=joined["published_mean"].notna()).sort_values(["shared", "iteration"], kind="stable")
-    last = order.groupby("what", sort=False).tail(1).sort_index()
-    return last.drop(columns=["published_what", "published_iteration"])
-
-
 def _verdicts(rows: pd.DataFrame, *, same_size: bool) -> list[str]:
     published, low, high = (rows[f"published_{name}"].astype(float) for name in ("mean", "low", "high"))
-    equal = np.isclose(rows["mean"].astype(float), published, rtol=RELATIVE_ROUNDING, atol=0.0)
+    equal = np.isclose(rows["mean"].astype(float), published, rtol=1e-8, atol=0.0)  # tables have ten digits
     cases = {
         "not published": published.isna(),
         "other size": ~published.isna() & (not same_size),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,11 +66,11 @@ def draw(figure: Figure, content: Content, *, out: Path) -> list[Path]:
     """Draw and write what `content_of` gave; returns as `plot`."""
     files = list(save(VIEWS[figure.plot].draw(figure, content.frame), out / figure.name))
     if figure.source == "runs":
-        tables = {path: table for path, table in content.tables.items() if INSTALLED not in path.parents}
-        for path, table in tables.items():  # what an installation brought is only read
-            write_table(table, path)
-        files += tables
-    return [*files, *(write_texts(figure, content.frame, out) if figure.name in REPORTED else ())]
+        for path, table in content.tables.items():
+            if INSTALLED not in path.parents:  # what an installation brought is only read
+                write_table(table, path)
+                files.append(path)
+    return [*files, *write_texts(figure, content.frame, out)] if figure.name in REPORTED else files
 
 
 def content_of(figure: Figure, results: Results, profile: str | None = None) -> Content:
@@ -77,19 +78,31 @@ def content_of(figure: Figure, results: Results, profile: str | None = None) -> 
     if profile is not None:
         check_known("profile", profile, PROFILES)
     if figure == ADAPTATION:
-        frame = _curves(figure, load_runs(results.directory), results)
+        runs = load_runs(results.directory)
+        if runs.empty:
+            raise _no_runs(results)
+        frame = _curves(figure, runs, results)
         return Content(frame, {results.directory / f"{figure.name}.csv": frame})
     return (_study_content if figure.source == "study" else _runs_content)(figure, results, profile)
 
 
 def _runs_content(figure: Figure, results: Results, profile: str | None) -> Content:
     names = [profile] if profile else list(PROFILES)
-    runs = {name: rows for name in names if len(rows := _shown(figure, results.runs(name)))}
+    labels, runs = [curve.label for curve in figure.curves], {}
+    for name in names:
+        rows = results.runs(name)
+        shown = rows[rows["curve"].isin(labels) & rows["environment"].isin(figure.environments)]
+        if len(shown):
+            runs[name] = shown
     if damaged := [reason for name in names for reason in results.damaged_runs(figure, name)]:
         raise UserError(" ".join(damaged))
     if not runs:
         raise _no_runs(results)
-    chosen = {environment: _fullest(runs, environment) for environment in figure.environments}
+    chosen = dict[str, str]()
+    for environment in figure.environments:
+        counts = {name: rows["curve"][rows["environment"] == environment].nunique() for name, rows in runs.items()}
+        # Of profiles with as many curves the last, which is the largest.
+        chosen[environment] = max(reversed(counts), key=counts.__getitem__)
     tables = {name: _curves(figure, rows, results) for name, rows in runs.items() if name in chosen.values()}
     panels = [tables[name][tables[name]["environment"] == environment] for environment, name in chosen.items()]
     used = {results.table_path(figure, name): table for name, table in tables.items()}
@@ -97,51 +110,27 @@ def _runs_content(figure: Figure, results: Results, profile: str | None) -> Cont
 
 
 def _study_content(figure: Figure, results: Results, profile: str | None) -> Content:
-    name, table = _study_table(figure, results, profile)
-    lacks_training = "study" in table and bool(figure.curves) and "training" not in set(table["study"])
-    frame = _with_training(table, figure, results) if lacks_training and profile is None else table
-    return Content(frame, {results.table_path(figure, name): table})
-
-
-def _with_training(table: pd.DataFrame, figure: Figure, results: Results) -> pd.DataFrame:
-    """A study that was made before its figure's runs, beside the curves of another profile; their panel names it."""
-    try:
-        runs = _runs_content(figure, results, None)
-    except NoResultsError:
-        return table
-    return pd.concat([table, runs.frame.assign(study="training")], ignore_index=True)
-
-
-def _study_table(figure: Figure, results: Results, profile: str | None) -> tuple[str, pd.DataFrame]:
-    """Of the profile that was asked for, or the largest that there is."""
+    """The table of the profile that was asked for, or of the largest that there is."""
     names = [profile] if profile else list(reversed(PROFILES))
     for name in names:
         table = results.table(figure, name)
         if table is not None:
-            return name, table
-    raise NoResultsError(
-        f"There is no {results.table_path(figure, names[0])}. `metarl reproduce {figure.name}` makes it, "
-        "--results DIR reads another place."
-    )
-
-
-def _fullest(runs: Mapping[str, pd.DataFrame], environment: str) -> str:
-    """The profile with most curves of a panel, and of equals the last, which is the largest."""
-
-    def curves_shown(name: str) -> int:
-        return int(runs[name].loc[runs[name]["environment"] == environment, "curve"].nunique())
-
-    return max(reversed(list(runs)), key=curves_shown)
-
-
-def _shown(figure: Figure, runs: pd.DataFrame) -> pd.DataFrame:
-    labels = [curve.label for curve in figure.curves]
-    return runs[runs["curve"].isin(labels) & runs["environment"].isin(figure.environments)]
+            break
+    else:
+        raise NoResultsError(
+            f"There is no {results.table_path(figure, names[0])}. `metarl reproduce {figure.name}` makes it, "
+            "--results DIR reads another place."
+        )
+    frame = table
+    if profile is None and figure.curves and "study" in table and "training" not in set(table["study"]):
+        # A study that was made before its figure's runs: beside it curves of another profile, which their panel names.
+        with suppress(NoResultsError):
+            training = _runs_content(figure, results, None).frame.assign(study="training")
+            frame = pd.concat([table, training], ignore_index=True)
+    return Content(frame, {results.table_path(figure, name): table})
 
 
 def _curves(figure: Figure, runs: pd.DataFrame, results: Results) -> pd.DataFrame:
-    if runs.empty:
-        raise _no_runs(results)
     if figure.column not in runs:
         raise UserError(f"The runs below {results.directory} have no column {figure.column!r}.")
     return curves(runs, tuple(dict.fromkeys(("return/pre", RETURN, figure.column))))

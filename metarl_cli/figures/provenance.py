@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -25,14 +23,20 @@ Row = dict[str, str]
 
 def run_rows(results: Results) -> list[Row]:
     """One row per profile, curve and environment: seeds, iterations, and what made the runs."""
-    runs = pd.DataFrame([run for profile in PROFILES for run in _runs(results, profile)])
-    if runs.empty:
+    keys, rows = ["profile", "curve", "environment"], []
+    for profile in PROFILES:
+        runs = results.runs(profile)
+        iterations = Counter(runs["directory"] if len(runs) else ())
+        for _, run in results.first_rows(profile).iterrows():
+            packed = run.get(META)  # what made it, which else stands in its directory
+            home = runs_directory(results.directory, profile) / str(run["directory"])
+            meta = parse_meta(packed.encode()) if isinstance(packed, str) else results.meta(home / "meta.json")
+            settings = {key: run[key] for key in keys} | {"seeds": run["seed"]}
+            rows.append(settings | {"iterations": iterations[run["directory"]]} | made_by(meta))
+    if not rows:
         return []
-    groups = runs.groupby(["profile", "curve", "environment"], sort=False)
-    return [
-        {**dict(zip(("profile", "curve", "environment"), map(str, keys), strict=True)), **_joined(group)}
-        for keys, group in groups
-    ]
+    groups = pd.DataFrame(rows).groupby(keys, sort=False)
+    return [{name: ", ".join(map(str, sorted(group[name].unique()))) for name in rows[0]} for _, group in groups]
 
 
 def table_rows(results: Results) -> list[Row]:
@@ -48,7 +52,7 @@ def table_rows(results: Results) -> list[Row]:
             **made_by(results.table_meta(figure, profile)),
         }
         for profile, figure, path in paths
-        if path.exists()
+        if path.is_file()
     ]
 
 
@@ -65,28 +69,3 @@ def made_by(meta: Meta) -> Row:
         "metarl": meta.metarl,
         "packages": packages or "not recorded",
     }
-
-
-def _runs(results: Results, profile: str) -> Iterable[dict[str, Any]]:
-    runs = results.runs(profile)
-    iterations = Counter(runs["directory"]) if len(runs) else Counter[str]()
-    for _, run in results.first_rows(profile).iterrows():
-        yield {
-            **{name: run[name] for name in ("profile", "curve", "environment")},
-            "seeds": run["seed"],
-            "iterations": iterations[run["directory"]],
-            **made_by(_run_meta(results, profile, run)),
-        }
-
-
-def _run_meta(results: Results, profile: str, run: pd.Series[Any]) -> Meta:
-    """What made a run: from its directory, or from beside its rows where it is packed."""
-    if isinstance(packed := run.get(META), str):
-        return parse_meta(packed.encode())
-    return results.meta(runs_directory(results.directory, profile) / str(run["directory"]) / "meta.json")
-
-
-def _joined(group: pd.DataFrame) -> Row:
-    """Every column's distinct values, in order."""
-    columns = [name for name in group.columns if name not in ("profile", "curve", "environment")]
-    return {name: ", ".join(map(str, sorted(group[name].unique()))) for name in columns}

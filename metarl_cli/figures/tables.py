@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -13,25 +11,12 @@ from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.claims.wording import interval, number
 from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.papers import REPORTED, Figure
-from metarl_cli.papers.claim import Reported
 from metarl_cli.papers.sizes import size
 from metarl_cli.tables import write_table
 
 __all__ = ["COLUMNS", "beside_the_paper", "cells", "explanation", "markdown", "write_texts"]
 
 COLUMNS = ("environment", "curve", "paper", "spread", "ours", "low", "high", "n", "profile")
-
-
-class _Ours(NamedTuple):
-    ours: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    n: int = 0
-    profile: str = ""
-
-
-_Numbers: TypeAlias = dict[tuple[str, str], _Ours]
-"""Ours by environment and curve."""
 
 
 def beside_the_paper(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
@@ -45,8 +30,22 @@ def beside_the_paper(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A frame with the columns `COLUMNS`.
     """
-    ours = _last_returns(frame) if "quantity" in frame else _tested_returns(frame)
-    rows = [_row(entry, ours) for entry in REPORTED[figure.name]]
+    ours = dict[tuple[str, str], tuple[float, float, float, int, str]]()
+    if "quantity" in frame:
+        curves = frame[frame["quantity"] == "return/post"].sort_values("iteration")
+        for _, last in curves.groupby(["environment", "curve"]).tail(1).iterrows():
+            numbers = last["mean"], last["low"], last["high"], len(str(last["seeds"]).split())
+            ours[last["environment"], last["curve"]] = *numbers, last["profile"]
+    else:
+        for (environment, curve), group in frame.groupby(["environment", "curve"]):
+            returns = group[group["steps"] == group["steps"].max()].groupby("seed")["return"].mean()
+            mean, low, high = map(float, mean_interval(returns.to_numpy()))
+            ours[str(environment), str(curve)] = mean, low, high, len(returns), str(group["profile"].iloc[0])
+    nothing = math.nan, math.nan, math.nan, 0, ""
+    rows = [
+        (entry.environment, entry.curve, entry.mean, entry.spread, *ours.get((entry.environment, entry.curve), nothing))
+        for entry in REPORTED[figure.name]
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -60,7 +59,7 @@ def markdown(figure: Figure, table: pd.DataFrame) -> str:
     """The table as Markdown, with a line that says what the numbers are."""
     header = ("Environment", "Method", "Paper", "Ours", "n")
     body = [(row["environment"], curve_label(row["curve"]), *cells(row)) for _, row in table.iterrows()]
-    lines = [_line(header), _line(["---"] * len(header)), *(_line(entries) for entries in body)]
+    lines = [f"| {' | '.join(entries)} |" for entries in (header, ["---"] * len(header), *body)]
     return "\n".join([f"# {figure.name}: {figure.title}", "", *lines, "", explanation(table), ""])
 
 
@@ -83,35 +82,3 @@ def write_texts(figure: Figure, frame: pd.DataFrame, out: Path) -> list[Path]:
     write_table(table, csv)
     text.write_text(markdown(figure, table), encoding="utf-8")
     return [csv, text]
-
-
-def _last_returns(curves: pd.DataFrame) -> _Numbers:
-    """Post-update return at the last iteration."""
-    drawn = curves[curves["quantity"] == "return/post"].sort_values("iteration")
-    last = drawn.groupby(["environment", "curve"]).tail(1)
-    return {
-        (row["environment"], row["curve"]): _Ours(
-            row["mean"], row["low"], row["high"], len(str(row["seeds"]).split()), row["profile"]
-        )
-        for _, row in last.iterrows()
-    }
-
-
-def _tested_returns(returns: pd.DataFrame) -> _Numbers:
-    """Return on new tasks after the most adaptation steps."""
-    ours = {}
-    for (environment, curve), group in returns.groupby(["environment", "curve"]):
-        adapted = group[group["steps"] == group["steps"].max()]
-        seeds = adapted.groupby("seed")["return"].mean()
-        mean, low, high = (float(limit) for limit in mean_interval(seeds.to_numpy()))
-        ours[str(environment), str(curve)] = _Ours(mean, low, high, len(seeds), str(group["profile"].iloc[0]))
-    return ours
-
-
-def _row(entry: Reported, ours: _Numbers) -> dict[str, object]:
-    printed = {"environment": entry.environment, "curve": entry.curve, "paper": entry.mean, "spread": entry.spread}
-    return printed | ours.get((entry.environment, entry.curve), _Ours())._asdict()
-
-
-def _line(entries: Sequence[str]) -> str:
-    return f"| {' | '.join(entries)} |"

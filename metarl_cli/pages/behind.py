@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from metarl_cli.claims.judge import Finding, Judgement
+from metarl_cli.claims.judge import Judgement
 from metarl_cli.claims.measures import Grouped
 from metarl_cli.papers.claim import Comparison
 from metarl_cli.profiles import PROFILES
@@ -32,23 +32,18 @@ def _behind(judgement: Judgement, runs: Mapping[str, Grouped]) -> Mapping[str, l
     claim = judgement.claim
     paths = dict[PurePosixPath, None]()
     for finding in judgement.findings:
-        if not isinstance(finding.part, Comparison) or not finding.effect.seeds:
+        part, profile = finding.part, finding.profile
+        if not isinstance(part, Comparison) or not finding.effect.seeds:
             continue
         if claim.reads == "study":
-            paths[PurePosixPath(table_path(Path(), finding.profile, claim.figure))] = None
-        else:
-            paths |= dict.fromkeys(_runs(finding, finding.part, runs[finding.profile]))
+            paths[PurePosixPath(table_path(Path(), profile, claim.figure))] = None
+            continue
+        home = PurePosixPath(runs_directory(Path(), profile))
+        for measure in filter(None, (part.measure, part.against)):
+            rows = runs[profile].rows(measure.where)
+            names, seeds = (runs[profile].column(column)[rows] for column in ("directory", "seed"))
+            paths |= dict.fromkeys(home / name for name in names[np.isin(seeds, finding.effect.seeds)])
     directories = dict[str, list[str]]()
     for path in paths:
         directories.setdefault(path.parent.as_posix(), []).append(path.name)
     return directories
-
-
-def _runs(finding: Finding, comparison: Comparison, runs: Grouped) -> list[PurePosixPath]:
-    """The runs of the comparison's curves and environments with the seeds that went into the finding."""
-    home, paths = PurePosixPath(runs_directory(Path(), finding.profile)), list[PurePosixPath]()
-    for measure in (comparison.measure, comparison.against):
-        if measure is not None:
-            directories, seeds = (runs.column(name)[runs.rows(measure.where)] for name in ("directory", "seed"))
-            paths += [home / name for name in directories[np.isin(seeds, finding.effect.seeds)]]
-    return paths

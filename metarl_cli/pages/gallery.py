@@ -14,8 +14,6 @@ from metarl_cli.results import Results
 
 __all__ = ["write_gallery"]
 
-GALLERY = "README.md"
-
 
 def write_gallery(results: Results, out: Path, profile: str | None = None) -> list[Path]:
     """Draw every figure that there are results of, and write the page that shows them.
@@ -36,8 +34,8 @@ def write_gallery(results: Results, out: Path, profile: str | None = None) -> li
             files += draw(figure, what.content, out=out)
         command, concluded = plot_command(figure, results.directory, profile), conclusions(figure, judgements)
         sections.append({"figure": figure, "what": what, "command": command, "conclusions": concluded})
-    page = out / GALLERY
-    page.parent.mkdir(parents=True, exist_ok=True)
+    page = out / "README.md"
+    out.mkdir(parents=True, exist_ok=True)
     texts = {text.__name__: text for text in (evidence_text, interval_text, range_text, tally, verdict_text)}
     content = {"sections": sections, "judgements": judgements, "papers": PAPERS, **texts}
     page.write_text(render("gallery.md", content), encoding="utf-8")

@@ -48,8 +48,10 @@ SYMBOLS: Mapping[Verdict, str] = MappingProxyType(
     {Verdict.HOLDS: "✓", Verdict.FAILS: "✗", Verdict.UNDECIDED: "?", Verdict.NOT_RUN: "○"}
 )
 
-LIBRARY = ("uplot/uPlot.iife.min.js", "uplot/uPlot.min.css", "uplot/LICENSE")
-"""uPlot 1.6.32, as its authors built it."""
+LIBRARY: Mapping[str, str] = MappingProxyType(
+    {"library": "uplot/uPlot.iife.min.js", "library_style": "uplot/uPlot.min.css", "licence": "uplot/LICENSE"}
+)
+"""uPlot 1.6.32, as its authors built it, by what the page calls its parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,16 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A figure on the page: what there is of it, if anything, as curves, table or picture, and what it tells."""
+    """A figure on the page: what `shown` says there is of it, as curves, table or picture, and what it tells."""
 
     figure: Figure
-    what: Shown | None
+    what: Shown | str | None
     command: str
     conclusions: Sequence[str]
     curves: Mapping[str, object] | None = None
     picture: Picture | None = None
     tables: Sequence[tuple[str, str]] = ()
     beside: pd.DataFrame | None = None
-    damage: str = ""
 
 
 def write_report(results: Results, out: Path) -> list[Judgement]:
@@ -89,6 +90,8 @@ def write_report(results: Results, out: Path) -> list[Judgement]:
     if out.suffix != ".html":
         raise UserError(f"--out {out}: the name of a page ends in .html.")
     judgements = judge_all(results)
+    numbers = (counts_text, evidence_text, finding_evidence, interval_text, range_text, scope_text, statistic_text)
+    here, assets = files("metarl_cli.pages"), {"style": "templates/report.css", "script": "templates/report.js"}
     content = {
         "judgements": judgements,
         "behind": behind(judgements, results),
@@ -97,22 +100,28 @@ def write_report(results: Results, out: Path) -> list[Judgement]:
             "Training runs, by profile, curve and environment": run_rows(results),
             "Tables of studies": table_rows(results),
         },
+        "version": __version__,
+        **{"Verdict": Verdict, "Worth": Worth, "MEANINGS": MEANINGS, "SYMBOLS": SYMBOLS, "PAPERS": PAPERS},
+        **{word.__name__: word for word in (*numbers, cells, explanation, curve_label, worth)},
+        **{name: here.joinpath(path).read_text(encoding="utf-8") for name, path in {**assets, **LIBRARY}.items()},
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, render("report.html", {**content, **_vocabulary(), **_assets()}))
+    write_whole(out, render("report.html", content))
     return judgements
 
 
 def _entry(figure: Figure, results: Results, judgements: Sequence[Judgement]) -> Entry:
     what = shown(figure, results, None)
     command, concluded = plot_command(figure, results.directory, None), conclusions(figure, judgements)
-    if isinstance(what, str):
-        return Entry(figure, None, command, concluded, damage=what)
-    if what is None:
-        return Entry(figure, None, command, concluded)
+    if not isinstance(what, Shown):
+        return Entry(figure, what, command, concluded)
     frame = what.content.frame
-    curves = explorable(figure, frame)
+    curves, picture = explorable(figure, frame), None
     beside = beside_the_paper(figure, frame) if figure.name in REPORTED else None
+    if curves is None and beside is None:
+        image = png(VIEWS[figure.plot].draw(figure, frame))
+        width, height = struct.unpack(">II", image[16:24])  # where a PNG's first chunk has them
+        picture = Picture(b64encode(image).decode("ascii"), width, height)
     paths = [] if figure.source == "runs" else what.content.tables
     return Entry(
         figure,
@@ -120,29 +129,7 @@ def _entry(figure: Figure, results: Results, judgements: Sequence[Judgement]) ->
         command,
         concluded,
         curves=curves,
-        picture=_picture(figure, frame) if curves is None and beside is None else None,
+        picture=picture,
         tables=[(path.relative_to(results.directory).as_posix(), fingerprint(path)) for path in paths],
         beside=beside,
     )
-
-
-def _picture(figure: Figure, frame: pd.DataFrame) -> Picture:
-    image = png(VIEWS[figure.plot].draw(figure, frame))
-    width, height = struct.unpack(">II", image[16:24])  # where a PNG's first chunk has them
-    return Picture(b64encode(image).decode("ascii"), width, height)
-
-
-def _vocabulary() -> Mapping[str, object]:
-    """What the template names: enumerations, registries, and the words for numbers."""
-    numbers = (counts_text, evidence_text, finding_evidence, interval_text, range_text, scope_text, statistic_text)
-    words = (*numbers, cells, explanation, curve_label, worth)
-    names = {"Verdict": Verdict, "Worth": Worth, "MEANINGS": MEANINGS, "SYMBOLS": SYMBOLS, "PAPERS": PAPERS}
-    return {word.__name__: word for word in words} | names | {"version": __version__}
-
-
-def _assets() -> Mapping[str, str]:
-    """Style, script and library: parts of the page, which needs no other file."""
-    here = files("metarl_cli.pages")
-    names = {"style": "templates/report.css", "script": "templates/report.js"}
-    paths = names | dict(zip(("library", "library_style", "licence"), LIBRARY, strict=True))
-    return {name: here.joinpath(path).read_text(encoding="utf-8") for name, path in paths.items()}

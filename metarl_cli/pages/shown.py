@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from metarl_cli.claims.judge import Judgement
 from metarl_cli.claims.wording import conclusion_text
@@ -28,7 +27,7 @@ class Shown:
     content: Content
     profile: str
     seeds: str
-    effort: tuple[str, ...]
+    effort: Sequence[str]
 
 
 def shown(figure: Figure, results: Results, profile: str | None) -> Shown | str | None:
@@ -43,21 +42,18 @@ def shown(figure: Figure, results: Results, profile: str | None) -> Shown | str 
     except UserError as error:
         return str(error)
     profiles = dict.fromkeys(path.parent.parent.name for path in content.tables)
-    return Shown(content, ", ".join(profiles), _seeds(content.frame), tuple(effort(figure, content, results)))
+    # A column of seeds, a column of lists of them, or both.
+    columns = [content.frame[name].dropna().unique() for name in ("seed", "seeds") if name in content.frame]
+    seeds = ranges({int(float(seed)) for column in columns for entry in column for seed in str(entry).split()})
+    return Shown(content, ", ".join(profiles), seeds, effort(figure, content, results))
 
 
 def plot_command(figure: Figure, results: Path, profile: str | None) -> str:
     """The command that draws it again."""
-    place = "" if results == PUBLISHED else f" --results {results.as_posix()}"
+    place = "" if results == PUBLISHED else f" --results {shlex.quote(results.as_posix())}"
     return f"metarl plot {figure.name}{place}{f' --profile {profile}' if profile else ''}"
 
 
 def conclusions(figure: Figure, judgements: Sequence[Judgement]) -> list[str]:
     """What a reader should conclude from a figure, claim by claim."""
     return [conclusion_text(judgement) for judgement in judgements if judgement.claim.figure == figure.name]
-
-
-def _seeds(frame: pd.DataFrame) -> str:
-    """The seeds of a table: a column of them, a column of lists of them, or both."""
-    entries = [frame[column].dropna() for column in ("seed", "seeds") if column in frame]
-    return ranges({int(float(seed)) for column in entries for entry in column.unique() for seed in str(entry).split()})

@@ -20,6 +20,7 @@ from metarl_cli.claims.wording import (
     interval_text,
     number,
     range_text,
+    scope_text,
     steps_text,
     tally,
     verdict_text,
@@ -225,8 +226,16 @@ def test_a_scope_has_the_steps_of_the_run_that_was_trained_least():
     assert verdict_text(judgement) == "as printed: undecided · at 3.0M steps, n = 2: holds"
     assert judgement.findings[0].effect.env_steps == 3_000_000
     other = replace(claim, comparisons=(comparison(), comparison(wanted=Range(low=-1.0))))
-    assert judged(other, standard=frame.assign(env_steps=steps)).scope.env_steps == (3_000_000, 3_000_000)
+    assert scope_text(judged(other, standard=frame.assign(env_steps=steps))) == "3.0M steps, n = 2"
     assert [steps_text(count) for count in (28_000, 800_000, 2_000_000, 12_000_000)] == ["0.03M", "0.8M", "2.0M", "12M"]
+
+
+@pytest.mark.parametrize("lost", ["a", "b"])
+def test_a_run_whose_steps_are_lost_leaves_the_scope_to_the_others(lost):
+    """The table of a study outlives the runs that it tested."""
+    frame = differences(5.0, 5.1)
+    steps = np.where((frame["curve"] == lost) & (frame["seed"] == 0), np.nan, 2e6)
+    assert scope_text(judged(claim_of(comparison()), quick=frame.assign(env_steps=steps))) == "2.0M steps, n = 2"
 
 
 def test_of_profiles_that_cannot_decide_the_one_with_most_training_counts():
@@ -252,7 +261,7 @@ def test_the_scope_of_tested_policies_is_that_of_their_runs(tmp_path):
     posts = {curve.label: dict.fromkeys((1, 2), [0.0] * 7) for curve in FIGURES["sgmrl-table1"].curves}
     write_figure_runs(tmp_path, "sgmrl-table1", "quick", posts)
     judgement = judge(CLAIMS["sgmrl-table-1"], load_tables(Results(tmp_path)))
-    assert judgement.scope.env_steps == (700, 700)
+    assert {finding.effect.env_steps for finding in judgement.findings} == {700}
     assert (judgement.verdict, judgement.scoped) == ("undecided", "holds")
 
 
@@ -496,7 +505,15 @@ def test_an_unknown_check_is_named():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.23456, "1.235"), (-513.0, "−513"), (4.3e-16, "4.3e−16"), (0.0, "0"), (123456.7, "123457"), (math.nan, "–")],
+    [
+        (1.23456, "1.235"),
+        (-513.0, "−513"),
+        (4.3e-16, "4.3e−16"),
+        (0.0, "0"),
+        (123456.7, "123457"),
+        (9999.7, "10000"),
+        (math.nan, "–"),
+    ],
 )
 def test_numbers_as_text(value, text):
     assert number(value) == text

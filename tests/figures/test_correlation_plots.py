@@ -98,6 +98,17 @@ def test_taypo_fig1_says_what_it_shows():
     assert [text.get_text() for text in figure.axes[2].get_xticklabels()] == ["10", "100", "1k"]
 
 
+def test_what_a_seed_has_several_times_at_one_place_counts_as_its_mean():
+    """As a table that was joined by hand from two sizes."""
+    frame = tabular_frame()
+    other = frame[frame["sweep"] == "epsilon"].assign(samples=50, pearson=0.1)
+    figure = taypo_fig1(pd.concat([frame, other]))
+    assert figure.axes[0].get_title() == "(a) gradient, N = 1000, N = 50"
+    for panel, alone in zip(figure.axes[:2], taypo_fig1(frame).axes, strict=False):
+        own, before = (lines_of(each)["TayPO-2"].get_ydata() for each in (panel, alone))
+        np.testing.assert_allclose(own, (before + 0.1) / 2)
+
+
 def test_taypo_fig1_without_training_marks_panel_d_and_with_it_draws_it():
     assert [text.get_text() for text in taypo_fig1(tabular_frame()).axes[3].texts] == ["no data yet"]
     drawn = taypo_fig1(tabular_frame(), training=lambda panel: panel.plot([0, 1], [0, 1]))

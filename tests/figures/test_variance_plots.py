@@ -47,6 +47,14 @@ def line(panel, text):
     return found
 
 
+def test_what_a_seed_has_of_several_rounds_counts_as_its_mean():
+    frame = full()
+    figure = promp_fig3(pd.concat([frame, frame[frame["rounds"] > 0].assign(rounds=7, value=0.3)]))
+    drawn = line(panels(figure)["cosine to the mean gradient"], estimator_label("lvc"))
+    np.testing.assert_allclose(drawn.get_ydata(), [0.225, 0.3, 0.45])
+    assert "R = 7, 10 rounds" in figure.get_supxlabel()
+
+
 def test_a_panel_for_each_quantity():
     assert list(panels(promp_fig3(full()))) == [
         "mean of std/|mean| over coordinates",

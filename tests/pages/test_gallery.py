@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 
 import pytest
@@ -26,6 +27,14 @@ def test_the_gallery_shows_every_figure_with_its_command(results, tmp_path):
     assert f"Profile quick, seeds 1, 2. `metarl plot tmaml-table1 --results {place}`" in text
     assert "Profile quick, seeds 1, 2, 4." in text
     assert text.count("Not yet run; `metarl reproduce") == 9
+
+
+def test_a_command_can_be_copied_whatever_the_results_are_called(results, tmp_path):
+    shutil.copytree(results, tmp_path / "my results")
+    write_gallery(Results(tmp_path / "my results"), tmp_path / "figures")
+    text = (tmp_path / "figures" / "README.md").read_text(encoding="utf-8")
+    command = re.search("`(metarl plot tmaml-table1 .*)`", text).group(1)
+    assert shlex.split(command)[-1] == (tmp_path / "my results").as_posix()
 
 
 def test_a_figure_says_what_was_run_and_what_to_conclude(results, tmp_path):

@@ -77,7 +77,7 @@ def test_the_page_needs_nothing_but_itself(report):
 
 
 def test_the_library_is_as_its_authors_built_it_and_keeps_its_licence(report):
-    digests = {name: hashlib.sha256((PAGES / name).read_bytes()).hexdigest()[:12] for name in LIBRARY}
+    digests = {name: hashlib.sha256((PAGES / name).read_bytes()).hexdigest()[:12] for name in LIBRARY.values()}
     assert digests == {
         "uplot/uPlot.iife.min.js": "19c8d4c6ad88",
         "uplot/uPlot.min.css": "df630c6a8d6f",
@@ -119,6 +119,12 @@ def test_every_number_says_where_it_comes_from(results, report):
 def test_the_same_results_give_the_same_bytes(results, report):
     write_report(Results(results), results / "again.html")
     assert (results / "again.html").read_bytes() == report.read_bytes()
+
+
+def test_a_directory_in_the_place_of_a_table_costs_that_table_alone(tmp_path):
+    table_path(tmp_path, "quick", "promp-fig3").mkdir(parents=True)
+    write_report(Results(tmp_path), tmp_path / "report.html")
+    assert "Not drawn: Cannot read" in Page(tmp_path / "report.html").text
 
 
 def test_names_from_files_are_escaped(tmp_path):

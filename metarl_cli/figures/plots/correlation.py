@@ -85,10 +85,10 @@ def tmaml_fig4(frame: pd.DataFrame) -> Figure:
     estimates = frame[frame["role"] == "estimate"]
     figure, panels = new_figure(2, 2, size=(4.6, 3.0))
     for row, (name, methods) in enumerate((("the paper's five methods", PAPER_METHODS), ("variants", OTHER_METHODS))):
-        for column, quantity in enumerate(("meta-gradient", "inner Hessian")):
-            lines = estimates[estimates["quantity"] == quantity.replace("-", "_").replace(" ", "_").lower()]
+        for panel, words in zip(panels[2 * row :], ("meta-gradient", "inner Hessian"), strict=False):
+            lines = estimates[estimates["quantity"] == words.replace("-", "_").replace(" ", "_").lower()]
             groups = [_method_line(lines, *method) for method in methods]
-            _panel(panels[2 * row + column], f"{quantity}, {name}", groups, x="samples")
+            _panel(panel, f"{words}, {name}", groups, x="samples")
         panels[2 * row].set_ylabel("Pearson correlation\nwith the truth", fontsize=8)
         if not estimates.empty:
             panels[2 * row + 1].legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -108,23 +108,20 @@ def _panel(panel: Axes, title: str, lines: Iterable[Line], *, x: str) -> None:
     panel.set_title(title, fontsize=9)
     drawn = [line for line in lines if len(line[3])]
     for text, shade, style, rows in drawn:
-        table = rows.pivot(index=x, columns="seed", values="pearson")
+        table = rows.groupby([x, "seed"])["pearson"].mean().unstack()  # several of a seed count as their mean
         band = mean_interval(table.to_numpy().T)
         panel.plot(table.index, band.mean, style, color=shade, linewidth=1.4, marker="o", markersize=2.5, label=text)
         panel.fill_between(table.index, band.low, band.high, color=shade, alpha=0.15, linewidth=0)
     if not drawn:
         mark_missing(panel)
     elif x == "samples":
-        _sample_axis(panel, sorted({int(n) for line in drawn for n in line[3]["samples"]}))
+        samples = sorted({int(n) for line in drawn for n in line[3]["samples"]})
+        panel.set_xscale("log")
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.set_xticks(samples, [EngFormatter(sep="").format_eng(n) for n in samples])
+        panel.set_xlabel("trajectories N", fontsize=8)
     else:
         panel.set_xlabel("off-policyness ε", fontsize=8)
-
-
-def _sample_axis(panel: Axes, samples: list[int]) -> None:
-    panel.set_xscale("log")
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.set_xticks(samples, [EngFormatter(sep="").format_eng(n) for n in samples])
-    panel.set_xlabel("trajectories N", fontsize=8)
 
 
 def _same_scale(panels: Iterable[Axes]) -> None:

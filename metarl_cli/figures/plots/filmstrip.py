@@ -16,13 +16,14 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from metarl_cli.errors import UserError
+from metarl_cli.figures.plots import DPI
 from metarl_cli.figures.plots.style import STAGE_LABELS, caption, colour, new_figure
 
 __all__ = ["Animation", "Drawing", "Film", "Walk", "animated_films", "animated_walks", "filmstrip", "save"]
 
 GOAL = "#D55E00"
 
-DPI, GIF_DPI, FRAME_MILLISECONDS = 160, 100, 100
+GIF_DPI, FRAME_MILLISECONDS = 100, 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,9 @@ def animated_walks(walks: Sequence[Walk], text: str, frames: int) -> Animation:
     figure, panels = _grid(walks, (3.0, 3.3))
     lines = [_draw_walk(panel, walk) for panel, walk in zip(panels, walks, strict=True)]
     if walks[0].paths.shape[-1] == 2:
-        _make_square(panels[0])
+        # The same limits to the right and upwards, and with them square panels without margins around them.
+        limits = [*panels[0].get_xlim(), *panels[0].get_ylim()]
+        panels[0].set(xlim=(min(limits), max(limits)), ylim=(min(limits), max(limits)))
     caption(figure, text)
     ends = np.unique(np.linspace(1, max(walk.paths.shape[1] for walk in walks), frames).round().astype(int))
 
@@ -148,10 +151,14 @@ def save(drawing: Drawing, path: Path) -> None:
         UserError: if it is an animation, and imageio is not installed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(drawing, Animation):
-        _write_gif(list(_frames(drawing)), path)
-    else:
+    if not isinstance(drawing, Animation):
         drawing.savefig(path, dpi=DPI, metadata={"Software": None})
+        return
+    try:
+        from imageio.v3 import imwrite
+    except ImportError:
+        raise UserError("A GIF needs imageio, the extra `render`: pip install imageio. PNG works without.") from None
+    imwrite(path, list(_frames(drawing)), duration=FRAME_MILLISECONDS, loop=0)
 
 
 def _frames(animation: Animation) -> Iterator[NDArray[np.uint8]]:
@@ -171,14 +178,6 @@ def _frames(animation: Animation) -> Iterator[NDArray[np.uint8]]:
         for artist in animation.moving:
             figure.draw_artist(artist)
         yield np.array(canvas.buffer_rgba())[..., :3]
-
-
-def _write_gif(frames: Sequence[NDArray[np.uint8]], path: Path) -> None:
-    try:
-        from imageio.v3 import imwrite
-    except ImportError:
-        raise UserError("A GIF needs imageio, the extra `render`: pip install imageio. PNG works without.") from None
-    imwrite(path, frames, duration=FRAME_MILLISECONDS, loop=0)
 
 
 def _heading(clip: Film | Walk) -> str:
@@ -216,12 +215,6 @@ def _draw_walk(panel: Axes, walk: Walk) -> list[Line2D]:
     panel.plot(*np.concatenate(starts, axis=1), ".", color="black", markersize=3)
     own = colour(walk.stage)
     return [panel.plot(*_on_paper(path), color=own, linewidth=0.8, alpha=0.7)[0] for path in walk.paths]
-
-
-def _make_square(panel: Axes) -> None:
-    """The same limits to the right and upwards, and with them a square panel without margins around it."""
-    limits = [*panel.get_xlim(), *panel.get_ylim()]
-    panel.set(xlim=(min(limits), max(limits)), ylim=(min(limits), max(limits)))
 
 
 def _on_paper(path: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from metarl_cli.claims.wording import extent
 from metarl_cli.figures.plots.style import STAGE_LABELS, caption, colours, curve_label, mark_missing, new_figure
 from metarl_cli.papers.claim import RETURN
 
@@ -21,7 +22,6 @@ LEGEND_INCHES = 1.7
 
 FEWEST = 3
 """Seeds with which the interval is drawn: that of two is 12.7 times as wide as their standard error."""
-
 
 COLUMNS: Mapping[int, int] = MappingProxyType({4: 2, 5: 3, 6: 3})
 """Of panels, by their number, where a single row would be too wide; at most five."""
@@ -115,9 +115,7 @@ def band(line: pd.DataFrame) -> tuple[str, str]:
 
 def evidence(curves: pd.DataFrame) -> str:
     """Profile and number of seeds, for instance "quick, n = 2" or "paper, n = 1 to 3"."""
-    counts = _counts(curves)
-    n = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    return f"{', '.join(sorted(curves['profile'].unique()))}, n = {n}"
+    return f"{', '.join(sorted(curves['profile'].unique()))}, n = {extent(_counts(curves), str)}"
 
 
 def _counts(curves: pd.DataFrame) -> set[int]:

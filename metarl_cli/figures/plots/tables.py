@@ -25,29 +25,22 @@ def table_figure(table: pd.DataFrame) -> Figure:
     groups = list(table.groupby("environment", sort=False))
     figure, panels = new_figure(len(groups), 1, size=(8.4, 1.0 + 0.3 * max(len(rows) for _, rows in groups)))
     for panel, (environment, rows) in zip(panels, groups, strict=True):
-        _panel(panel, str(environment), rows)
+        panel.set_title(str(environment), fontsize=9, loc="left")
+        _digits(panel, -0.75, ("paper", "ours [95 % interval]"), bold=True)
+        for height, (_, row) in enumerate(rows.iterrows()):
+            at, spread = height - 0.12, row["spread"]
+            panel.errorbar(row["paper"], at, xerr=spread, color=_PAPER, fmt="D", markersize=4, capsize=2)
+            if row["n"]:
+                panel.plot([row["low"], row["high"]], [height + 0.12] * 2, color=_OURS, linewidth=1.4)
+                panel.plot(row["ours"], height + 0.12, "o", color=_OURS, markersize=5)
+            paper, ours, n = cells(row)
+            _digits(panel, height, (paper, f"{ours}  n = {n}" if row["n"] else "not yet run"))
+        panel.set_yticks(range(len(rows)), [curve_label(curve) for curve in rows["curve"]])
+        panel.set_ylim(len(rows) - 0.4, -0.6)
+        panel.margins(x=0.08)
+        panel.set_xlabel("return", fontsize=8)
     caption(figure, explanation(table))
     return figure
-
-
-def _panel(panel: Axes, environment: str, rows: pd.DataFrame) -> None:
-    panel.set_title(environment, fontsize=9, loc="left")
-    _digits(panel, -0.75, ("paper", "ours [95 % interval]"), bold=True)
-    for height, (_, row) in enumerate(rows.iterrows()):
-        _marks(panel, height, row)
-        paper, ours, n = cells(row)
-        _digits(panel, height, (paper, f"{ours}  n = {n}" if row["n"] else "not yet run"))
-    panel.set_yticks(range(len(rows)), [curve_label(curve) for curve in rows["curve"]])
-    panel.set_ylim(len(rows) - 0.4, -0.6)
-    panel.margins(x=0.08)
-    panel.set_xlabel("return", fontsize=8)
-
-
-def _marks(panel: Axes, height: int, row: pd.Series) -> None:
-    panel.errorbar(row["paper"], height - 0.12, xerr=row["spread"], color=_PAPER, fmt="D", markersize=4, capsize=2)
-    if row["n"]:
-        panel.plot([row["low"], row["high"]], [height + 0.12] * 2, color=_OURS, linewidth=1.4)
-        panel.plot(row["ours"], height + 0.12, "o", color=_OURS, markersize=5)
 
 
 def _digits(panel: Axes, height: float, texts: tuple[str, str], *, bold: bool = False) -> None:

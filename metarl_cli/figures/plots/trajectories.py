@@ -51,9 +51,16 @@ def trajectories(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
             mark_missing(panel)
             continue
         _draw(panel, run)
-        panel.set_xlabel(_numbers(run[run["task"].isna()], known), fontsize=7)
-    if len(table):
-        _frame(panels, table)
+        numbers = run[run["task"].isna()]
+        before, after = (numbers[numbers["stage"] == stage] for stage in ("pre", "post"))
+        lines = (NUMBERS[key].format(pre=_mean(before[key]), post=_mean(after[key])) for key in known)
+        panel.set_xlabel("\n".join(lines), fontsize=7)
+    if len(table):  # the same square for all panels: all regions, or where there are none all paths and goals
+        regions = table[table["stage"] == "region"]
+        seen = (regions if len(regions) else table)[["x", "y", "radius"]].fillna(0.0)
+        limit = 1.04 * float((seen[["x", "y"]].abs().max(axis=1) + seen["radius"]).max()) or 1.0
+        for panel in panels:
+            panel.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", anchor="N")
     caption(figure, _caption(table[table["curve"].isin(labels)]))
     return figure
 
@@ -74,23 +81,8 @@ def _paths(panel: Axes, points: pd.DataFrame, *, own: str, width: float) -> None
         panel.plot(path["x"], path["y"], color=own, linewidth=width, marker=".", markersize=2.2, markeredgewidth=0)
 
 
-def _frame(panels: Sequence[Axes], table: pd.DataFrame) -> None:
-    """The same square for all panels: all regions, or where there are none all paths and goals."""
-    regions = table[table["stage"] == "region"]
-    seen = (regions if len(regions) else table)[["x", "y", "radius"]].fillna(0.0)
-    limit = 1.04 * float((seen[["x", "y"]].abs().max(axis=1) + seen["radius"]).max()) or 1.0
-    for panel in panels:
-        panel.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", anchor="N")
-
-
-def _numbers(runs: pd.DataFrame, known: Sequence[str]) -> str:
-    """One line per number: means over seeds before and after, with the 95 % Student t interval if there are several."""
-    before, after = (runs[runs["stage"] == stage] for stage in ("pre", "post"))
-    lines = (NUMBERS[name].format(pre=_mean(before[name]), post=_mean(after[name])) for name in known)
-    return "\n".join(lines)
-
-
 def _mean(values: pd.Series) -> str:
+    """Over seeds, with its 95 % Student t interval if there are several."""
     values = values.dropna()
     if values.empty:
         return "–"

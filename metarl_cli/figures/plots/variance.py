@@ -14,6 +14,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from metarl_cli.figures.curves import ranges
 from metarl_cli.figures.plots.style import caption, colour, estimator_label, mark_missing, new_figure
+from metarl_cli.papers.claim import RETURN
 
 __all__ = ["promp_fig3", "tmaml_fig2"]
 
@@ -55,7 +56,6 @@ PURE_NOISE: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 """(a, b) of the value (R − a)^b that these quantities take where R rounds hold noise and no signal."""
 
-RETURN = "return/post"
 NOISE = "rounds without any signal"
 
 AXES: Mapping[str, str] = MappingProxyType(
@@ -69,8 +69,6 @@ AXES: Mapping[str, str] = MappingProxyType(
 )
 LOGARITHMIC = frozenset({"rstd", "variance"})
 """Averaged as logarithms, too."""
-WIDE = 1e3
-"""From this ratio on, of the greatest value to the least, a number at each power of ten is enough."""
 
 
 def promp_fig3(table: pd.DataFrame) -> Figure:
@@ -113,17 +111,9 @@ def _panel(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
         estimator = TRAINED_WITH.get(name, name) if (line["rounds"] == 0).all() else name
         look = LOOKS.get(estimator, Look(estimator, "-", estimator_label(estimator)))
         _line(panel, look, line, logarithmic=quantity in LOGARITHMIC)
-    _limit(panel, quantity, rows)
-    panel.xaxis.set_major_formatter(EngFormatter(sep=""))
-    panel.xaxis.set_major_locator(MaxNLocator(5))
-    panel.set_xlabel("environment steps of training", fontsize=8)
-
-
-def _limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
-    """The range that the quantity can have."""
     if quantity in LOGARITHMIC:
         panel.set_yscale("log")
-        wide = rows["value"].max() > WIDE * rows["value"].min()
+        wide = rows["value"].max() > 1e3 * rows["value"].min()  # a number at each power of ten is then enough
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
         panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_locator(NullLocator())
@@ -132,11 +122,18 @@ def _limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
     elif quantity == "relative_deviation":
         panel.set_ylim(0.0, 1.1 * rows["value"].max())
     if quantity in PURE_NOISE:
-        _noise_limit(panel, quantity, rows)
+        less, power = PURE_NOISE[quantity]
+        for rounds in sorted(rows["rounds"].unique()):
+            limit = (rounds - less) ** power
+            panel.axhline(limit, color=colour("pre"), linewidth=0.9, linestyle=(0, (1, 2)), label=NOISE)
+    panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+    panel.xaxis.set_major_locator(MaxNLocator(5))
+    panel.set_xlabel("environment steps of training", fontsize=8)
 
 
 def _line(panel: Axes, look: Look, rows: pd.DataFrame, *, logarithmic: bool) -> None:
-    values = rows.pivot(index="env_steps", columns="seed", values="value").dropna()
+    # Several numbers of a seed at one place, for instance of other rounds, count as their mean.
+    values = rows.groupby(["env_steps", "seed"])["value"].mean().unstack().dropna()
     if logarithmic:
         values = values[(values > 0.0).all(axis=1)]
     mean = np.exp(np.log(values).mean(axis=1)) if logarithmic else values.mean(axis=1)
@@ -156,13 +153,6 @@ def _line(panel: Axes, look: Look, rows: pd.DataFrame, *, logarithmic: bool) -> 
             alpha=0.4,
             linewidth=0.8 if hollow else 0.0,
         )
-
-
-def _noise_limit(panel: Axes, quantity: str, rows: pd.DataFrame) -> None:
-    less, power = PURE_NOISE[quantity]
-    for rounds in sorted(rows["rounds"].unique()):
-        limit = (rounds - less) ** power
-        panel.axhline(limit, color=colour("pre"), linewidth=0.9, linestyle=(0, (1, 2)), label=NOISE)
 
 
 def _caption(table: pd.DataFrame) -> str:
