@@ -83,6 +83,22 @@ def test_lines_are_the_means_over_steps_and_bands_their_intervals():
         assert corners[:, 1].max() == pytest.approx(level + np.sqrt(4000) + half)
 
 
+def test_a_panel_ends_where_the_seeds_do():
+    wide = curve().assign(low=-1e4, high=1e4)
+    (panel,) = visible(learning_curves(wide, environments=("Navigation",), names=named(("promp",))))
+    low, high = panel.get_ylim()
+    least, greatest = np.sqrt(1000) - 0.5, np.sqrt(4000) + 0.5
+    assert least - 0.1 * (greatest - least) < low < least < greatest < high < greatest + 0.1 * (greatest - least)
+
+
+def test_what_runs_along_another_is_broken_and_on_top():
+    both = curves(curve("promp-taypo2"), curve("promp"))
+    (panel,) = visible(learning_curves(both, environments=("Navigation",), names=named(("promp-taypo2", "promp"))))
+    taypo, promp = panel.lines
+    assert (taypo.get_linestyle(), promp.get_linestyle()) == ("--", "-")
+    assert taypo.get_zorder() > promp.get_zorder()
+
+
 def test_panels_of_different_sizes_say_so():
     frame = curves(curve(), curve(environment="Toy1D", profile="overnight", seeds="1 2"))
     figure = learning_curves(frame, environments=("Navigation", "Toy1D"), names=named(("promp",)))
@@ -107,9 +123,13 @@ def test_adaptation_shows_before_and_after_of_each_run():
 @pytest.mark.parametrize(
     ("seeds", "bands"),
     [
-        (("1 2 3",), "; band: 95 % Student t interval of the mean."),
+        (("1 2 3",), "; band: 95 % Student t interval of the mean, cut at what the seeds reached."),
         (("1 2",), "; band: range of the seeds."),
-        (("1 2", "1 2 3"), "; band: 95 % Student t interval of the mean; range of the seeds, where there are two."),
+        (
+            ("1 2", "1 2 3"),
+            "; band: 95 % Student t interval of the mean, cut at what the seeds reached; "
+            "range of the seeds, where there are two.",
+        ),
         (("1",), "Line: mean over seeds."),
     ],
 )

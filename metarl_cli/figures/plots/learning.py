@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from metarl_cli.claims.wording import extent
-from metarl_cli.figures.plots.style import STAGE_LABELS, caption, colours, curve_label, mark_missing, new_figure
+from metarl_cli.figures.plots.style import BROKEN, STAGE_LABELS, caption, colours, curve_label, mark_missing, new_figure
 from metarl_cli.papers.claim import RETURN
 
 __all__ = ["adaptation", "band", "evidence", "explanation", "learning_curves", "training_panel"]
@@ -94,14 +95,23 @@ def curve_panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, names
     if curves.empty:
         mark_missing(panel)
         return
-    own = colours(names)
+    own, drawn = colours(names), curves[curves[by].isin(names)]
     for name, label in names.items():
-        line = curves[curves[by] == name].sort_values("env_steps")
+        line = drawn[drawn[by] == name].sort_values("env_steps")
         if line.empty:
             continue
         low, high = band(line)
-        panel.plot(line["env_steps"], line["mean"], color=own[name], linewidth=1.4, label=label)
+        broken = name in BROKEN  # and on top: the line that it runs along is seen between the dashes
+        style, height = ((0, (4, 1.5)), 3) if broken else ("-", 2)
+        panel.plot(
+            line["env_steps"], line["mean"], color=own[name], linewidth=1.4, label=label, ls=style, zorder=height
+        )
         panel.fill_between(line["env_steps"], line[low], line[high], color=own[name], alpha=0.15, linewidth=0)
+    # The interval of three seeds is so wide that lines are flat beside it: what is drawn of it ends where they do.
+    least, greatest = drawn["least"].min(), drawn["greatest"].max()
+    if least < greatest:
+        margin = rcParams["axes.ymargin"] * (greatest - least)
+        panel.set_ylim(least - margin, greatest + margin)
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.set_xlabel("environment steps", fontsize=8)
@@ -144,7 +154,7 @@ def explanation(drawn: pd.DataFrame) -> str:
     """What a stranger must know to read the curves: profiles, seeds, line and band."""
     seeds = sorted({int(seed) for seeds in drawn["seeds"].unique() for seed in str(seeds).split()})
     profiles, counts = ", ".join(sorted(drawn["profile"].unique())), _counts(drawn)
-    several = "95 % Student t interval of the mean" if max(counts) >= FEWEST else ""
+    several = "95 % Student t interval of the mean, cut at what the seeds reached" if max(counts) >= FEWEST else ""
     two = f"range of the seeds{', where there are two' if several else ''}" if FEWEST - 1 in counts else ""
     bands = "; ".join(filter(None, (several, two)))
     line = f"Line: mean over seeds{f'; band: {bands}' if bands else ''}."

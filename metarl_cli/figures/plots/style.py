@@ -19,6 +19,7 @@ from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.papers import FIGURES
 
 __all__ = [
+    "BROKEN",
     "COLOURS",
     "CURVE_LABELS",
     "ESTIMATOR_LABELS",
@@ -68,6 +69,9 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "tmaml_released": _PURPLE,
     }
 )
+
+BROKEN = frozenset({"promp-taypo2"})
+"""Curves drawn as broken lines, for they run along another: TayPO-2's along ProMP's."""
 
 CURVE_LABELS: Mapping[str, str] = MappingProxyType(
     {name: algorithm.title for name, algorithm in ALGORITHMS.items()}
