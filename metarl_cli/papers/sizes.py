@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from metarl_cli.errors import check_known
 from metarl_cli.profiles import PROFILES
@@ -21,7 +21,8 @@ from metarl_cli.references import is_reference
 
 __all__ = ["SIZES", "Size", "size"]
 
-Count = Annotated[int, Ge(1)]
+Count = Annotated[int, Ge(1), Le(10**6)]
+Seeds = Annotated[int, Ge(1), Le(10**4)]  # each a run of every curve: a plan is a list of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class Size:
     tasks: Count
     trajectories: Count
     iterations: Count
-    seeds: Count
-    horizon: Annotated[int, Ge(0)] = 0
+    seeds: Seeds
+    horizon: Annotated[int, Ge(0), Le(10**6)] = 0
 
 
 def _locomotion(standard_iterations: int, standard_seeds: int = 3) -> Mapping[str, Size]:

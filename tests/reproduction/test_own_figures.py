@@ -85,6 +85,12 @@ def test_a_file_says_what_the_papers_say_of_theirs():
         ('label = "slow"', 'lable = "slow"', "Unknown key in f.toml 'lable'. Did you mean 'label'?"),
         ("seeds = 2", "seed = 2", "Unknown key in f.toml 'seed'. Did you mean 'seeds'?"),
         ("seeds = 2", "seeds = 0", "f.toml: sizes.quick.seeds: Input should be greater than or equal to 1"),
+        ("seeds = 2", "seeds = 1_000_000_000_000", "sizes.quick.seeds: Input should be less than or equal to 10000"),
+        (
+            '"own_line.py:Line", "Nav',
+            '"Navigation", "Nav',
+            "f.toml: environments: Navigation, Navigation; expected each once",
+        ),
         ("seeds = 2", 'seeds = "2"', "f.toml: sizes.quick.seeds: Input should be a valid integer"),
         ("seeds = 2", "", "f.toml: sizes.quick.seeds: Field required"),
         ("sizes.quick", "sizes.quik", "f.toml: Unknown profile in sizes 'quik'. Did you mean 'quick'?"),
