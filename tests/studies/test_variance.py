@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -454,7 +455,8 @@ def results(tmp_path_factory):
     run = next(run for run in planned_runs(FIGURES["promp-fig3"], "smoke") if run.config.label == "dice")
     progress = runs_directory(directory, "smoke") / run.path / "progress.csv"
     progress.parent.mkdir(parents=True)
-    progress.write_text("iteration,env_steps,return/pre,return/post\n0,160,-2.0,-1.5\n1,320,-1.0,0.5\n")
+    header = "iteration,env_steps,return/pre,return/post,time/sampling,time/update\n"
+    progress.write_text(f"{header}0,160,-2.0,-1.5,0.1,0.1\n1,320,-1.0,0.5,0.1,0.1\n")
     tables = {"promp-fig3": study(FIGURES["promp-fig3"], "smoke", directory)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variance_run, "build_bench", kill)
@@ -484,6 +486,16 @@ def test_the_returns_of_trained_runs_stand_beside(results):
     assert list(runs["value"]) == [-1.5, 0.5]
     assert list(runs["env_steps"]) == [160, 320]
     assert not (tables["tmaml-fig2"]["rounds"] == 0).any()
+
+
+@pytest.mark.parametrize("damaged", ["iteration,env_steps\n0,160\n", "\x00\xff"])
+def test_a_damaged_run_is_named(tmp_path, damaged):
+    run = next(planned_runs(FIGURES["promp-fig3"], "smoke"))
+    progress = runs_directory(tmp_path, "smoke") / run.path / "progress.csv"
+    progress.parent.mkdir(parents=True)
+    progress.write_text(damaged, encoding="latin-1")
+    with pytest.raises(UserError, match=re.escape(str(progress))):
+        study(FIGURES["promp-fig3"], "smoke", tmp_path)
 
 
 def test_both_figures_show_the_same_measurements(results):

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from metarl_cli import schema
 from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.papers.settings import run_config, with_code
 from metarl_cli.references import directory_name, pinned
@@ -24,6 +25,7 @@ from metarl_cli.runs.progress import PROGRESS
 from metarl_cli.store import runs_directory
 from metarl_cli.studies.variance.estimators import MEASURED
 from metarl_cli.studies.variance.run import STATISTICS, VarianceSettings, has_other_settings, measure
+from metarl_cli.tables import read_table
 
 __all__ = [
     "COLUMNS",
@@ -130,14 +132,17 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     """The measurements of a figure's estimators, the carrier's returns, and those of whatever runs the figure has.
 
     Raises:
-        UserError: for a profile that does not exist, or a directory of measurements that is in use or of others.
+        UserError: for a profile that does not exist, a damaged `progress.csv`, or a directory of measurements that is
+            in use or of others.
         RunFailedError: if a gradient stops being finite.
     """
     frames = []
     for run in planned_runs(figure, profile):
         path, config = runs_directory(results, profile) / run.path / PROGRESS, run.config
         if path.exists() and path.stat().st_size:
-            named = pd.read_csv(path).assign(environment=config.environment.name, profile=profile, seed=config.seed)
+            named = read_table(path, schema.PROGRESS).assign(
+                environment=config.environment.name, profile=profile, seed=config.seed
+            )
             frames.append(_long(named.assign(curve=config.label, rounds=0), RETURNS))
     for asked in _needed(figure, profile):
         config = asked.config
