@@ -31,7 +31,7 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.line(f"{TRIED.total():8,} of {COUNT:,}")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _command():
     """Typer's command, made once: what is made anew for every input takes longer than the input."""
     with pytest.MonkeyPatch.context() as patch:
