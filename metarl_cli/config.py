@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from metarl_cli.algorithms import ALGORITHMS, is_file, read_document
 from metarl_cli.errors import UserError, check_known, unknown_name
@@ -51,8 +52,8 @@ MOST = 10**15
 """Of what is counted: exact also as a float."""
 
 Count = Annotated[int, Ge(1), Le(MOST)]
-Positive = Annotated[float, Gt(0)]
-NonNegative = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0), Lt(math.inf)]
+NonNegative = Annotated[float, Ge(0), Lt(math.inf)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 
@@ -123,7 +124,7 @@ class OuterConfig:
     optimizer: str = "adam"
     lr: Positive = 1e-3
     gradient_steps: Count = 5
-    clip: Positive = 0.3
+    clip: Annotated[float, Gt(0)] = 0.3
     kl_coefficient: NonNegative = 5e-4
     kl_target: NonNegative = 0.0
     max_kl: Positive = 0.01
@@ -173,13 +174,15 @@ def with_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
         checker = adapter(typing.get_type_hints(type(owner), include_extras=True)[name])
         try:
             if isinstance(default, tuple):
-                value = checker.validate_python([part for part in text.split(",") if part.strip()])
+                listed = text[1:-1] if text[:1] + text[-1:] in ("[]", "()") else text  # as TOML and Python write it
+                value = checker.validate_python([part for part in listed.split(",") if part.strip()])
             else:
                 value = checker.validate_strings(text)
         except ValidationError as error:
             reason = "; ".join(str(entry["msg"]) for entry in error.errors())
-            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-            raise UserError(f"{key}={text}: {reason}. The default is {shown}.") from None
+            usual = getattr(owner, name)
+            shown = ",".join(map(str, usual)) if isinstance(usual, tuple) else usual
+            raise UserError(f"{key}={text}: {reason}. Unless set it is {shown}.") from None
         changed = replace(owner, **{name: value})
         config = replace(config, **{section: changed}) if section else changed
     return config

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.console import Console
@@ -25,7 +25,16 @@ from metarl_cli.encoding import can_show, spelled
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["counted", "duration", "print_json", "print_table", "say", "show_measured", "training_display"]
+__all__ = [
+    "counted",
+    "duration",
+    "print_json",
+    "print_table",
+    "results_alone",
+    "say",
+    "show_measured",
+    "training_display",
+]
 
 WIDE = 400
 NARROW = 12
@@ -45,21 +54,35 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
         [spelled(f"{value:.4g}" if isinstance(value, float) else str(value), encoding) for value in row.values()]
         for row in rows
     ]
-    for position, name in enumerate(rows[0]):
-        longest = max(len(name), *(len(row[position]) for row in cells))
-        word = max(map(len, name.split()), default=0)  # one of the header is not broken, and nothing is cut off
-        table.add_column(name, no_wrap=position == 0 or longest <= NARROW, overflow="fold", min_width=word)
+    # In a file or a pipe a row is a line, however long; a terminal has a width to keep to, and COLUMNS sets one.
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
+    longest = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(rows[0])]
+    words = [max(map(len, name.split()), default=0) for name in rows[0]]  # one of the header is not broken
+    least = [whole if whole <= NARROW else word for whole, word in zip(longest, words, strict=True)]
+    room = console.width - 2 * len(least)
+    if sum(least) > room:  # nothing is cut off
+        blocks = ["\n".join(f"{name}: {cell}" for name, cell in zip(rows[0], row, strict=True)) for row in cells]
+        console.print("\n\n".join(blocks), markup=False, highlight=False)
+        return
+    first = sum(least) - least[0] + longest[0] <= room  # names in the first column stay whole if they can
+    for place, name in enumerate(rows[0]):
+        whole = longest[place] <= NARROW or (place == 0 and first)
+        table.add_column(name, no_wrap=whole, overflow="fold", min_width=longest[place] if whole else least[place])
     for row in cells:
         table.add_row(*row)
-    # In a file or a pipe a row is a line, however long; a terminal has a width to keep to, and COLUMNS sets one.
-    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
-    Console(width=None if has_width else WIDE).print(table, markup=False)
+    console.print(table, markup=False)
 
 
 def print_json(document: object) -> None:
     """Print one JSON document, in what characters standard output has."""
+    document = json.loads(json.dumps(document), parse_constant=lambda number: None)  # JSON has no NaN
     text = json.dumps(document, indent=2, ensure_ascii=False)
     print(text if can_show(text, sys.stdout.encoding) else json.dumps(document, indent=2))
+
+
+def results_alone() -> AbstractContextManager[object]:
+    """What a user's own code prints goes to standard error: standard output has the results and nothing else."""
+    return redirect_stdout(sys.stderr)
 
 
 @contextmanager

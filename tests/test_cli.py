@@ -51,7 +51,7 @@ MISTAKES = [
     ((*SMOKE, "--set", "inner.lrr=1"), r"Unknown setting 'inner\.lrr'\. Did you mean 'inner\.lr'"),
     ((*SMOKE, "--set", "inner.lr"), r"--set 'inner\.lr': expected section\.field=value"),
     ((*SMOKE, "--set", "=1"), r"expected section\.field=value"),
-    ((*SMOKE, "--set", "inner.lr=fast"), r"inner\.lr=fast: .*The default is 0\.1"),
+    ((*SMOKE, "--set", "inner.lr=fast"), r"inner\.lr=fast: .*Unless set it is 0\.1"),
     ((*SMOKE, "--set", "inner.steps=1.5"), r"inner\.steps=1\.5: .*integer"),
     ((*SMOKE, "--set", "sampling.tasks=0"), r"sampling\.tasks=0: .*greater than or equal to 1"),
     ((*SMOKE, "--set", "sampling.trajectories=-3"), r"greater than or equal to 1"),
@@ -290,6 +290,14 @@ def test_a_narrow_terminal_loses_no_letter(metarl, monkeypatch, what):
     assert Counter("".join(narrow.split())) == Counter("".join(whole.split()))
 
 
+@pytest.mark.parametrize("columns", [30, 60, 80])
+def test_no_number_of_a_list_is_broken(metarl, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", "400")
+    words = {word for word in metarl("list", "claims").out.split() if word[:1] in "−≤≥0123456789"}
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert not words - set(metarl("list", "claims").out.split())
+
+
 # Train, evaluate
 
 
@@ -387,6 +395,18 @@ def trained(tmp_path_factory):
     return directory
 
 
+def test_what_a_users_code_prints_is_no_result(metarl, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loud.py").write_text(
+        "from metarl_cli.estimators import lvc\n\n\ndef surrogate(*given):\n    print('loud')\n    return lvc(*given)\n"
+    )
+    (tmp_path / "mdp.json").write_text(metarl("correlate", "exact", "--example").out)
+    own = ("--mdp", "mdp.json", "--estimator", "loud.py:surrogate")
+    ended = metarl("correlate", "exact", *own, "--json")
+    assert ended.code == 0 and "loud" in ended.err
+    assert {row["estimator"] for row in json.loads(ended.out)} == {"loud.py:surrogate"}
+
+
 def test_evaluate_has_a_row_per_step_and_depends_on_its_seed_alone(metarl, trained):
     def rows(*arguments):
         return json.loads(metarl("evaluate", trained, "--tasks", 3, "--json", *arguments).out)
@@ -458,6 +478,15 @@ def test_plot_draws_the_same_bytes_again_in_any_process(metarl, tmp_path, result
     before = [Path(path).read_bytes() for path in first]
     other = subprocess_of("plot", "fig2", "--results", results, "--out", tmp_path / "two", PYTHONHASHSEED="7")
     assert [Path(path).read_bytes() for path in other.stdout.splitlines()] == before
+
+
+def test_results_that_cannot_be_written_are_only_read(metarl, monkeypatch, tmp_path, results):
+    before = sorted(results.rglob("*"))
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    ended = metarl("plot", "fig2", "--results", results, "--out", tmp_path / "figures")
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1] == str(tmp_path / "figures" / "quick-promp-fig2.csv")
+    assert sorted(results.rglob("*")) == before
 
 
 def test_plot_takes_the_profile_that_is_asked_for(metarl, tmp_path, results):

@@ -23,9 +23,10 @@ def env(
     Example: metarl check env mazes.py:Maze
     """
     from metarl_cli.envs import checks
-    from metarl_cli.terminal import print_table
+    from metarl_cli.terminal import print_table, results_alone
 
-    rows = checks.check(name, variant)
+    with results_alone():
+        rows = checks.check(name, variant)
     print_table(rows, as_json=as_json)
     raise typer.Exit(FAILED if any(row["result"] == checks.FAILS for row in rows) else OK)
 

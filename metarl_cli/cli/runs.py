@@ -107,9 +107,10 @@ def evaluate(
     Example: metarl evaluate results/local/quickstart/promp --steps 3
     """
     from metarl_cli.runs.evaluate import evaluate as measure
-    from metarl_cli.terminal import print_table, say
+    from metarl_cli.terminal import print_table, results_alone, say
 
-    table = measure(run, steps=steps, tasks=tasks, trajectories=trajectories, seed=seed, threads=threads, tell=say)
+    with results_alone():
+        table = measure(run, steps=steps, tasks=tasks, trajectories=trajectories, seed=seed, threads=threads, tell=say)
     print_table(table.round(3).to_dict("records"), as_json=as_json)
 
 

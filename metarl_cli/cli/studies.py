@@ -84,7 +84,7 @@ def exact(
     from metarl_cli.estimators import ESTIMATORS
     from metarl_cli.exact.estimates import exact_rows, left_out
     from metarl_cli.exact.problem import EXAMPLE, load_problem
-    from metarl_cli.terminal import print_table
+    from metarl_cli.terminal import print_table, results_alone
 
     if example:
         print(json.dumps(dict(EXAMPLE), indent=2))
@@ -93,9 +93,11 @@ def exact(
         raise UserError("Which MDP? Give --mdp FILE.json; --example prints such a file.")
     names = [*(estimators.split(",") if estimators else () if estimator else list(ESTIMATORS)), *(estimator or ())]
     problem = load_problem(mdp)
-    for name, reason in left_out(problem, names).items():
-        print(f"{name} is left out: {reason}.", file=sys.stderr)
-    print_table(exact_rows(problem, names), as_json=as_json)
+    with results_alone():
+        for name, reason in left_out(problem, names).items():
+            print(f"{name} is left out: {reason}.", file=sys.stderr)
+        rows = exact_rows(problem, names)
+    print_table(rows, as_json=as_json)
 
 
 def audit(
@@ -113,9 +115,10 @@ def audit(
     """
     from metarl_cli.exact.problem import EXAMPLE, load_problem, parse_problem
     from metarl_cli.studies.audit import audit as study
-    from metarl_cli.terminal import print_table
+    from metarl_cli.terminal import print_table, results_alone
 
-    rows = study(estimator, load_problem(mdp) if mdp else parse_problem(EXAMPLE), env, rounds=rounds)
+    with results_alone():
+        rows = study(estimator, load_problem(mdp) if mdp else parse_problem(EXAMPLE), env, rounds=rounds)
     if as_json:
         print_table(rows, as_json=True)
         return

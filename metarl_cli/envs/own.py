@@ -136,9 +136,10 @@ def inspected(reference: str, variant: str = "") -> OwnEnvironment:
     if missing := faults(env):
         told = "; ".join(f"{fault}: {remedy}" for fault, remedy in missing.values())
         raise UserError(f"{reference}: {told}. `metarl check env {reference}` tells all.")
-    horizon = attribute(env, "max_episode_steps") or (env.spec.max_episode_steps if env.spec else None)
-    horizon = horizon or DEFAULT_HORIZON
-    if not isinstance(horizon, int | np.integer) or horizon < 0:
+    horizon = attribute(env, "max_episode_steps")
+    if horizon is None:
+        horizon = (env.spec.max_episode_steps if env.spec else None) or DEFAULT_HORIZON
+    if not isinstance(horizon, int | np.integer) or horizon < 1:
         raise UserError(f"{reference}: max_episode_steps is {horizon!r}, expected a positive integer.")
     workers = OwnWorkers(reference, env if isinstance(env, VectorEnv) else SideBySide(lambda: env, 1))
     workers.set_tasks(workers.sample_tasks(1, np.random.default_rng(0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ def plot(figure: Figure, results: Results, *, out: Path, profile: str | None = N
             most curves, the larger one of equals.
 
     Returns:
-        The files that were written: PNG, PDF, for a figure of runs the tables that it was drawn from, and for a table
-        of a paper its numbers beside ours as CSV and Markdown.
+        The files that were written: PNG, PDF, for a figure of runs the tables that it was drawn from (in the results,
+        or beside the PNG where those cannot be written), and for a table of a paper its numbers beside ours as CSV and
+        Markdown.
 
     Raises:
         NoResultsError: if there are no results of that figure.
@@ -68,8 +70,10 @@ def draw(figure: Figure, content: Content, *, out: Path) -> list[Path]:
     if figure.source == "runs":
         for path, table in content.tables.items():
             if INSTALLED not in path.parents:  # what an installation brought is only read
-                write_table(table, path)
-                files.append(path)
+                there = next(place for place in path.parents if place.exists())
+                # Another's results are only read, too.
+                files.append(path if os.access(there, os.W_OK) else out / f"{path.parent.parent.name}-{path.name}")
+                write_table(table, files[-1])
     return [*files, *write_texts(figure, content.frame, out)] if figure.name in REPORTED else files
 
 

@@ -63,6 +63,7 @@ class Figure:
         curves: the lines in each panel, in the order of the legend.
         column: of `progress.csv`, which learning curves show.
         sizes: of its runs, by profile; none for those of the environments. `smoke` is as small as everywhere.
+        own: of a user's file.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Figure:
     curves: tuple[Curve, ...] = ()
     column: str = RETURN
     sizes: Mapping[str, Size] = field(default_factory=dict, hash=False)
+    own: bool = False
 
     @property
     def paper(self) -> str:
@@ -105,7 +107,8 @@ class PlannedRun:
 
 def planned_runs(figure: Figure, profile: str) -> Iterator[PlannedRun]:
     """Every run of a figure at the size of a profile, seed by seed, so that a first seed of all comes early."""
-    environments = figure.environments[:1] if profile == "smoke" else figure.environments
+    # `smoke` tries the code, of which a paper's figure has the same for each environment; a user's may be of several.
+    environments = figure.environments[:1] if profile == "smoke" and not figure.own else figure.environments
     sizes = {environment: figure.size(environment, profile) for environment in environments}
     for seed in range(1, 1 + max((each.seeds for each in sizes.values()), default=0)):
         for environment, each in sizes.items():

@@ -130,6 +130,7 @@ def _figure(name: str, given: _Figure) -> Figure:
         curves=curves,
         column=given.column,
         sizes=given.sizes,
+        own=True,
     )
 
 

@@ -121,7 +121,7 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
         status="partial" if problems or undrawn else "contradicted" if against else "complete",
         rows=tuple(rows),
         messages=(
-            f"Drawn in {home / FIGURES_FOLDER}, compared in {compared}.",
+            *([f"Drawn in {home / FIGURES_FOLDER}, compared in {compared}."] if comparisons else []),
             *map(_kept, kept),
             *problems,
             *undrawn,

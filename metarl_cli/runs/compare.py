@@ -83,7 +83,8 @@ def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
     found = _curves(_directories(paths), notes)
     if len(found) < 2:
         given = ", ".join(map(str, paths))
-        raise UserError(f"{given}: nothing to compare, the runs there differ in nothing but the seed.")
+        why = " ".join(notes) or "The runs there differ in nothing but the seed."
+        raise UserError(f"{given}: nothing to compare. {why}")
     _check_column(column, found)
     settings = {curve.name: settable_keys(curve.config) for curve in found}
     common = min(int(rows["iteration"].max()) + 1 for curve in found for _, rows in curve.rows.groupby("directory"))

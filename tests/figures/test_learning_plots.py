@@ -99,6 +99,16 @@ def test_what_runs_along_another_is_broken_and_on_top():
     assert taypo.get_zorder() > promp.get_zorder()
 
 
+@pytest.mark.parametrize("length", [8, 40, 300])
+def test_a_legend_is_within_its_figure(length):
+    names = {name: f"{name} ".ljust(length, "x") for name in ("promp", "vpg-maml", "tmaml")}
+    figure = learning_curves(curves(*map(curve, names)), environments=("Navigation",), names=names)
+    figure.canvas.draw()
+    (drawn,) = figure.legends
+    box = drawn.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+
+
 def test_panels_of_different_sizes_say_so():
     frame = curves(curve(), curve(environment="Toy1D", profile="overnight", seeds="1 2"))
     figure = learning_curves(frame, environments=("Navigation", "Toy1D"), names=named(("promp",)))

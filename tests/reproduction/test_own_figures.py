@@ -75,7 +75,9 @@ def test_a_file_says_what_the_papers_say_of_theirs():
     assert (config.sampling.tasks, config.sampling.trajectories, config.sampling.horizon) == (3, 4, 100)
     assert (config.inner.estimator, config.inner.steps, config.inner.lr) == ("taypo2", 2, 0.01)
     assert config.environment.name.startswith("own_line.py:Line@")
-    assert {run.config.iterations for run in planned_runs(figure, "smoke")} == {2}
+    smoke = [run.config for run in planned_runs(figure, "smoke")]
+    assert {config.iterations for config in smoke} == {2}
+    assert len({config.environment.name for config in smoke}) == 2
 
 
 @pytest.mark.parametrize(
@@ -144,11 +146,11 @@ def test_it_is_run_drawn_and_made_again_when_its_environment_changes(metarl, fil
     home = files / "results/local/own/mine-too/smoke"
     assert {path.name for path in (home / "figures").iterdir()} == {"mine-too.png", "mine-too.pdf"}
     table = read_table(home / "mine-too/mine-too.csv", TABLES["learning_curves"])
-    assert set(table["environment"]) == {"own_line.py:Line"} and set(table["curve"]) == {"promp", "slow"}
+    assert set(table["environment"]) == {"own_line.py:Line", "Navigation"} and set(table["curve"]) == {"promp", "slow"}
     rows = [line.split() for line in done.out.splitlines()]
-    assert rows[0] == ["what", "at", "ours"] and [row[:2] for row in rows[1:]] == [
-        ["own_line.py:Line", "promp"],
-        ["own_line.py:Line", "slow"],
+    assert rows[0] == ["what", "at", "ours"]
+    assert sorted(row[:2] for row in rows[1:]) == [
+        [environment, curve] for environment in ("Navigation", "own_line.py:Line") for curve in ("promp", "slow")
     ]
     figure = find_figure("mine-too.toml")
     drawn = VIEWS[figure.plot].draw(figure, content_of(figure, Results(home.parent), "smoke").frame)
@@ -156,7 +158,8 @@ def test_it_is_run_drawn_and_made_again_when_its_environment_changes(metarl, fil
     assert drawn.axes[0].get_ylabel() == "return/pre" and drawn.legends[0].get_title().get_text() == "Two steps"
     run = home / "runs/slow/own_line.py-Line/seed1"
     expected = pd.read_csv(run / "progress.csv")["return/pre"]
-    shown = table[(table["curve"] == "slow") & (table["quantity"] == "return/pre")]["mean"]
+    slow = table[(table["curve"] == "slow") & (table["environment"] == "own_line.py:Line")]
+    shown = slow[slow["quantity"] == "return/pre"]["mean"]
     assert shown.tolist() == pytest.approx(expected.tolist())
     assert list(drawn.axes[0].lines[1].get_ydata()) == pytest.approx(expected.tolist())
 

@@ -148,7 +148,7 @@ def test_mistakes_are_messages(metarl, two, tmp_path):
     for arguments, message in (
         ((one, tmp_path / "bb"), "There is no "),
         ((one, tmp_path / "empty"), "holds no run: expected a run directory"),
-        ((one,), "nothing to compare, the runs there differ in nothing but the seed"),
+        ((one,), "nothing to compare. The runs there differ in nothing but the seed"),
         ((one, one), "nothing to compare"),
         ((*two, "--metric", "return/pots"), "Unknown column 'return/pots'. Did you mean 'return/post'?"),
         ((*two, "--metric", "kl/pre"), "--metric kl/pre: it is not in every run of"),

@@ -71,7 +71,7 @@ def taypo_fig1(
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8, frameon=False
     )
-    other_bands = " Panel (d): its own seeds; of two their range." if training else ""
+    other_bands = " Panel (d): its own seeds, cut at what they reached; of two their range." if training else ""
     caption(figure, f"Variant: {variant}. {_profile_and_seeds(drawn)} {BAND}{other_bands}")
     return figure
 

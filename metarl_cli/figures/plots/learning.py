@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -18,8 +19,8 @@ from metarl_cli.papers.claim import RETURN
 
 __all__ = ["adaptation", "band", "evidence", "explanation", "learning_curves", "training_panel"]
 
-LEGEND_INCHES = 1.7
-"""Of an entry of the legend."""
+LINE_INCHES, CHARACTER_INCHES = 0.6, 0.07
+"""Of an entry of the legend: its line with the space around, and each character of its text."""
 
 FEWEST = 3
 """Seeds with which the interval is drawn: that of two is 12.7 times as wide as their standard error."""
@@ -137,11 +138,14 @@ def _finish(figure: Figure, panels: Iterable[Axes], drawn: pd.DataFrame, title: 
         caption(figure, "No runs yet.")
         return
     lines = {str(line.get_label()): line for panel in panels for line in panel.lines}
+    width = figure.get_figwidth()
+    names = [textwrap.fill(name, int((width - LINE_INCHES) / CHARACTER_INCHES)) for name in lines]
+    longest = max(len(row) for name in names for row in name.splitlines())
     figure.legend(
         list(lines.values()),
-        list(lines),
+        names,
         loc="outside upper center",
-        ncols=min(len(lines), int(figure.get_figwidth() / LEGEND_INCHES)),
+        ncols=min(len(lines), max(1, int(width / (LINE_INCHES + CHARACTER_INCHES * longest)))),
         fontsize=8,
         frameon=False,
         title=title or None,
