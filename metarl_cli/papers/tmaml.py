@@ -24,7 +24,7 @@ _PER_TASK = ("inner.control_variate=per-task",)
 FIGURES = (
     Figure(
         name="tmaml-fig2",
-        title="Variance of the meta-gradient, and return, of five estimators",
+        title="Variance of the meta-gradient, and return, by estimator",
         plot="tmaml_fig2",
         environments=("HalfCheetahFwdBack",),
         curves=(
