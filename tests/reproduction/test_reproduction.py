@@ -199,7 +199,7 @@ def test_an_older_table_is_not_drawn_when_its_study_fails(tiny, monkeypatch):
     outcome = reproduced()  # the child knows no figure of that name
     assert outcome.status == "partial"
     assert [message.split(":")[0] for message in outcome.messages] == ["tiny"]  # and no word of anything drawn
-    assert "KeyError: 'tiny'" in outcome.messages[1]
+    assert "KeyError: 'tiny'" in outcome.messages[0]
     assert not (LOCAL / "smoke" / "figures").exists()
     assert old.read_text() == "number\n1\n"
 
