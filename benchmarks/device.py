@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.measuring import Row, ratios
+from benchmarks.measuring import Row, in_turn, ratios
 from metarl_cli.config import with_overrides
 from metarl_cli.papers.settings import run_config
 from metarl_cli.training.build import build
@@ -43,11 +43,12 @@ def _updates(algorithm: str, tasks: int, trajectories: int, rounds: int) -> list
     there, sampled_there = on_device(state, "cuda"), [on_device(round_, "cuda") for round_ in sampled]
 
     torch.cuda.reset_peak_memory_stats()
-    one, all_cores, cuda = _in_turn(
+    one, all_cores, cuda = in_turn(
         rounds,
         lambda: alone.step(state, sampled),
         lambda: trainer.step(state, sampled),
         lambda: trainer.step(there, sampled_there),
+        seconds=_seconds,
     )
     name = f"update, {algorithm}, {tasks} × {trajectories} × {config.sampling.horizon}"
     return [
@@ -58,12 +59,6 @@ def _updates(algorithm: str, tasks: int, trajectories: int, rounds: int) -> list
         Row(f"{name}, {cores} threads / cuda", "×", ratios(all_cores, cuda)),
         Row(f"{name}, memory of the device", "MiB", [torch.cuda.max_memory_allocated() / 2**20]),
     ]
-
-
-def _in_turn(rounds: int, *runs: Callable[[], object]) -> list[list[float]]:
-    """Seconds on the clock of each run in each round; they take turns, after one that warms up."""
-    taken = [[_seconds(run) for run in runs] for _ in range(rounds + 1)]
-    return [list(column) for column in zip(*taken[1:], strict=True)]
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -51,9 +51,11 @@ def cpu_seconds(run: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def in_turn(rounds: int, *runs: Callable[[], object]) -> list[list[float]]:
-    """CPU seconds of each run in each round; they take turns, after one that warms up."""
-    taken = [[cpu_seconds(run) for run in runs] for _ in range(rounds + 1)]
+def in_turn(
+    rounds: int, *runs: Callable[[], object], seconds: Callable[[Callable[[], object]], float] = cpu_seconds
+) -> list[list[float]]:
+    """Seconds of each run in each round, of the CPU unless told otherwise; they take turns, after one that warms up."""
+    taken = [[seconds(run) for run in runs] for _ in range(rounds + 1)]
     return [list(column) for column in zip(*taken[1:], strict=True)]
 
 

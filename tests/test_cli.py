@@ -269,6 +269,11 @@ def test_lists_are_the_registries(what, registry):
     assert [row["name"] for row in listing(what).rows] == list(registry)
 
 
+def test_json_has_no_nan(capsys):
+    terminal.print_json([{"a": float("nan"), "b": float("-inf"), "c": 1.5}])
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == [{"a": None, "b": None, "c": 1.5}]
+
+
 def test_square_brackets_of_an_equation_are_no_markup(metarl):
     assert ESTIMATORS["taypo2"].equation in metarl("list", "estimators").out
     assert "[1 + " in ESTIMATORS["taypo2"].equation

@@ -103,6 +103,8 @@ def test_unknown_names_of_a_run(unknown):
         ("outer.clip=inf", "outer.clip", math.inf),
         ("outer.kl_coefficient=0", "outer.kl_coefficient", 0.0),
         ("returns.discount=1", "returns.discount", 1.0),
+        ("policy.hidden=[32, 16]", "policy.hidden", (32, 16)),
+        ("policy.hidden=(32,)", "policy.hidden", (32,)),
         ("environment.variant=plain", "environment.variant", "plain"),
     ],
 )

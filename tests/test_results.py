@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,3 +131,11 @@ def test_what_is_no_table_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"table\.csv"):
         read_table(path, Table(columns={"a": Number}, keys=("a",)))
+
+
+def test_what_is_published_names_no_place_of_a_machine():
+    """A run's command is in its `meta.json`, with whatever directory it was given."""
+    published = Path(__file__).parents[1] / "results" / "published"
+    named = {path: json.loads(path.read_text()).get("argv", []) for path in published.rglob("*meta.json")}
+    assert len(named) > 400
+    assert not [path for path, words in named.items() if any(word.startswith(("/", "~")) for word in words)]

@@ -299,6 +299,10 @@ class Forever(Line):
     max_episode_steps = np.inf
 
 
+class Never(Line):
+    max_episode_steps = 0
+
+
 class Picky(Line):
     """Refuses some of the tasks that it draws itself."""
 

@@ -131,6 +131,7 @@ WRONG = {
     "NoInfo": r"step raised TypeError: 'NoneType' object is not iterable",
     "Dictionary": r"the observation space is Dict.*: wrap the environment",
     "Forever": r"Forever: max_episode_steps is inf, expected a positive integer",
+    "Never": r"Never: max_episode_steps is 0, expected a positive integer",
     "NoArray": r"sample_tasks raised TypeError: len\(\) of unsized object",
     "TooFew": r"sample_tasks\(1, rng\) drew 0 tasks, expected 1",
 }

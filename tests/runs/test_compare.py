@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -145,11 +146,14 @@ def test_mistakes_are_messages(metarl, two, tmp_path):
         other / "seed2" / "progress.csv", index=False
     )
     (tmp_path / "empty").mkdir()
+    shutil.copytree(other / "seed2", tmp_path / "begun")
+    (tmp_path / "begun" / "progress.csv").write_text("")
     for arguments, message in (
         ((one, tmp_path / "bb"), "There is no "),
         ((one, tmp_path / "empty"), "holds no run: expected a run directory"),
         ((one,), "nothing to compare. The runs there differ in nothing but the seed"),
         ((one, one), "nothing to compare"),
+        ((one / "seed1", tmp_path / "begun"), "begun has no iteration yet"),
         ((*two, "--metric", "return/pots"), "Unknown column 'return/pots'. Did you mean 'return/post'?"),
         ((*two, "--metric", "kl/pre"), "--metric kl/pre: it is not in every run of"),
         ((*two, "--metric", "curve"), "Unknown column 'curve'"),
