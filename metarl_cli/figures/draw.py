@@ -49,8 +49,8 @@ def plot(figure: Figure, results: Results, *, out: Path, profile: str | None = N
         figure: which.
         results: where; for `adaptation`, any directory with runs in it.
         out: where PNG and PDF go.
-        profile: of the results; None for what shows most: of a study the largest, of runs, panel by panel, the one with
-            most curves, the larger one of equals.
+        profile: of the results; None for what shows most: of a study the largest, which for a paper's table is chosen
+            row by row, of runs, panel by panel, the one with most curves, the larger one of equals.
 
     Returns:
         The files that were written: PNG, PDF, for a figure of runs the tables that it was drawn from (in the results,
@@ -114,24 +114,36 @@ def _runs_content(figure: Figure, results: Results, profile: str | None) -> Cont
 
 
 def _study_content(figure: Figure, results: Results, profile: str | None) -> Content:
-    """The table of the profile that was asked for, or of the largest that there is."""
+    """The table of the profile that was asked for, or of the largest there is; of a paper's table that of each row."""
     names = [profile] if profile else list(reversed(PROFILES))
+    frames, tables = list[pd.DataFrame](), dict[Path, pd.DataFrame]()
+    left = {(curve.label, environment) for curve in figure.curves for environment in figure.environments}
     for name in names:
         table = results.table(figure, name)
-        if table is not None:
+        if table is None:
+            continue
+        if figure.name in REPORTED:
+            rows = pd.MultiIndex.from_frame(table[["curve", "environment"]])
+            new, left = table[rows.isin(left)], left - set(rows)
+        else:
+            new, left = table, set()
+        if len(new):
+            frames.append(new)
+            tables[results.table_path(figure, name)] = table
+        if not left:
             break
-    else:
+    if not frames:
         raise NoResultsError(
             f"There is no {results.table_path(figure, names[0])}. `metarl reproduce {figure.name}` makes it, "
             "--results DIR reads another place."
         )
-    frame = table
-    if profile is None and figure.curves and "study" in table and "training" not in set(table["study"]):
+    frame = pd.concat(frames, ignore_index=True)
+    if profile is None and figure.curves and "study" in frame and "training" not in set(frame["study"]):
         # A study that was made before its figure's runs: beside it curves of another profile, which their panel names.
         with suppress(NoResultsError):
             training = _runs_content(figure, results, None).frame.assign(study="training")
-            frame = pd.concat([table, training], ignore_index=True)
-    return Content(frame, {results.table_path(figure, name): table})
+            frame = pd.concat([frame, training], ignore_index=True)
+    return Content(frame, tables)
 
 
 def _curves(figure: Figure, runs: pd.DataFrame, results: Results) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from metarl_cli.claims.wording import extent, number, steps_text
 from metarl_cli.figures.draw import Content
-from metarl_cli.papers import Figure
+from metarl_cli.papers import REPORTED, Figure
 from metarl_cli.results import Results
 
 __all__ = ["effort"]
@@ -24,9 +24,9 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
     for profile in content.frame["profile"].dropna().unique():
         rows = results.runs(profile)  # of which the figure draws some, or its study tests them
         shown = rows[rows["curve"].isin(labels) & rows["environment"].isin(figure.environments)]
-        if figure.source == "runs":  # each panel is of one profile
-            drawn = content.frame[["environment", "profile"]].drop_duplicates()
-            shown = shown.merge(drawn, on=["environment", "profile"])
+        if figure.source == "runs" or figure.name in REPORTED:  # each panel, or row, is of one profile
+            row = ["curve", "environment", "profile"]
+            shown = shown.merge(content.frame[row].drop_duplicates(), on=row)
         if shown.empty:
             continue
         seconds = shown["time/sampling"] + shown["time/update"]

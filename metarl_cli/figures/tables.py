@@ -49,15 +49,15 @@ def beside_the_paper(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def cells(row: pd.Series) -> tuple[str, str, str]:
-    """The paper's number, ours with its interval, and n, as text."""
+def cells(row: pd.Series) -> tuple[str, str, str, str]:
+    """The paper's number, ours with its interval, n, and the profile of ours, as text."""
     ours = interval(row["ours"], row["low"], row["high"])
-    return f"{number(row['paper'])} ± {number(row['spread'])}", ours, str(row["n"])
+    return f"{number(row['paper'])} ± {number(row['spread'])}", ours, str(row["n"]), row["profile"]
 
 
 def markdown(figure: Figure, table: pd.DataFrame) -> str:
     """The table as Markdown, with a line that says what the numbers are."""
-    header = ("Environment", "Method", "Paper", "Ours", "n")
+    header = ("Environment", "Method", "Paper", "Ours", "n", "Profile")
     body = [(row["environment"], curve_label(row["curve"]), *cells(row)) for _, row in table.iterrows()]
     lines = [f"| {' | '.join(entries)} |" for entries in (header, ["---"] * len(header), *body)]
     return "\n".join([f"# {figure.name}: {figure.title}", "", *lines, "", explanation(table), ""])

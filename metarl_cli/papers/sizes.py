@@ -1,9 +1,9 @@
 """How large a training run is: by environment and profile, what does not change the algorithm.
 
 `paper` is the size of the papers' own experiments. `standard` is what shows a curve to its bend on a server of today:
-half the tasks and trajectories in locomotion, fewer iterations where the simulator is slow, five seeds on the one
-environment that all four papers have, because three leave too much open; the papers' own size on Navigation, and nearly
-so in the corners.
+half the tasks and trajectories in locomotion, fewer iterations where the simulator is slow, five seeds on HalfCheetah,
+which all four papers have and whose simulator is fast, because three leave too much open; the papers' own size on
+Navigation, and nearly so in the corners.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _SMOKE_POINTS = Size(tasks=2, trajectories=4, iterations=2, seeds=1)
 SIZES: Mapping[str, Mapping[str, Size]] = MappingProxyType(
     {
         "HalfCheetahFwdBack": _locomotion(300, standard_seeds=5),
-        "HalfCheetahRandVel": _locomotion(300),
+        "HalfCheetahRandVel": _locomotion(300, standard_seeds=5),
         "AntFwdBack": _locomotion(150),
         "AntRandDir": _locomotion(150),
         "AntRandGoal": _locomotion(150),

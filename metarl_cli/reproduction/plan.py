@@ -119,7 +119,7 @@ def _study(figure: Figure, profile: str, results: Path) -> Step:
     job = Job(
         name=figure.name,
         argv=("metarl_cli.reproduction", figure.name, profile, str(HERE)),
-        proofs={str(table): None, str(origin_path(table)): origin_text(figure, profile)},
+        proofs={str(table): None, str(origin_path(table)): origin_text(figure, profile, needed)},
         reads=tuple(str(_place(run)) for run in needed),
         writes=(str(table.parent), *measured),
         after=frozenset((*map(_name, needed), *study.after)),

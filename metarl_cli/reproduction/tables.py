@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from metarl_cli.circumstances import circumstances
 from metarl_cli.errors import UserError
 from metarl_cli.figures.curves import curves
 from metarl_cli.papers import Figure
-from metarl_cli.papers.figure import planned_runs
+from metarl_cli.papers.figure import PlannedRun, planned_runs
 from metarl_cli.reproduction.costs import (
     START_SECONDS,
     accuracy_seconds,
@@ -31,6 +31,7 @@ from metarl_cli.reproduction.costs import (
     testing_seconds,
 )
 from metarl_cli.results import load_runs
+from metarl_cli.runs.directory import is_finished
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path, write_whole
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 from metarl_cli.tables import write_table
@@ -119,12 +120,16 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 
 
 def write(figure: Figure, profile: str, results: Path) -> None:
-    """Run the study of a figure and write its table, then what it was made from; each file is whole or absent."""
-    table = table_path(results, profile, figure.name)
+    """Run the study of a figure and write its table, then what it was made from; each file is whole or absent.
+
+    A table that was made before all runs of its figure were there is no proof that the figure is done.
+    """
+    table, home = table_path(results, profile, figure.name), runs_directory(results, profile)
+    finished = [run for run in planned_runs(figure, profile) if is_finished(home / run.path)]
     table.parent.mkdir(parents=True, exist_ok=True)
     write_whole(origin_path(table), json.dumps({"figure": figure.name}) + "\n")  # of no table yet, but of this study
     write_study_table(partial(STUDIES[figure.plot].rows, figure, profile, results), table)
-    write_whole(origin_path(table), origin_text(figure, profile))
+    write_whole(origin_path(table), origin_text(figure, profile, finished))
 
 
 def write_study_table(study: Callable[[], pd.DataFrame], path: Path) -> None:
@@ -163,13 +168,13 @@ def origin_path(table: Path) -> Path:
     return table.with_suffix(".json")
 
 
-def origin_text(figure: Figure, profile: str) -> str:
+def origin_text(figure: Figure, profile: str, runs: Iterable[PlannedRun]) -> str:
     """What decides the table: the study's settings and the settings of the runs, as hashes."""
-    runs = {}
-    for run in planned_runs(figure, profile):
+    hashes = {}
+    for run in runs:
         settings = json.dumps(asdict(run.config), sort_keys=True)
-        runs[str(run.path)] = hashlib.sha256(settings.encode()).hexdigest()[:16]
-    origin = {"figure": figure.name, "settings": repr(STUDIES[figure.plot].settings(profile)), "runs": runs}
+        hashes[str(run.path)] = hashlib.sha256(settings.encode()).hexdigest()[:16]
+    origin = {"figure": figure.name, "settings": repr(STUDIES[figure.plot].settings(profile)), "runs": hashes}
     return json.dumps(origin, indent=2) + "\n"
 
 

@@ -12,7 +12,9 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from metarl_cli.errors import UserError
 from metarl_cli.papers.figure import Figure, planned_runs
+from metarl_cli.runs.directory import is_finished
 from metarl_cli.runs.evaluate import evaluate
 from metarl_cli.store import runs_directory
 
@@ -32,20 +34,24 @@ def settings(profile: str) -> int:
 
 
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
-    """Mean return over the held-out tasks of every run of a figure, after each of 0 … K adaptation steps.
+    """Mean return over the held-out tasks of a figure's runs that are finished, after each of 0 … K adaptation steps.
 
     Returns:
         One row per curve, environment, seed and number of `steps`; `tasks` says how many the mean is over.
 
     Raises:
-        UserError: if a run is missing.
+        UserError: if none is.
     """
     frames = []
     for run in planned_runs(figure, profile):
         directory, config = runs_directory(results, profile) / run.path, run.config
+        if not is_finished(directory):
+            continue
         table = evaluate(directory, steps=None, tasks=settings(profile), trajectories=None, seed=SEED, threads=1)
         named = table.rename(columns={"step": "steps"}).assign(
             curve=config.label, environment=config.environment.name, profile=config.profile, seed=config.seed
         )
         frames.append(named)
+    if not frames:
+        raise UserError(f"No run of {figure.name} below {runs_directory(results, profile)} is finished.")
     return pd.concat(frames, ignore_index=True)[list(COLUMNS)]

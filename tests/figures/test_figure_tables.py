@@ -8,11 +8,14 @@ from synthetic_results import returns_on_new_tasks, write_figure_runs, write_stu
 
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.figures.curves import curves
+from metarl_cli.figures.draw import content_of
+from metarl_cli.figures.effort import effort
 from metarl_cli.figures.plots.tables import table_figure
 from metarl_cli.figures.tables import COLUMNS, beside_the_paper, explanation, markdown
 from metarl_cli.papers import FIGURES, REPORTED
 from metarl_cli.papers.figure import RELEASED_REWARDS
-from metarl_cli.results import load_runs
+from metarl_cli.results import Results, load_runs
+from metarl_cli.store import table_path
 
 OFFSETS = {1: 1.0, 2: -2.0, 3: 4.0}
 
@@ -80,11 +83,11 @@ def test_a_table_says_whether_its_size_is_the_papers(profile, whole):
 
 def test_markdown_shows_both_numbers_and_n():
     lines = markdown(FIGURES["sgmrl-table1"], new_tasks("sgmrl-table1")).splitlines()
-    assert lines[2] == "| Environment | Method | Paper | Ours | n |"
-    assert lines[4] == "| Navigation | SG-MRL | −16.9 ± 0.699 | −15.9 [−23.35, −8.449] | 3 |"
+    assert lines[2] == "| Environment | Method | Paper | Ours | n | Profile |"
+    assert lines[4] == "| Navigation | SG-MRL | −16.9 ± 0.699 | −15.9 [−23.35, −8.449] | 3 | quick |"
     assert "Profile of ours: quick;" in lines[-1]
     single = markdown(FIGURES["sgmrl-table1"], new_tasks("sgmrl-table1", {5: 0.0}))
-    assert "| Navigation | SG-MRL | −16.9 ± 0.699 | −16.9 | 1 |" in single
+    assert "| Navigation | SG-MRL | −16.9 ± 0.699 | −16.9 | 1 | quick |" in single
 
 
 def test_the_figure_has_a_mark_for_each_number_and_its_digits():
@@ -97,7 +100,7 @@ def test_the_figure_has_a_mark_for_each_number_and_its_digits():
         assert marks["o"] == pytest.approx(rows.loc[rows["n"] > 0, "ours"].tolist())
         texts = [text.get_text() for text in panel.texts]
         assert texts.count("not yet run") == 1
-        assert sum("n = 3" in text for text in texts) == 5
+        assert sum("n = 3, quick" in text for text in texts) == 5
     assert "95 % Student t" in figure.get_supxlabel() and "Profile of ours: quick" in figure.get_supxlabel()
 
 
@@ -108,6 +111,31 @@ def test_digits_lie_within_the_picture():
         for text in panel.texts:
             box = text.get_window_extent()
             assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+
+
+def test_every_row_of_a_table_is_that_of_the_largest_profile_that_tested_it(tmp_path):
+    figure, larger = FIGURES["sgmrl-table2"], {"sgmrl-k1", "vpg-maml-k1"}
+    rows = returns_on_new_tasks(figure.name, {1: 0.0, 2: 1.0}, profile="standard")
+    whole = returns_on_new_tasks(figure.name, OFFSETS)
+    write_study(tmp_path, figure.name, "quick", whole)
+    tested = [row for row in rows if row["curve"] in larger and row["environment"] == "SwimmerRandVel"]
+    write_study(tmp_path, figure.name, "standard", tested)
+    content = content_of(figure, Results(tmp_path))
+    beside = beside_the_paper(figure, content.frame)
+    expected = [
+        ("standard", 2) if curve in larger and environment == "SwimmerRandVel" else ("quick", 3)
+        for environment, curve in zip(beside["environment"], beside["curve"], strict=True)
+    ]
+    assert list(zip(beside["profile"], beside["n"], strict=True)) == expected
+    both = [table_path(tmp_path, profile, figure.name) for profile in ("standard", "quick")]
+    assert list(content.tables) == both
+    assert effort(figure, content, Results(tmp_path)) == [
+        "`standard`: its study, n = 2.",
+        "`quick`: its study, n = 3.",
+    ]
+    assert set(content_of(figure, Results(tmp_path), profile="quick").frame["profile"]) == {"quick"}
+    write_study(tmp_path, figure.name, "standard", rows)
+    assert list(content_of(figure, Results(tmp_path)).tables) == both[:1]
 
 
 def test_plotting_a_table_writes_it_in_four_forms(metarl, tmp_path):

@@ -389,7 +389,10 @@ def free(figure, profile):
 
 @pytest.fixture
 def study(monkeypatch, tmp_path):
-    """A study of one number, which the test can change, as can its settings."""
+    """A study of one number, which the test can change, as can its settings; its runs are finished."""
+    for run in planned_runs(STUDIED, "smoke"):
+        (runs_directory(tmp_path, "smoke") / run.path).mkdir(parents=True)
+        (runs_directory(tmp_path, "smoke") / run.path / "DONE").touch()
     state = {"number": 1.0, "settings": "small"}
     rows = lambda figure, profile, results: pd.DataFrame({"number": [state["number"]]})  # noqa: E731
     studies = {"tiny": tables.Study(rows, lambda profile: state["settings"], free)}
@@ -485,7 +488,9 @@ def test_a_table_over_one_of_a_reproduction_is_no_longer_the_reproductions(
     path = table_path(tmp_path, "smoke", figure)
     path.parent.mkdir(parents=True)
     path.write_text("number\n1\n")
-    tables.origin_path(path).write_text(tables.origin_text(FIGURES[figure], "smoke"))
+    tables.origin_path(path).write_text(
+        tables.origin_text(FIGURES[figure], "smoke", planned_runs(FIGURES[figure], "smoke"))
+    )
     assert is_current(FIGURES[figure], tmp_path)
     mine = pd.DataFrame({"study": ["accuracy"]})
     monkeypatch.setattr(f"metarl_cli.studies.{command}.run", lambda settings, progress: mine)
@@ -595,6 +600,23 @@ def test_a_table_from_its_first_run_to_its_drawing(metarl, tmp_path):
     assert (tmp_path / "smoke" / "figures" / "sgmrl-table1.png").exists()
     code, out, err = metarl(*asked[:-1])
     assert (code, "done" in err) == (0, False), err
+
+
+def test_a_table_of_some_runs_is_not_taken_for_the_whole(metarl, tmp_path):
+    asked = ("reproduce", "sgmrl-table1", "--profile", "smoke", "--results", tmp_path, "--jobs", 2, "--quiet")
+    assert metarl(*asked).code == 0
+    figure, path = FIGURES["sgmrl-table1"], table_path(tmp_path, "smoke", "sgmrl-table1")
+    whole, home = path.read_text(), runs_directory(tmp_path, "smoke")
+    (home / "sgmrl" / "Navigation" / "seed1" / "DONE").unlink()
+    tables.write(figure, "smoke", tmp_path)
+    assert set(pd.read_csv(path)["curve"]) == {"vpg-maml", "vpg-emaml"}
+    assert not is_current(figure, tmp_path)
+    assert metarl(*asked).code == 0
+    assert path.read_text() == whole
+    for done in home.rglob("DONE"):
+        done.unlink()
+    with pytest.raises(UserError, match="No run of sgmrl-table1 below"):
+        tables.write(figure, "smoke", tmp_path)
 
 
 def test_a_run_whose_numbers_stop_being_finite_costs_the_others_nothing(metarl, tmp_path, monkeypatch):

@@ -33,8 +33,8 @@ def table_figure(table: pd.DataFrame) -> Figure:
             if row["n"]:
                 panel.plot([row["low"], row["high"]], [height + 0.12] * 2, color=_OURS, linewidth=1.4)
                 panel.plot(row["ours"], height + 0.12, "o", color=_OURS, markersize=5)
-            paper, ours, n = cells(row)
-            _digits(panel, height, (paper, f"{ours}  n = {n}" if row["n"] else "not yet run"))
+            paper, ours, n, profile = cells(row)
+            _digits(panel, height, (paper, f"{ours}  n = {n}, {profile}" if row["n"] else "not yet run"))
         panel.set_yticks(range(len(rows)), [curve_label(curve) for curve in rows["curve"]])
         panel.set_ylim(len(rows) - 0.4, -0.6)
         panel.margins(x=0.08)
