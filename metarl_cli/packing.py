@@ -15,7 +15,6 @@ import io
 import json
 import lzma
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from metarl_cli.store import CONFIG, META_SUFFIX, runs_directory, table_path
@@ -47,8 +46,23 @@ def pack(results: Path, out: Path) -> None:
         out: an empty one.
     """
     for profile in sorted(path.name for path in results.iterdir() if path.is_dir()):
-        rows = list(_rows(runs_directory(results, profile)))
         (out / profile).mkdir(parents=True)
+        runs, rows = runs_directory(results, profile), list[dict[str, str]]()
+        for path in sorted(runs.rglob("progress.csv")):
+            config = json.loads(path.with_name(CONFIG).read_text(encoding="utf-8"))
+            meta = json.loads(path.with_name("meta.json").read_text(encoding="utf-8"))
+            settings = {
+                "curve": config.get("label") or config["algorithm"],
+                "environment": config["environment"]["name"],
+                "profile": config["profile"],
+                "seed": config["seed"],
+                "tasks": config["sampling"]["tasks"],
+                "trajectories": config["sampling"]["trajectories"],
+                "directory": path.parent.relative_to(runs).as_posix(),
+                META: json.dumps({name: meta[name] for name in MADE_BY if name in meta}),
+            }
+            with path.open(encoding="utf-8", newline="") as file:
+                rows += [settings | {name: row[name] for name in KEPT} for row in csv.DictReader(file)]
         if rows:
             text = io.StringIO()
             writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -62,22 +76,3 @@ def pack(results: Path, out: Path) -> None:
                     copy = out / path.relative_to(results)
                     copy.parent.mkdir(exist_ok=True)
                     shutil.copyfile(path, copy)
-
-
-def _rows(runs: Path) -> Iterator[dict[str, str]]:
-    for path in sorted(runs.rglob("progress.csv")):
-        config = json.loads(path.with_name(CONFIG).read_text(encoding="utf-8"))
-        meta = json.loads(path.with_name("meta.json").read_text(encoding="utf-8"))
-        sampling, made_by = config["sampling"], {name: meta[name] for name in MADE_BY if name in meta}
-        settings = {
-            "curve": config.get("label") or config["algorithm"],
-            "environment": config["environment"]["name"],
-            "profile": config["profile"],
-            "seed": config["seed"],
-            "tasks": sampling["tasks"],
-            "trajectories": sampling["trajectories"],
-            "directory": path.parent.relative_to(runs).as_posix(),
-            META: json.dumps(made_by),
-        }
-        with path.open(encoding="utf-8", newline="") as file:
-            yield from ({**settings, **{name: row[name] for name in KEPT}} for row in csv.DictReader(file))

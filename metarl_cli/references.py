@@ -94,20 +94,32 @@ def load_reference(reference: str, kind: str) -> Any:
 
 
 def _module(place: str) -> ModuleType:
+    """The module of a name or a file; that of a file under its stem, so that other processes and a pickle find it."""
     place = ADAPTERS.get(place, place)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # an installed command does not have it, unlike `python -m`
-    if place.endswith(".py"):
-        return _from_file(Path(place))
-    try:
-        return _import(place)
-    except ModuleNotFoundError as error:
-        here = Path.cwd()
-        known = (p.stem for p in (*here.glob("*.py"), *here.glob("*/")) if p.stem.isidentifier())
-        raise UserError(
-            f"There is no module {error.name}, neither installed nor in {here}."
-            f"{nearest(place.partition('.')[0], known)}"
-        ) from None
+    if not place.endswith(".py"):
+        try:
+            return _import(place)
+        except ModuleNotFoundError as error:
+            here = Path.cwd()
+            known = (p.stem for p in (*here.glob("*.py"), *here.glob("*/")) if p.stem.isidentifier())
+            raise UserError(
+                f"There is no module {error.name}, neither installed nor in {here}."
+                f"{nearest(place.partition('.')[0], known)}"
+            ) from None
+    path = Path(place)
+    found = next((file for home in ("", *sys.path) if (file := home / path).is_file()), None)
+    if found is None:
+        raise UserError(f"There is no file {path}.{nearest(path.name, (p.name for p in path.parent.glob('*.py')))}")
+    if "." in path.stem:
+        raise UserError(f"{path}: the name of a module has no dot, and {path.stem} has one; rename the file.")
+    if (home := str(found.parent.resolve())) not in sys.path:
+        sys.path.insert(0, home)
+    module = _import(path.stem)
+    if Path(_file(module) or "").resolve() != found.resolve():
+        raise UserError(f"{path}: the name {path.stem} belongs to {_file(module) or 'Python'}; rename the file.")
+    return module
 
 
 @cache  # what was imported stays what it is, whatever becomes of the file
@@ -121,21 +133,6 @@ def _code(module: ModuleType) -> str:
 def _file(module: ModuleType) -> str | None:
     """None for a module that is part of the interpreter, which may lack even the attribute."""
     return getattr(module, "__file__", None)
-
-
-def _from_file(path: Path) -> ModuleType:
-    """The module of that file, under its stem, so that a spawned process and a pickle find it again."""
-    found = next((file for home in ("", *sys.path) if (file := home / path).is_file()), None)
-    if found is None:
-        raise UserError(f"There is no file {path}.{nearest(path.name, (p.name for p in path.parent.glob('*.py')))}")
-    if "." in path.stem:
-        raise UserError(f"{path}: the name of a module has no dot, and {path.stem} has one; rename the file.")
-    if (home := str(found.parent.resolve())) not in sys.path:
-        sys.path.insert(0, home)
-    module = _import(path.stem)
-    if Path(_file(module) or "").resolve() != found.resolve():
-        raise UserError(f"{path}: the name {path.stem} belongs to {_file(module) or 'Python'}; rename the file.")
-    return module
 
 
 def _import(name: str) -> ModuleType:

@@ -123,15 +123,20 @@ def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
     homes: dict[tuple[Any, ...], Path] = {}
     damage: dict[Path, str] = {}
     for path in sorted(directory.rglob("progress.csv")):
+        if path.is_file() and not path.stat().st_size:
+            continue  # a run that is about to begin
         try:
-            run = _read_run(path, directory)
-            if run.length:  # else it is in its first iteration, or failed there
-                key = run.settings[: len(KEYS)]
-                if key in homes:
-                    both = f"{homes[key]} and {path.parent} are both {' '.join(map(str, key))}"
-                    raise UserError(f"{both}: move one elsewhere.")
-                homes[key] = path.parent
-                runs.append(run)
+            config, columns = load_config(path.with_name(CONFIG)), read_columns(path, PROGRESS)
+            if not (length := len(columns["iteration"])):
+                continue  # one in its first iteration, or failed there
+            curve, environment = config.label or config.algorithm, unpinned(config.environment.name)
+            key = (curve, environment, config.profile, config.seed)
+            if key in homes:
+                both = f"{homes[key]} and {path.parent} are both {' '.join(map(str, key))}"
+                raise UserError(f"{both}: move one elsewhere.")
+            homes[key] = path.parent
+            place = path.parent.relative_to(directory).as_posix()
+            runs.append(_Run((*key, config.sampling.tasks, config.sampling.trajectories, place), columns, length))
         except UserError as error:
             damage[path.parent] = str(error)
     frames = []
@@ -143,15 +148,6 @@ def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
     if runs or not frames:
         frames.insert(0, _joined(runs))
     return pd.concat(frames, ignore_index=True), damage
-
-
-def _read_run(path: Path, home: Path) -> _Run:
-    if path.is_file() and not path.stat().st_size:
-        return _Run((), {}, 0)
-    config, columns = load_config(path.with_name(CONFIG)), read_columns(path, PROGRESS)
-    curve, sampling = config.label or config.algorithm, config.sampling
-    own = (curve, unpinned(config.environment.name), config.profile, config.seed, sampling.tasks, sampling.trajectories)
-    return _Run((*own, path.parent.relative_to(home).as_posix()), columns, len(columns["iteration"]))
 
 
 def _joined(runs: list[_Run]) -> pd.DataFrame:

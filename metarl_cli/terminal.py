@@ -11,8 +11,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any, TypeAlias
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -39,8 +39,6 @@ __all__ = [
 WIDE = 400
 NARROW = 12
 """What is at most as wide is left as it is when a table has to become narrower."""
-
-ShowRow: TypeAlias = Callable[[RunConfig, Mapping[str, float]], None]
 
 
 def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
@@ -99,15 +97,27 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def training_display() -> Iterator[ShowRow]:
+def training_display() -> Iterator[Callable[[RunConfig, Mapping[str, float]], None]]:
     """A function to call with the settings of a run and each new row of its `progress.csv`."""
-    console = Console(stderr=True)
-    pace = _Pace()
-    if console.is_terminal:
-        with Live(console=console, auto_refresh=False) as live:
-            yield lambda config, row: live.update(_table(config, row, *pace.measure(config, row)), refresh=True)
-    else:
-        yield lambda config, row: say(_line(config, row, *pace.measure(config, row)))
+    console, pace = Console(stderr=True), _Pace()
+    with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
+
+        def show(config: RunConfig, row: Mapping[str, float]) -> None:
+            rate, left = pace.measure(config, row)
+            iteration, steps = f"{int(row['iteration']) + 1}/{config.iterations}", f"{int(row['env_steps']):,}"
+            before, after = f"{row['return/pre']:.1f}", f"{row['return/post']:.1f}"
+            if live is None:
+                returns = f"return {before} -> {after}"
+                say(f"iteration {iteration}  env steps {steps}  {returns}  {rate:,.0f} steps/s  {duration(left)} left")
+                return
+            title = f"{config.algorithm} on {config.environment.name}, seed {config.seed}"
+            table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+            for name in ("iteration", "env steps", "return before", "return after", "steps/s", "time left"):
+                table.add_column(name, justify="right")
+            table.add_row(iteration, steps, before, f"[bold]{after}[/bold]", f"{rate:,.0f}", duration(left))
+            live.update(table, refresh=True)
+
+        yield show
 
 
 def show_measured(rows: DataFrame) -> None:
@@ -132,29 +142,6 @@ class _Pace:
         steps = row["env_steps"] - previous if previous else row["env_steps"] / iteration
         rate, self._last = steps / (now - self._last), now
         return rate, (now - self._start) / (iteration - self._done) * (config.iterations - iteration)
-
-
-def _table(config: RunConfig, row: Mapping[str, float], rate: float, left: float) -> Table:
-    title = f"{config.algorithm} on {config.environment.name}, seed {config.seed}"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in ("iteration", "env steps", "return before", "return after", "steps/s", "time left"):
-        table.add_column(name, justify="right")
-    table.add_row(
-        f"{int(row['iteration']) + 1}/{config.iterations}",
-        f"{int(row['env_steps']):,}",
-        f"{row['return/pre']:.1f}",
-        f"[bold]{row['return/post']:.1f}[/bold]",
-        f"{rate:,.0f}",
-        duration(left),
-    )
-    return table
-
-
-def _line(config: RunConfig, row: Mapping[str, float], rate: float, left: float) -> str:
-    return (
-        f"iteration {int(row['iteration']) + 1}/{config.iterations}  env steps {int(row['env_steps']):,}  "
-        f"return {row['return/pre']:.1f} -> {row['return/post']:.1f}  {rate:,.0f} steps/s  {duration(left)} left"
-    )
 
 
 def duration(seconds: float) -> str:

@@ -63,7 +63,8 @@ class _Board:
 
     def __init__(self, shares: Mapping[str, Share], slots: int) -> None:
         self._shares, self._slots = shares, slots
-        self._begun = {name: share.fraction() for name, share in shares.items()}  # by an earlier, stopped grid
+        # Of jobs that do not run: what an earlier, stopped grid did of them, and all of those that are over.
+        self._resting = {name: share.fraction() for name, share in shares.items()}
         self._over: set[str] = set()
         self._running: dict[str, float] = {}
         self._start, self._total = time.monotonic(), sum(share.seconds for share in shares.values())
@@ -77,8 +78,9 @@ class _Board:
             return
         self._running.pop(job.name, None)
         if result.status == "skipped":
-            self._begun[job.name] = self._shares[job.name].fraction()
+            self._resting[job.name] = self._shares[job.name].fraction()
         else:
+            self._resting[job.name] = 1.0
             self._over.add(job.name)
 
     def line(self, result: JobResult) -> str:
@@ -98,12 +100,10 @@ class _Board:
         return table
 
     def _done(self) -> float:
-        return sum(share.seconds * self._fraction(name, share) for name, share in self._shares.items())
-
-    def _fraction(self, name: str, share: Share) -> float:
-        if name in self._over:
-            return 1.0
-        return share.fraction() if name in self._running else self._begun[name]
+        return sum(
+            share.seconds * (share.fraction() if name in self._running else self._resting[name])
+            for name, share in self._shares.items()
+        )
 
     def _left(self) -> str:
         done, seen = self._done(), time.monotonic() - self._start

@@ -124,12 +124,11 @@ def audit(
         return
     named = {str(row["estimator"]): row for row in rows}
     quantities = [name for name in rows[-1] if name != "estimator"]
-    shown = [{"": name, **{who: _short(row.get(name)) for who, row in named.items()}} for name in quantities]
+    shown = []
+    for name in quantities:
+        cells = {who: row.get(name) for who, row in named.items()}
+        shown.append({"": name} | {who: f"{v:.3g}" if isinstance(v, float) else "–" for who, v in cells.items()})
     print_table(shown, as_json=False)
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else "–"
 
 
 def tabular(
