@@ -85,18 +85,36 @@ def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
         given = ", ".join(map(str, paths))
         why = " ".join(notes) or "The runs there differ in nothing but the seed."
         raise UserError(f"{given}: nothing to compare. {why}")
-    _check_column(column, found)
+    whole = {curve.name: set(curve.rows.dropna(axis="columns").columns) for curve in found}
+    not_measured = {*SETTINGS, "iteration"}
+    known = set.intersection(*whole.values()) - not_measured
+    if column not in known:
+        if column in not_measured or not any(column in curve.rows for curve in found):
+            raise unknown_name("column", column, known)
+        lacking = [name for name, columns in whole.items() if column not in columns]
+        raise UserError(f"--metric {column}: it is not in every run of {', '.join(lacking)}.")
     settings = {curve.name: settable_keys(curve.config) for curve in found}
     common = min(int(rows["iteration"].max()) + 1 for curve in found for _, rows in curve.rows.groupby("directory"))
     notes += _unequal(found, common)
     frame = pd.concat([curve.rows.assign(curve=curve.name) for curve in found], ignore_index=True)
     frame = frame[frame["iteration"] < common]
+    begun = frame[frame["iteration"] < math.ceil(common / TENTH)]
     if not (differing := _differing([curve.config for curve in found])):
         notes.append("No setting differs: these are runs of the same seeds.")
     return Compared(
         column=f"{column}: {meaning(column)}",
         settings=[{"setting": key, **{name: of[key] for name, of in settings.items()}} for key in differing],
-        curves=[_summary(curve, frame, column, common) for curve in found],
+        curves=[
+            {
+                "curve": curve.name,
+                "environment": unpinned(curve.environment),
+                "seeds": _seeds(curve),
+                "first": _effect(begun, column, "mean", curve).mean,
+                **_interval("last", _effect(frame, column, "final", curve)),
+                "area": _effect(frame, column, "mean", curve).mean,
+            }
+            for curve in found
+        ],
         differences=[row for curve in found[1:] for row in _differences(curve, found[0], frame, column, notes)],
         notes=notes,
         table=curves(frame, (column,)),
@@ -167,19 +185,6 @@ def _differing(configs: Sequence[RunConfig]) -> list[str]:
     return [key for key in settings[0] if key != "seed" and len({of[key] for of in settings}) > 1]
 
 
-def _check_column(column: str, found: Sequence[_Curve]) -> None:
-    """Refuse one that not every run has."""
-    whole = {curve.name: set(curve.rows.dropna(axis="columns").columns) for curve in found}
-    not_measured = {*SETTINGS, "iteration"}
-    known = set.intersection(*whole.values()) - not_measured
-    if column in known:
-        return
-    if any(column in curve.rows for curve in found) and column not in not_measured:
-        lacking = [name for name, columns in whole.items() if column not in columns]
-        raise UserError(f"--metric {column}: it is not in every run of {', '.join(lacking)}.")
-    raise unknown_name("column", column, known)
-
-
 def _unequal(found: Sequence[_Curve], common: int) -> Iterator[str]:
     """What of runs of unequal length or size is to be known."""
     longer = [curve.name for curve in found if curve.rows["iteration"].max() >= common]
@@ -198,28 +203,13 @@ def _unequal(found: Sequence[_Curve], common: int) -> Iterator[str]:
         yield f"Until then the runs have taken unequal numbers of environment steps: {told}."
 
 
-def _summary(curve: _Curve, frame: pd.DataFrame, column: str, common: int) -> Row:
-    own = Measure(column=column, where=(("curve", curve.name),))
-    first = _effect(own, None, frame[frame["iteration"] < math.ceil(common / TENTH)], "mean")
-    last, area = _effect(own, None, frame, "final"), _effect(own, None, frame, "mean")
-    return {
-        "curve": curve.name,
-        "environment": unpinned(curve.environment),
-        "seeds": _seeds(curve),
-        "first": first.mean,
-        **_interval("last", last),
-        "area": area.mean,
-    }
-
-
 def _differences(curve: _Curve, base: _Curve, frame: pd.DataFrame, column: str, notes: list[str]) -> Iterator[Row]:
     """Of what is paired by seed; why it is not, is noted."""
     pair = f"{curve.name} − {base.name}"
     if curve.environment != base.environment:
         notes.append(f"{pair} is not taken: the environments are {curve.environment} and {base.environment}.")
         return
-    one, other = (Measure(column=column, where=(("curve", each.name),)) for each in (curve, base))
-    found = {"last": _effect(one, other, frame, "final"), "area": _effect(one, other, frame, "mean")}
+    found = {"last": _effect(frame, column, "final", curve, base), "area": _effect(frame, column, "mean", curve, base)}
     seeds = found["last"].seeds
     if not seeds:
         notes.append(f"{pair} is not taken: no seed is in both, {_seeds(curve)} and {_seeds(base)}.")
@@ -230,12 +220,14 @@ def _differences(curve: _Curve, base: _Curve, frame: pd.DataFrame, column: str, 
         yield {"difference": pair, "of": name, **_interval("mean", effect), "n": len(seeds)}
 
 
-def _effect(measure: Measure, against: Measure | None, frame: pd.DataFrame, summary: Summary) -> Effect:
+def _effect(frame: pd.DataFrame, column: str, summary: Summary, *pair: _Curve) -> Effect:
+    """Of a column of one curve, or its difference from another."""
+    measure, *against = (Measure(column=column, where=(("curve", curve.name),)) for curve in pair)
     comparison = Comparison(
         label="",
         statistic="difference" if against else "value",
         measure=measure,
-        against=against,
+        against=against[0] if against else None,
         summary=summary,
         wanted=Range(),
     )

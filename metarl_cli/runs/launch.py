@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -113,8 +113,17 @@ def launch(
         if runs.is_finished(directory):
             progress.read_rows(directory, progress_columns(config), config.iterations)
             return RunOutcome(directory, True, f"Already finished: {directory}")
-        for notice in _notices(directory, config, device):
-            tell(notice)
+        # Why the numbers from here on are not those of the published results, or of the run where it was.
+        version, spec = other_physics(), ENVIRONMENTS.get(config.environment.name)
+        has_bodies = spec is not None and spec.module == LOCOMOTION
+        if version and has_bodies and version != runs.recorded(directory, "packages", "mujoco"):
+            tell(
+                f"MuJoCo {version} moves bodies otherwise than {PHYSICS}.x, which made the published results: compare "
+                f"this run with none of them. {runs.META} records it."
+            )
+        before = runs.recorded(directory, "device")
+        if before not in (None, device):
+            tell(f"The run was on {before} and goes on on {device}, which rounds otherwise. {runs.META} records it.")
         return _run(directory, config, threads=threads, device=device, log=log, done=done, on_row=on_row)
 
 
@@ -141,20 +150,6 @@ def _run(
     if finished:
         return RunOutcome(directory, True, f"Finished: {directory}")
     return RunOutcome(directory, False, f"Stopped. To continue: {continues}")
-
-
-def _notices(directory: Path, config: RunConfig, device: str) -> Iterator[str]:
-    """Why the numbers from here on are not those of the published results, or of the run where it was."""
-    version, spec = other_physics(), ENVIRONMENTS.get(config.environment.name)
-    has_bodies = spec is not None and spec.module == LOCOMOTION
-    if version and has_bodies and version != runs.recorded(directory, "packages", "mujoco"):
-        yield (
-            f"MuJoCo {version} moves bodies otherwise than {PHYSICS}.x, which made the published results: compare "
-            f"this run with none of them. {runs.META} records it."
-        )
-    before = runs.recorded(directory, "device")
-    if before not in (None, device):
-        yield f"The run was on {before} and goes on on {device}, which rounds otherwise. {runs.META} records it."
 
 
 def default_directory(config: RunConfig) -> Path:

@@ -52,9 +52,18 @@ def read_rows(directory: Path, columns: Sequence[str], iterations: int) -> list[
         raise UserError(f"{path} has {len(lines)} of the {iterations} rows that are done. --overwrite starts again.")
     rows = []
     for number, line in enumerate(lines):
-        if complaint := _complaint(line, columns, number):
+        row = dict(zip(columns, cells := line.split(","), strict=False))
+        bad = [name for name, cell in row.items() if not (NUMBER.fullmatch(cell) and math.isfinite(float(cell)))]
+        complaint = ""
+        if len(cells) != len(columns):
+            complaint = f"{len(cells)} cells, expected {len(columns)}"
+        elif cells[0] != str(number):
+            complaint = f"iteration is {cells[0][:40]!r}, expected {number}"
+        elif bad:
+            complaint = f"{bad[0]} is {row[bad[0]][:40]!r}, expected a finite number"
+        if complaint:
             raise UserError(f"{path}, row {number + 1}: {complaint}. --overwrite starts the run again.")
-        rows.append(dict(zip(columns, line.split(","), strict=True)))
+        rows.append(row)
     return rows
 
 
@@ -92,16 +101,3 @@ def writer(directory: Path, columns: Sequence[str]) -> Iterator[Callable[[Mappin
             os.fsync(file.fileno())
 
         yield write
-
-
-def _complaint(line: str, columns: Sequence[str], number: int) -> str:
-    """What is wrong with a row, or nothing."""
-    cells = line.split(",")
-    if len(cells) != len(columns):
-        return f"{len(cells)} cells, expected {len(columns)}"
-    if cells[0] != str(number):
-        return f"iteration is {cells[0][:40]!r}, expected {number}"
-    for name, cell in zip(columns, cells, strict=True):
-        if not (NUMBER.fullmatch(cell) and math.isfinite(float(cell))):
-            return f"{name} is {cell[:40]!r}, expected a finite number"
-    return ""

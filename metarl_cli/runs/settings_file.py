@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from metarl_cli.algorithms import read_document
 from metarl_cli.config import SCHEMA, RunConfig, config_of, settable_keys
@@ -39,8 +38,11 @@ def read_settings(path: Path) -> RunConfig:
     if str(path) != "-" and path.suffix not in (".json", ".toml"):
         raise UserError(f"--config {path}: expected FILE.json, FILE.toml, or - for JSON on standard input.")
     document = read_document(path)
-    if not isinstance(document, dict) or "schema" in document or _names_everything(document):
+    if not isinstance(document, dict) or "schema" in document:
         return config_of(document, str(path))
+    named = {f"{key}.{name}" for key, value in document.items() if isinstance(value, dict) for name in value}
+    if set(settable_keys()) - LATER <= named | document.keys():
+        return config_of(document, str(path))  # the `config.json` of a version that did not write its schema
     given = config_of({"schema": SCHEMA, **document}, str(path))  # every name and value is good
     try:
         own = run_config(given.algorithm, given.environment.name, profile=given.profile)
@@ -50,9 +52,3 @@ def read_settings(path: Path) -> RunConfig:
     for key, value in document.items():
         whole[key] = whole[key] | value if isinstance(value, dict) else value
     return config_of({"schema": SCHEMA, **whole}, str(path))
-
-
-def _names_everything(document: dict[str, Any]) -> bool:
-    """As the `config.json` of a run does, also that of a version that did not write its schema."""
-    named = {f"{key}.{name}" for key, value in document.items() if isinstance(value, dict) for name in value}
-    return set(settable_keys()) - LATER <= named | document.keys()

@@ -47,13 +47,13 @@ def train(
     """
     torch.set_num_threads(1)  # products of one task are small; and the sums keep one order, whatever the machine
     trainer, fresh = build(config, threads=threads, device=device)
-    state = checkpoints.load(directory, config, fresh) or fresh
-    rows = progress.truncate(directory, progress_columns(config), state.iteration)
+    state, columns = checkpoints.load(directory, config, fresh) or fresh, progress_columns(config)
+    rows = progress.truncate(directory, columns, state.iteration)
     previous = {name: float(value) for name, value in rows[-1].items()} if rows else {}
     runs.write_meta(directory, threads=threads, device=device, status="running")
     status = "failed"
     try:
-        with progress.writer(directory, progress_columns(config)) as write:  # ignores what has no column
+        with progress.writer(directory, columns) as write:  # ignores what has no column
             while state.iteration < config.iterations and not should_stop():
                 state, previous = iterate(trainer, state, previous)
                 write(previous)
