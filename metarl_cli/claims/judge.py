@@ -131,8 +131,18 @@ class Judgement:
 
     @property
     def weakest(self) -> Finding:
-        """The finding on which the verdicts hang: of the worst kind, and of these the farthest on the wrong side."""
-        return min(self.findings, key=lambda found: (_RANK[found.verdict], _RANK[found.scoped], _margin(found)))
+        """The finding on which the verdicts hang: of the worst kind, and of these the farthest on the wrong side.
+
+        How far is measured into the wanted range, in half-widths of the interval where it has a width.
+        """
+
+        def place(finding: Finding) -> tuple[int, int, float]:
+            effect, wanted = finding.effect, finding.wanted
+            inside = min(effect.mean - wanted.low, wanted.high - effect.mean)
+            half = (effect.high - effect.low) / 2
+            return _RANK[finding.verdict], _RANK[finding.scoped], inside / half if half > 0 else inside
+
+        return min(self.findings, key=place)
 
 
 def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:
@@ -220,11 +230,3 @@ def _weight(findings: Sequence[Finding]) -> tuple[int, bool, int, int, int]:
     steps = max(finding.effect.env_steps for finding in findings)
     place = max((PROFILES.index(finding.profile) for finding in findings if finding.profile), default=-1)
     return min(seeds, 2), decisive, steps, seeds, place  # two give an interval
-
-
-def _margin(finding: Finding) -> float:
-    """Distance into the wanted range, negative outside, in half-widths of the interval where it has a width."""
-    effect, wanted = finding.effect, finding.wanted
-    inside = min(effect.mean - wanted.low, wanted.high - effect.mean)
-    half = (effect.high - effect.low) / 2
-    return inside / half if half > 0 else inside

@@ -21,8 +21,6 @@ from metarl_cli.papers.claim import Comparison, Where
 __all__ = ["Effect", "Grouped", "effects"]
 
 Array: TypeAlias = NDArray[Any]
-Key: TypeAlias = tuple[int, int]
-"""Seed and iteration; the iteration is −1 where nothing was trained."""
 
 
 class Effect(NamedTuple):
@@ -130,8 +128,8 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
     return Effect(label, float(mean), float(low), float(high), p_value, seeds, len(shared) if trained else 0, env_steps)
 
 
-def _numbers(table: Grouped, rows: Array, column: str, trained: bool) -> dict[Key, float]:
-    """One number for each seed and iteration, a mean where several rows have them."""
+def _numbers(table: Grouped, rows: Array, column: str, trained: bool) -> dict[tuple[int, int], float]:
+    """One number for each seed and iteration, −1 where nothing was trained; a mean where several rows have them."""
     seeds = table.column("seed")[rows].tolist()
     iterations = table.column("iteration")[rows].tolist() if trained else [-1] * len(rows)
     found = defaultdict(list)

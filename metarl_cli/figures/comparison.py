@@ -66,7 +66,15 @@ def compare(figure: Figure, results: Results, *, profile: str, published: Result
     rows = rows.drop(columns=["published_what", "published_iteration"]).assign(
         figure=figure.name, published_profile=source
     )
-    return rows.assign(verdict=_verdicts(rows, same_size=source == profile))
+    there, low, high = (rows[f"published_{name}"].astype(float) for name in ("mean", "low", "high"))
+    cases = {
+        "not published": there.isna(),
+        "other size": ~there.isna() & (source != profile),
+        "equal": np.isclose(rows["mean"].astype(float), there, rtol=1e-8, atol=0.0),  # tables have ten digits
+        "no interval": low.isna(),
+        "within": rows["mean"].between(low, high),
+    }
+    return rows.assign(verdict=list(map(str, np.select(list(cases.values()), list(cases), default="outside"))))
 
 
 def detail(comparison: pd.DataFrame) -> list[dict[str, object]]:
@@ -118,16 +126,3 @@ def _names(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """The values of the keys in words; a number says what it is."""
     words = [[v if isinstance(v, str) else f"{key} {v:g}" for v in rows[key]] for key in keys]
     return [" ".join(row) for row in zip(*words, strict=True)]
-
-
-def _verdicts(rows: pd.DataFrame, *, same_size: bool) -> list[str]:
-    published, low, high = (rows[f"published_{name}"].astype(float) for name in ("mean", "low", "high"))
-    equal = np.isclose(rows["mean"].astype(float), published, rtol=1e-8, atol=0.0)  # tables have ten digits
-    cases = {
-        "not published": published.isna(),
-        "other size": ~published.isna() & (not same_size),
-        "equal": equal,
-        "no interval": low.isna(),
-        "within": rows["mean"].between(low, high),
-    }
-    return [str(verdict) for verdict in np.select(list(cases.values()), list(cases), default="outside")]

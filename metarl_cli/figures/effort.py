@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from metarl_cli.claims.wording import extent, number, steps_text
 from metarl_cli.figures.draw import Content
 from metarl_cli.papers import REPORTED, Figure
@@ -33,7 +31,15 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
         size = ["profile", "tasks", "trajectories"]
         runs = shown.assign(seconds=seconds).groupby(["curve", "environment", "seed", *size], sort=False)
         took = runs.agg(iterations=("iteration", "size"), env_steps=("env_steps", "max"), seconds=("seconds", "sum"))
-        texts += [_trained(group) for _, group in took.reset_index().groupby([*size, "iterations"], sort=False)]
+        for _, group in took.reset_index().groupby([*size, "iterations"], sort=False):
+            first, seeds = group.iloc[0], group.groupby(["curve", "environment"])["seed"].nunique()
+            texts.append(
+                f"`{first['profile']}`: {', '.join(dict.fromkeys(group['environment']))}, {first['tasks']} tasks × "
+                f"{first['trajectories']} trajectories × {first['iterations']} iterations, "
+                f"{extent(group['env_steps'], steps_text)} steps a run; "
+                f"{len(group)} run{'' if len(group) == 1 else 's'}, "
+                f"n = {extent(seeds, str)}, {_hours(group['seconds'].sum())}."
+            )
     if figure.source == "study":
         for path, table in content.tables.items():
             profile = path.parent.parent.name
@@ -42,17 +48,6 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
             hours = f", {_hours(core_seconds)}" if core_seconds >= 1.0 else ""
             texts.append(f"`{profile}`: its study, n = {table['seed'].nunique()}{hours}.")
     return texts
-
-
-def _trained(runs: pd.DataFrame) -> str:
-    size = runs.iloc[0]
-    seeds = runs.groupby(["curve", "environment"])["seed"].nunique()
-    return (
-        f"`{size['profile']}`: {', '.join(dict.fromkeys(runs['environment']))}, {size['tasks']} tasks × "
-        f"{size['trajectories']} trajectories × {size['iterations']} iterations, "
-        f"{extent(runs['env_steps'], steps_text)} steps a run; {len(runs)} run{'' if len(runs) == 1 else 's'}, "
-        f"n = {extent(seeds, str)}, {_hours(runs['seconds'].sum())}."
-    )
 
 
 def _hours(seconds: float) -> str:

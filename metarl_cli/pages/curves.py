@@ -47,8 +47,10 @@ def explorable(figure: Figure, frame: pd.DataFrame) -> Mapping[str, Any] | None:
             if line.empty:
                 continue
             at, last, (low, high) = line.set_index("env_steps").reindex(steps), line.iloc[-1], band(line)
-            columns = {"mean": "mean", "low": low, "high": high}
-            lines.append({"name": name} | {key: _rounded(at[column]) for key, column in columns.items()})
+            shown: dict[str, Any] = {"name": name}
+            for key, column in (("mean", "mean"), ("low", low), ("high", high)):
+                shown[key] = [float(f"{v:.{DIGITS}g}") if math.isfinite(v) else None for v in at[column]]
+            lines.append(shown)
             mean, count = interval(last["mean"], last[low], last[high]), len(str(last["seeds"]).split())
             numbers = steps_text(last["env_steps"]), mean, last["profile"], str(count)
             rows.append((environment, curve_label(name), *numbers))
@@ -60,7 +62,3 @@ def explorable(figure: Figure, frame: pd.DataFrame) -> Mapping[str, Any] | None:
         "last": rows,
         "explanation": explanation(drawn),
     }
-
-
-def _rounded(values: pd.Series) -> list[float | None]:
-    return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in values]

@@ -84,23 +84,29 @@ def tmaml_fig4(frame: pd.DataFrame) -> Figure:
     """
     estimates = frame[frame["role"] == "estimate"]
     figure, panels = new_figure(2, 2, size=(4.6, 3.0))
-    for row, (name, methods) in enumerate((("the paper's five methods", PAPER_METHODS), ("variants", OTHER_METHODS))):
+    for row, (kind, methods) in enumerate((("the paper's five methods", PAPER_METHODS), ("variants", OTHER_METHODS))):
         for panel, words in zip(panels[2 * row :], ("meta-gradient", "inner Hessian"), strict=False):
             lines = estimates[estimates["quantity"] == words.replace("-", "_").replace(" ", "_").lower()]
-            groups = [_method_line(lines, *method) for method in methods]
-            _panel(panel, f"{words}, {name}", groups, x="samples")
+            groups = list[Line]()
+            for estimator, variate in methods:
+                style, ending = CONTROL_VARIATES[variate]
+                rows = lines[(lines["estimator"] == estimator) & (lines["control_variate"] == variate)]
+                groups.append((estimator_label(estimator) + ending, colour(estimator), style, rows))
+            _panel(panel, f"{words}, {kind}", groups, x="samples")
         panels[2 * row].set_ylabel("Pearson correlation\nwith the truth", fontsize=8)
         if not estimates.empty:
             panels[2 * row + 1].legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     _same_scale(panels)
-    caption(figure, f"{_profile_and_seeds(estimates)} {BAND}\n{_truth_note(frame)}")
+    note = "Truth: integral over a grid."
+    truth = frame[(frame["role"] == "truth") & (frame["quantity"] == "inner_hessian")]
+    if len(truth):  # how far the Monte-Carlo truth is from the integral that is used
+        error, own = truth["relative_error"].median(), truth["standard_error"].median()
+        note += (
+            f" The mean of {truth['samples'].iloc[0]} trajectories differs from its Hessian by {error:.1%} of the "
+            f"norm, with a standard error of {own:.1%} (medians over seeds)."
+        )
+    caption(figure, f"{_profile_and_seeds(estimates)} {BAND}\n{note}")
     return figure
-
-
-def _method_line(lines: pd.DataFrame, estimator: str, variate: str) -> Line:
-    style, ending = CONTROL_VARIATES[variate]
-    rows = lines[(lines["estimator"] == estimator) & (lines["control_variate"] == variate)]
-    return estimator_label(estimator) + ending, colour(estimator), style, rows
 
 
 def _panel(panel: Axes, title: str, lines: Iterable[Line], *, x: str) -> None:
@@ -135,15 +141,3 @@ def _same_scale(panels: Iterable[Axes]) -> None:
 def _profile_and_seeds(frame: pd.DataFrame) -> str:
     profiles = ", ".join(sorted(frame["profile"].unique()))
     return f"Profile: {profiles}. n = {frame['seed'].nunique()} seeds." if profiles else "No data yet."
-
-
-def _truth_note(frame: pd.DataFrame) -> str:
-    """How far the Monte-Carlo truth is from the integral that is used, medians over seeds."""
-    truth = frame[(frame["role"] == "truth") & (frame["quantity"] == "inner_hessian")]
-    if truth.empty:
-        return "Truth: integral over a grid."
-    error, own = truth["relative_error"].median(), truth["standard_error"].median()
-    return (
-        f"Truth: integral over a grid. The mean of {truth['samples'].iloc[0]} trajectories differs from its Hessian by "
-        f"{error:.1%} of the norm, with a standard error of {own:.1%} (medians over seeds)."
-    )
