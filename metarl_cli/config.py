@@ -244,7 +244,14 @@ def config_of(document: Any, source: str) -> RunConfig:
     inner = current.get("inner")
     if schema < 2 and isinstance(inner, dict) and inner.get("estimator") == "taypo2":
         current["inner"] = {"average": "steps", **inner}  # the only average there was; to the others both are one
-    _refuse_unknown_keys(current, source)
+    known = settable_keys()
+    sections = {key.partition(".")[0] for key in known if "." in key}
+    given = {f"{k}.{name}" for k, v in current.items() if isinstance(v, dict) for name in v}
+    given |= {k for k, v in current.items() if k not in sections or not isinstance(v, dict)}
+    for key in sorted(given - known.keys()):
+        raise unknown_name(f"setting in {source}", key, known)
+    for section, _, name in (key.partition(".") for key in sorted(current) if "." in key):
+        raise UserError(f"{source}: {section}.{name} is {name} in the table {section}, and is written there.")
     try:
         config: RunConfig = adapter(RunConfig).validate_json(json.dumps(current, default=str))
     except ValidationError as error:
@@ -259,14 +266,3 @@ def config_of(document: Any, source: str) -> RunConfig:
 def reasons(error: ValidationError) -> str:
     """What pydantic finds wrong, and where."""
     return "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
-
-
-def _refuse_unknown_keys(document: dict[str, Any], source: str) -> None:
-    known = settable_keys()
-    sections = {key.partition(".")[0] for key in known if "." in key}
-    given = {f"{k}.{name}" for k, v in document.items() if isinstance(v, dict) for name in v}
-    given |= {k for k, v in document.items() if k not in sections or not isinstance(v, dict)}
-    for key in sorted(given - known.keys()):
-        raise unknown_name(f"setting in {source}", key, known)
-    for section, _, name in (key.partition(".") for key in sorted(document) if "." in key):
-        raise UserError(f"{source}: {section}.{name} is {name} in the table {section}, and is written there.")

@@ -28,7 +28,7 @@ from metarl_cli.claims.wording import (
     statistic_text,
 )
 from metarl_cli.errors import UserError
-from metarl_cli.figures.plots.picture import png
+from metarl_cli.figures.plots import png
 from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.figures.provenance import fingerprint, run_rows, table_rows
 from metarl_cli.figures.tables import beside_the_paper, cells, explanation

@@ -69,9 +69,6 @@ TRAINING: Mapping[str, EnvironmentSettings] = MappingProxyType(
     }
 )
 
-OWN = EnvironmentSettings()
-"""Of an environment of the user's own."""
-
 
 def run_config(algorithm: str, environment: str, *, profile: str, scale: Size | None = None) -> RunConfig:
     """The settings of an algorithm, by name or TOML file, on an environment.
@@ -88,8 +85,9 @@ def run_config(algorithm: str, environment: str, *, profile: str, scale: Size | 
     from metarl_cli.envs.own import horizon_of
     from metarl_cli.envs.registry import find_environment  # with Gymnasium, which the papers' claims need not load
 
-    named = find_algorithm(algorithm)
-    settings = OWN if is_reference(environment) else TRAINING[find_environment(environment).name]
+    named, settings = find_algorithm(algorithm), EnvironmentSettings()
+    if not is_reference(environment):  # one of the user's own has the usual settings
+        settings = TRAINING[find_environment(environment).name]
     scale = scale or size(environment, profile)
     config = RunConfig(
         algorithm=Path(algorithm).name,

@@ -86,14 +86,6 @@ def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     return pd.concat([accuracy, training.assign(study="training")], ignore_index=True)
 
 
-def _pictured(figure: Figure, profile: str) -> float:
-    return testing_seconds(figure, profile, trajectories.TASKS)
-
-
-def _tested(figure: Figure, profile: str) -> float:
-    return testing_seconds(figure, profile, meta_test.settings(profile))
-
-
 _DEVIATION = Study(
     variance.study,
     variance.settings,
@@ -101,18 +93,27 @@ _DEVIATION = Study(
     measurements=variance.measurements,
     foreign=variance.foreign,
 )
+_PLANE = Study(
+    trajectories.study,
+    trajectories.settings,
+    lambda figure, profile: testing_seconds(figure, profile, trajectories.TASKS),
+)
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
         "promp_fig3": _DEVIATION,
-        "promp_fig4": Study(trajectories.study, trajectories.settings, _pictured),
+        "promp_fig4": _PLANE,
         # Of the measurements that promp_fig3 has made.
         "tmaml_fig2": replace(_DEVIATION, seconds=lambda figure, profile: START_SECONDS, after=("promp-fig3",)),
         "tmaml_fig4": Study(
             lambda figure, profile, results: toy1d.run(toy1d.settings(profile)), toy1d.settings, correlation_seconds
         ),
-        "sgmrl_fig1": Study(trajectories.study, trajectories.settings, _pictured),
-        "evaluation_table": Study(meta_test.study, meta_test.settings, _tested),
+        "sgmrl_fig1": _PLANE,
+        "evaluation_table": Study(
+            meta_test.study,
+            meta_test.settings,
+            lambda figure, profile: testing_seconds(figure, profile, meta_test.settings(profile)),
+        ),
         "taypo_fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT), accuracy_seconds),
     }
 )

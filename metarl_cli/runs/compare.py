@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -80,7 +80,7 @@ def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
         UserError: if there are fewer than two curves, a run is damaged, or one does not have the column.
     """
     notes = list[str]()
-    found = _curves(_directories(paths), notes)
+    found = _curves(paths, notes)
     if len(found) < 2:
         given = ", ".join(map(str, paths))
         why = " ".join(notes) or "The runs there differ in nothing but the seed."
@@ -136,9 +136,9 @@ def draw(compared: Compared, out: Path) -> list[Path]:
     return [*files, out / "compare.csv"]
 
 
-def _directories(paths: Iterable[Path]) -> list[Path]:
-    """Of the runs, each once."""
-    found = dict[Path, Path]()
+def _curves(paths: Sequence[Path], notes: list[str]) -> list[_Curve]:
+    """The runs by all their settings but the seed; a second run of the same seed begins a curve of its own."""
+    directories = dict[Path, Path]()  # of the runs, each once
     for path in paths:
         if not path.exists():
             raise UserError(
@@ -148,15 +148,10 @@ def _directories(paths: Iterable[Path]) -> list[Path]:
         below = [place for place in below if (place / PROGRESS).exists()]
         if not below:
             raise UserError(f"{path} holds no run: expected a run directory, or a directory with runs below it.")
-        found |= {place.resolve(): place for place in below if place.resolve() not in found}
-    return list(found.values())
-
-
-def _curves(directories: Sequence[Path], notes: list[str]) -> list[_Curve]:
-    """The runs by all their settings but the seed; a second run of the same seed begins a curve of its own."""
+        directories |= {place.resolve(): place for place in below if place.resolve() not in directories}
     groups: dict[tuple[object, ...], tuple[RunConfig, list[pd.DataFrame]]] = {}
     times = Counter[tuple[object, ...]]()
-    for directory in directories:
+    for directory in directories.values():
         config, found = load_config(directory / CONFIG), load_runs(directory)
         rows = found[found["directory"] == "."] if len(found) else found  # none of runs that lie below this one
         if rows.empty:

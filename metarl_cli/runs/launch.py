@@ -59,7 +59,6 @@ class RunRequest:
 class RunOutcome:
     """How a run ended: finished, or stopped on request."""
 
-    directory: Path
     finished: bool
     message: str
 
@@ -112,7 +111,7 @@ def launch(
             runs.prepare_new(directory, config, overwrite=overwrite)
         if runs.is_finished(directory):
             progress.read_rows(directory, progress_columns(config), config.iterations)
-            return RunOutcome(directory, True, f"Already finished: {directory}")
+            return RunOutcome(True, f"Already finished: {directory}")
         # Why the numbers from here on are not those of the published results, or of the run where it was.
         version, spec = other_physics(), ENVIRONMENTS.get(config.environment.name)
         has_bodies = spec is not None and spec.module == LOCOMOTION
@@ -148,8 +147,8 @@ def _run(
         reason = f"{error.filename or directory}: {error.strerror}"
         raise RunFailedError(f"{reason}. What was reached stays; to continue: {continues}") from None
     if finished:
-        return RunOutcome(directory, True, f"Finished: {directory}")
-    return RunOutcome(directory, False, f"Stopped. To continue: {continues}")
+        return RunOutcome(True, f"Finished: {directory}")
+    return RunOutcome(False, f"Stopped. To continue: {continues}")
 
 
 def default_directory(config: RunConfig) -> Path:

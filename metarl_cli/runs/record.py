@@ -25,16 +25,9 @@ Row: TypeAlias = dict[str, float]
 
 
 def progress_columns(config: RunConfig) -> list[str]:
-    """The header of `progress.csv`, known before the first row.
+    """The header of `progress.csv`, known before the first row; `columns.COLUMNS` says what each column means.
 
-    `return/*` are undiscounted and averaged over all tasks and trajectories; `return/step_k` are those after k of
-    several adaptation steps. `inner/step_norm` and `inner/kl` are ‖θ′ − θ‖ and D_KL(π_θ ‖ π_θ′) on what θ sampled,
-    means over tasks and adaptation steps. `env_steps` counts full horizons, as the papers' axes do, `env_steps_actual`
-    the steps before the episodes' ends; both include the row's own sampling. `kl/*` and `loss/after` are taken after
-    the update.
-    `success/*` are the shares of trajectories that accomplish their task, where the environment says so.
-    Control variate, adaptive penalty and optimiser add columns of their own where there is one. Only `wall_seconds`
-    and `time/*` differ between two runs of one seed.
+    An environment that says what success is, control variate, adaptive penalty and optimiser add columns of their own.
     """
     between = [f"return/step_{k}" for k in range(1, config.inner.steps)]
     successes = reports_success(config.environment.name, config.environment.variant)

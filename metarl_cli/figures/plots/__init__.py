@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Drawing
 
-__all__ = ["Drawing", "save"]
+__all__ = ["Drawing", "png", "save"]
 
 DPI = 160
 
@@ -20,3 +21,14 @@ def save(figure: Drawing, stem: Path) -> tuple[Path, Path]:
         figure.savefig(png, dpi=DPI, metadata={"Software": None})
         figure.savefig(pdf, metadata={"CreationDate": None})
     return png, pdf
+
+
+def png(figure: Drawing) -> bytes:
+    """What `save` writes as PNG, for a page that holds its pictures itself."""
+    figure.set_dpi(DPI)
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        figure.set_layout_engine(None)  # else `savefig` draws everything twice, the first time for the layout alone
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()

@@ -12,7 +12,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from metarl_cli.errors import UserError
@@ -128,7 +127,20 @@ def animated_films(films: Sequence[Film], text: str) -> Animation:
 def animated_walks(walks: Sequence[Walk], text: str, frames: int) -> Animation:
     """A panel for each set of paths, which grow in at most so many frames; as returned, the figure shows them whole."""
     figure, panels = _grid(walks, (3.0, 3.3))
-    lines = [_draw_walk(panel, walk) for panel, walk in zip(panels, walks, strict=True)]
+    lines = []
+    for panel, walk in zip(panels, walks, strict=True):
+        if walk.paths.shape[-1] == 1:
+            panel.axhline(walk.goal[0], color=GOAL, linewidth=1.0)
+            panel.set_xlabel("step", fontsize=8)
+        else:
+            panel.plot(*walk.goal, "*", color=GOAL, markersize=11, markeredgewidth=0)
+            panel.set_aspect("equal")
+        for wall in walk.walls:
+            panel.plot(*wall.T, color="#999999", linewidth=2.0)
+        starts = [_on_paper(path[:1]) for path in walk.paths]
+        panel.plot(*np.concatenate(starts, axis=1), ".", color="black", markersize=3)
+        own = colour(walk.stage)
+        lines.append([panel.plot(*_on_paper(path), color=own, linewidth=0.8, alpha=0.7)[0] for path in walk.paths])
     if walks[0].paths.shape[-1] == 2:
         # The same limits to the right and upwards, and with them square panels without margins around them.
         limits = [*panels[0].get_xlim(), *panels[0].get_ylim()]
@@ -200,21 +212,6 @@ def _clear(panel: Axes) -> None:
     panel.set(xticks=[], yticks=[])
     panel.grid(visible=False)
     panel.spines[:].set_visible(False)
-
-
-def _draw_walk(panel: Axes, walk: Walk) -> list[Line2D]:
-    if walk.paths.shape[-1] == 1:
-        panel.axhline(walk.goal[0], color=GOAL, linewidth=1.0)
-        panel.set_xlabel("step", fontsize=8)
-    else:
-        panel.plot(*walk.goal, "*", color=GOAL, markersize=11, markeredgewidth=0)
-        panel.set_aspect("equal")
-    for wall in walk.walls:
-        panel.plot(*wall.T, color="#999999", linewidth=2.0)
-    starts = [_on_paper(path[:1]) for path in walk.paths]
-    panel.plot(*np.concatenate(starts, axis=1), ".", color="black", markersize=3)
-    own = colour(walk.stage)
-    return [panel.plot(*_on_paper(path), color=own, linewidth=0.8, alpha=0.7)[0] for path in walk.paths]
 
 
 def _on_paper(path: NDArray[np.float64]) -> NDArray[np.float64]:

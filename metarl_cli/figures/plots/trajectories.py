@@ -61,7 +61,18 @@ def trajectories(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
         limit = 1.04 * float((seen[["x", "y"]].abs().max(axis=1) + seen["radius"]).max()) or 1.0
         for panel in panels:
             panel.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", anchor="N")
-    caption(figure, _caption(table[table["curve"].isin(labels)]))
+    shown = table[table["curve"].isin(labels)]
+    if shown.empty:
+        caption(figure, "No runs yet.")
+        return figure
+    drawn, iterations = shown[shown["stage"] == "goal"]["seed"].unique(), sorted(shown["iterations"].unique())
+    caption(
+        figure,
+        f"Profile: {', '.join(sorted(shown['profile'].unique()))}; {' or '.join(map(str, iterations))} iterations. "
+        f"Grey: before, colour: after adaptation; one colour per task. Paths: seed {ranges(drawn)}.\n"
+        f"Numbers: means over seeds {ranges(shown['seed'].unique())}, ± 95 % Student t interval where there are "
+        "several, of all held-out tasks and trajectories.",
+    )
     return figure
 
 
@@ -91,15 +102,3 @@ def _mean(values: pd.Series) -> str:
     digits = 0 if values.name in SHARES else 1
     spread = f" ± {mean - low:.{digits}f}" if len(values) > 1 else ""
     return f"{mean:.{digits}f}{spread}{unit}".replace("-", "−")
-
-
-def _caption(table: pd.DataFrame) -> str:
-    if table.empty:
-        return "No runs yet."
-    drawn, iterations = table[table["stage"] == "goal"]["seed"].unique(), sorted(table["iterations"].unique())
-    return (
-        f"Profile: {', '.join(sorted(table['profile'].unique()))}; {' or '.join(map(str, iterations))} iterations. "
-        f"Grey: before, colour: after adaptation; one colour per task. Paths: seed {ranges(drawn)}.\n"
-        f"Numbers: means over seeds {ranges(table['seed'].unique())}, ± 95 % Student t interval where there are "
-        "several, of all held-out tasks and trajectories."
-    )

@@ -95,7 +95,21 @@ def _figure(table: pd.DataFrame, quantities: Sequence[str], *, columns: int) -> 
         _panel(panel, quantity, table[table["quantity"] == quantity])
     lines = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.legend(list(lines.values()), list(lines), loc="outside upper center", ncols=3, fontsize=7, frameon=False)
-    caption(figure, _caption(table))
+    if table.empty:
+        caption(figure, "No measurements yet.")
+        return figure
+    measured = table[table["rounds"] > 0]
+    seeds, rounds = sorted(measured["seed"].unique()), sorted(measured["rounds"].unique())
+    trained = table[table["rounds"] == 0].groupby("curve")["seed"].nunique()
+    runs = f"Returns: n = {ranges(set(trained))} runs. " if len(trained) else ""
+    caption(
+        figure,
+        f"Profile: {', '.join(sorted(table['profile'].unique()))}. Carrier's seeds: {', '.join(map(str, seeds))} "
+        f"(n={len(seeds)}); R = {', '.join(map(str, rounds))} rounds of one set of tasks at each point. "
+        "Dots and thin lines: single seeds.\n"
+        f"{runs}Line: mean over seeds, geometric on logarithmic axes. Ratios of two "
+        "estimators, paired by seed, with their intervals: metarl list claims.",
+    )
     return figure
 
 
@@ -153,19 +167,3 @@ def _line(panel: Axes, look: Look, rows: pd.DataFrame, *, logarithmic: bool) -> 
             alpha=0.4,
             linewidth=0.8 if hollow else 0.0,
         )
-
-
-def _caption(table: pd.DataFrame) -> str:
-    if table.empty:
-        return "No measurements yet."
-    measured = table[table["rounds"] > 0]
-    seeds, rounds = sorted(measured["seed"].unique()), sorted(measured["rounds"].unique())
-    trained = table[table["rounds"] == 0].groupby("curve")["seed"].nunique()
-    runs = f"Returns: n = {ranges(set(trained))} runs. " if len(trained) else ""
-    return (
-        f"Profile: {', '.join(sorted(table['profile'].unique()))}. Carrier's seeds: {', '.join(map(str, seeds))} "
-        f"(n={len(seeds)}); R = {', '.join(map(str, rounds))} rounds of one set of tasks at each point. "
-        "Dots and thin lines: single seeds.\n"
-        f"{runs}Line: mean over seeds, geometric on logarithmic axes. Ratios of two "
-        "estimators, paired by seed, with their intervals: metarl list claims."
-    )
