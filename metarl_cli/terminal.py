@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -110,7 +111,7 @@ def training_display() -> Iterator[Callable[[RunConfig, Mapping[str, float]], No
                 returns = f"return {before} -> {after}"
                 say(f"iteration {iteration}  env steps {steps}  {returns}  {rate:,.0f} steps/s  {duration(left)} left")
                 return
-            title = f"{config.algorithm} on {config.environment.name}, seed {config.seed}"
+            title = escape(f"{config.algorithm} on {config.environment.name}, seed {config.seed}")
             table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
             for name in ("iteration", "env steps", "return before", "return after", "steps/s", "time left"):
                 table.add_column(name, justify="right")

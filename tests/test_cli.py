@@ -384,6 +384,16 @@ def test_speed_and_time_left_are_of_this_process(monkeypatch, capsys, rows, expe
     assert [line.partition("1.0  ")[2] for line in capsys.readouterr().err.splitlines()] == expected
 
 
+def test_brackets_in_the_path_of_an_environment_are_shown_as_they_are(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    config = run_config("promp", "Navigation", profile="smoke")
+    config = replace(config, environment=replace(config.environment, name="[draft][/old]/mine.py:Line"))
+    with terminal.training_display() as show:
+        show(config, {"iteration": 0, "env_steps": 1, "return/pre": 0.0, "return/post": 1.0})
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert "promp on [draft][/old]/mine.py:Line, seed 1" in plain
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0:00:00"), (59.6, "0:01:00"), (3661, "1:01:01"), (90061.0, "25:01:01")]
 )

@@ -13,7 +13,7 @@
     [[curves]]
     algorithm = "promp"
     label = "slow"                              # in file paths and tables; without: the algorithm's name
-    title = "ProMP, α = 0.01"                   # in the legend; without: the algorithm's
+    title = "ProMP, α = 0.01"                   # in the legend; without: the algorithm's, with the label if need be
     settings.inner.lr = 0.01
 
     [sizes.quick]                               # by profile; without: those of the environments
@@ -30,7 +30,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -122,6 +122,11 @@ def _figure(name: str, given: _Figure) -> Figure:
     labels = [curve.label for curve in curves]
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise UserError(f"several curves are called {', '.join(sorted(twice))}: give each a label of its own.")
+    titles = [curve.title for curve in curves]  # in a legend one of several lines would not be told from the others
+    curves = tuple(
+        replace(curve, named=f"{curve.title} ({curve.label})") if titles.count(curve.title) > 1 else curve
+        for curve in curves
+    )
     return Figure(
         name=name,
         title=given.title or name,
@@ -147,4 +152,4 @@ def _curve(given: _Curve, shared: dict[str, Any]) -> Curve:
         with_overrides(RunConfig(), overrides)
     except UserError as error:
         raise UserError(f"curve {label}: {error}") from None
-    return Curve(label, given.algorithm, overrides, given.title)
+    return Curve(label, given.algorithm, overrides, given.title.strip())

@@ -123,6 +123,13 @@ def test_mistakes_are_named_before_anything_is_run(metarl, old, new, message):
 
 
 @pytest.mark.usefixtures("files")
+def test_lines_of_one_title_are_told_apart_by_their_labels():
+    several = FIGURE.replace('"mine.toml"', '"promp"').replace("Mine, slowly", " ")  # a blank title is none
+    Path("mine-too.toml").write_text(several, encoding="utf-8")
+    assert [curve.title for curve in find_figure("mine-too.toml").curves] == ["ProMP (promp)", "ProMP (slow)"]
+
+
+@pytest.mark.usefixtures("files")
 def test_names_that_are_taken_and_sizes_that_are_not_there(metarl):
     Path("promp-fig2.toml").write_text(FIGURE, encoding="utf-8")
     assert "call the file otherwise" in metarl("reproduce", "promp-fig2.toml").err
