@@ -11,6 +11,7 @@ from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.claims.wording import interval, number
 from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.papers import REPORTED, Figure
+from metarl_cli.papers.claim import RETURN
 from metarl_cli.papers.sizes import size
 from metarl_cli.tables import write_table
 
@@ -32,7 +33,7 @@ def beside_the_paper(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
     """
     ours = dict[tuple[str, str], tuple[float, float, float, int, str]]()
     if "quantity" in frame:
-        curves = frame[frame["quantity"] == "return/post"].sort_values("iteration")
+        curves = frame[frame["quantity"] == RETURN].sort_values("iteration")
         for _, last in curves.groupby(["environment", "curve"]).tail(1).iterrows():
             numbers = last["mean"], last["low"], last["high"], len(str(last["seeds"]).split())
             ours[last["environment"], last["curve"]] = *numbers, last["profile"]

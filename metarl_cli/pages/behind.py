@@ -25,25 +25,22 @@ def behind(judgements: Sequence[Judgement], results: Results) -> Mapping[str, Ma
         results: by which they were judged.
     """
     runs = {profile: Grouped(results.first_rows(profile)) for profile in PROFILES}
-    return {judgement.claim.name: _behind(judgement, runs) for judgement in judgements}
-
-
-def _behind(judgement: Judgement, runs: Mapping[str, Grouped]) -> Mapping[str, list[str]]:
-    claim = judgement.claim
-    paths = dict[PurePosixPath, None]()
-    for finding in judgement.findings:
-        part, profile = finding.part, finding.profile
-        if not isinstance(part, Comparison) or not finding.effect.seeds:
-            continue
-        if claim.reads == "study":
-            paths[PurePosixPath(table_path(Path(), profile, claim.figure))] = None
-            continue
-        home = PurePosixPath(runs_directory(Path(), profile))
-        for measure in filter(None, (part.measure, part.against)):
-            rows = runs[profile].rows(measure.where)
-            names, seeds = (runs[profile].column(column)[rows] for column in ("directory", "seed"))
-            paths |= dict.fromkeys(home / name for name in names[np.isin(seeds, finding.effect.seeds)])
-    directories = dict[str, list[str]]()
-    for path in paths:
-        directories.setdefault(path.parent.as_posix(), []).append(path.name)
-    return directories
+    found = dict[str, dict[str, list[str]]]()
+    for judgement in judgements:
+        claim, paths = judgement.claim, dict[PurePosixPath, None]()
+        for finding in judgement.findings:
+            part, profile = finding.part, finding.profile
+            if not isinstance(part, Comparison) or not finding.effect.seeds:
+                continue
+            if claim.reads == "study":
+                paths[PurePosixPath(table_path(Path(), profile, claim.figure))] = None
+                continue
+            home = PurePosixPath(runs_directory(Path(), profile))
+            for measure in filter(None, (part.measure, part.against)):
+                rows = runs[profile].rows(measure.where)
+                names, seeds = (runs[profile].column(column)[rows] for column in ("directory", "seed"))
+                paths |= dict.fromkeys(home / name for name in names[np.isin(seeds, finding.effect.seeds)])
+        directories = found[claim.name] = {}
+        for path in paths:
+            directories.setdefault(path.parent.as_posix(), []).append(path.name)
+    return found

@@ -12,6 +12,7 @@ from metarl_cli.claims.wording import interval, steps_text
 from metarl_cli.figures.plots.learning import band, evidence, explanation
 from metarl_cli.figures.plots.style import colour, curve_label
 from metarl_cli.papers import Figure
+from metarl_cli.papers.claim import RETURN
 
 __all__ = ["explorable"]
 
@@ -35,7 +36,7 @@ def explorable(figure: Figure, frame: pd.DataFrame) -> Mapping[str, Any] | None:
     if figure.plot != "learning_curves":
         return None
     names = [curve.label for curve in figure.curves]
-    drawn = frame[(frame["quantity"] == "return/post") & frame["curve"].isin(names)]
+    drawn = frame[(frame["quantity"] == RETURN) & frame["curve"].isin(names)]
     seen = [name for name in names if name in set(drawn["curve"])]
     panels, rows = list[Mapping[str, Any]](), list[tuple[str, ...]]()
     for environment in figure.environments:

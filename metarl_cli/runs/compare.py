@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -40,7 +41,7 @@ class Compared:
     """What two or more curves come to.
 
     Attributes:
-        column: of `progress.csv`, and what it is, in words.
+        column: of `progress.csv`, and what it is, in words, where `columns` says it.
         settings: a row for every setting that differs, a column for every curve.
         curves: a row for every curve: `first`, `last` with its 95 % Student t interval over seeds, and `area`, the mean
             over all iterations.
@@ -93,6 +94,9 @@ def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
             raise unknown_name("column", column, known)
         lacking = [name for name, columns in whole.items() if column not in columns]
         raise UserError(f"--metric {column}: it is not in every run of {', '.join(lacking)}.")
+    described = column
+    with suppress(KeyError):  # of a column of another version there is nothing to say
+        described = f"{column}: {meaning(column)}"
     settings = {curve.name: settable_keys(curve.config) for curve in found}
     common = min(int(rows["iteration"].max()) + 1 for curve in found for _, rows in curve.rows.groupby("directory"))
     notes += _unequal(found, common)
@@ -102,7 +106,7 @@ def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
     if not (differing := _differing([curve.config for curve in found])):
         notes.append("No setting differs: these are runs of the same seeds.")
     return Compared(
-        column=f"{column}: {meaning(column)}",
+        column=described,
         settings=[{"setting": key, **{name: of[key] for name, of in settings.items()}} for key in differing],
         curves=[
             {

@@ -140,6 +140,13 @@ def test_another_column_and_files(metarl, two, tmp_path):
     assert table["curve"].nunique() == 2 and len(table) == 2 * LENGTH
 
 
+def test_a_column_of_another_version_is_compared_without_words_for_it(metarl, two):
+    for path in [path for home in two for path in home.rglob("progress.csv")]:
+        pd.read_csv(path).assign(**{"inner/other": 2.0}).to_csv(path, index=False)
+    found = compared(metarl, *two, "--metric", "inner/other")
+    assert found["column"] == "inner/other" and {row["last"] for row in found["curves"]} == {2.0}
+
+
 def test_mistakes_are_messages(metarl, two, tmp_path):
     one, other = two
     pd.read_csv(other / "seed2" / "progress.csv").assign(**{"kl/pre": 0.0}).to_csv(
