@@ -224,10 +224,10 @@ def load_config(path: Path) -> RunConfig:
     Raises:
         UserError: if the file cannot be read, is no JSON, or holds an unknown key or a value of the wrong type.
     """
-    return config_of(read_document(path), str(path))
+    return config_of(read_document(path), path)
 
 
-def config_of(document: Any, source: str) -> RunConfig:
+def config_of(document: Any, source: Path) -> RunConfig:
     """The settings in a decoded `config.json`; what an earlier version wrote means what it meant then.
 
     Raises:

@@ -32,7 +32,7 @@ class _Run(NamedTuple):
 
 
 class Results:
-    """What is below a directory. Each file is read when it is first asked for, and no second time.
+    """What is below a directory. Runs and tables are read when they are first asked for, and no second time.
 
     Attributes:
         directory: where.

@@ -410,6 +410,22 @@ def trained(tmp_path_factory):
     return directory
 
 
+@pytest.mark.parametrize("study", ["tabular", "toy1d"])
+def test_a_study_of_a_profile_that_does_not_exist_touches_nothing(metarl, monkeypatch, tmp_path, study):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.json").write_text('{"figure": "taypo-fig1"}')  # the mark of a reproduction's table
+    ended = metarl("correlate", study, "--profile", "qick", "--overwrite", "--out", tmp_path / "table.csv")
+    assert ended.code == 2 and "Did you mean 'quick'?" in ended.err
+    assert metarl("correlate", study, "--profile", "qick").code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["table.json"]
+
+
+def test_a_page_of_a_profile_that_does_not_exist_is_not_written(metarl, tmp_path):
+    ended = metarl("plot", "--all", "--profile", "qick", "--out", tmp_path / "out")
+    assert ended.code == 2 and "Did you mean 'quick'?" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_a_users_code_prints_is_no_result(metarl, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loud.py").write_text(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -146,7 +147,7 @@ def tabular(
     """
     from metarl_cli.studies.tabular import run, settings
 
-    _write_study("taypo-fig1", profile, out, overwrite, lambda progress: run(settings(profile, variant), progress))
+    _write_study("taypo-fig1", profile, out, overwrite, partial(run, settings(profile, variant)))
 
 
 def toy1d(
@@ -163,7 +164,7 @@ def toy1d(
     """
     from metarl_cli.studies.toy1d import run, settings
 
-    _write_study("tmaml-fig4", profile, out, overwrite, lambda progress: run(settings(profile), progress))
+    _write_study("tmaml-fig4", profile, out, overwrite, partial(run, settings(profile)))
 
 
 def _write_study(
@@ -179,5 +180,5 @@ def _write_study(
     path = out or table_path(OWN_STUDIES, profile, figure)
     check_writable(path, overwrite=overwrite)
     with counted(figure) as progress:
-        write_study_table(lambda: study(progress), path)
+        write_study_table(partial(study, progress), path)
     print(path)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from metarl_cli.claims.judge import judge_all
 from metarl_cli.claims.wording import evidence_text, interval_text, range_text, tally, verdict_text
+from metarl_cli.errors import check_known
 from metarl_cli.figures.draw import draw
 from metarl_cli.pages.rendering import render
 from metarl_cli.pages.shown import Shown, conclusions, plot_command, shown
 from metarl_cli.papers import FIGURES, PAPERS
+from metarl_cli.profiles import PROFILES
 from metarl_cli.results import Results
 
 __all__ = ["write_gallery"]
@@ -25,7 +27,12 @@ def write_gallery(results: Results, out: Path, profile: str | None = None) -> li
 
     Returns:
         The files that were written.
+
+    Raises:
+        UserError: if there is no such profile.
     """
+    if profile is not None:
+        check_known("profile", profile, PROFILES)
     files, sections = list[Path](), list[dict[str, object]]()
     judgements = judge_all(results)
     for figure in FIGURES.values():

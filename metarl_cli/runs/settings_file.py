@@ -39,11 +39,11 @@ def read_settings(path: Path) -> RunConfig:
         raise UserError(f"--config {path}: expected FILE.json, FILE.toml, or - for JSON on standard input.")
     document = read_document(path)
     if not isinstance(document, dict) or "schema" in document:
-        return config_of(document, str(path))
+        return config_of(document, path)
     named = {f"{key}.{name}" for key, value in document.items() if isinstance(value, dict) for name in value}
     if set(settable_keys()) - LATER <= named | document.keys():
-        return config_of(document, str(path))  # the `config.json` of a version that did not write its schema
-    given = config_of({"schema": SCHEMA, **document}, str(path))  # every name and value is good
+        return config_of(document, path)  # the `config.json` of a version that did not write its schema
+    given = config_of({"schema": SCHEMA, **document}, path)  # every name and value is good
     try:
         own = run_config(given.algorithm, given.environment.name, profile=given.profile)
     except UserError as error:
@@ -51,4 +51,4 @@ def read_settings(path: Path) -> RunConfig:
     whole = json.loads(json.dumps(asdict(own)))  # as a file says it
     for key, value in document.items():
         whole[key] = whole[key] | value if isinstance(value, dict) else value
-    return config_of({"schema": SCHEMA, **whole}, str(path))
+    return config_of({"schema": SCHEMA, **whole}, path)

@@ -50,7 +50,15 @@ def trajectories(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
         if run.empty:
             mark_missing(panel)
             continue
-        _draw(panel, run)
+        for _, disc in run[run["stage"] == "region"].iterrows():
+            panel.add_patch(Circle((disc["x"], disc["y"]), disc["radius"], color="#dfe8dc", linewidth=0, zorder=0))
+        goals = run[run["stage"] == "goal"].sort_values("task")
+        for own, (_, disc) in zip(TASK_COLOURS, goals.iterrows(), strict=False):
+            goal = Circle((disc["x"], disc["y"]), disc["radius"], color=own, alpha=0.35, linewidth=0, zorder=1)
+            panel.add_patch(goal)
+            of_task = run[run["task"] == disc["task"]]
+            _paths(panel, of_task[of_task["stage"] == "pre"], own=colour("pre"), width=0.7)
+            _paths(panel, of_task[of_task["stage"] == "post"], own=own, width=1.0)
         numbers = run[run["task"].isna()]
         before, after = (numbers[numbers["stage"] == stage] for stage in ("pre", "post"))
         lines = (NUMBERS[key].format(pre=_mean(before[key]), post=_mean(after[key])) for key in known)
@@ -74,17 +82,6 @@ def trajectories(table: pd.DataFrame, *, labels: Sequence[str]) -> Figure:
         "several, of all held-out tasks and trajectories.",
     )
     return figure
-
-
-def _draw(panel: Axes, run: pd.DataFrame) -> None:
-    for _, disc in run[run["stage"] == "region"].iterrows():
-        panel.add_patch(Circle((disc["x"], disc["y"]), disc["radius"], color="#dfe8dc", linewidth=0, zorder=0))
-    goals = run[run["stage"] == "goal"].sort_values("task")
-    for own, (_, disc) in zip(TASK_COLOURS, goals.iterrows(), strict=False):
-        panel.add_patch(Circle((disc["x"], disc["y"]), disc["radius"], color=own, alpha=0.35, linewidth=0, zorder=1))
-        of_task = run[run["task"] == disc["task"]]
-        _paths(panel, of_task[of_task["stage"] == "pre"], own=colour("pre"), width=0.7)
-        _paths(panel, of_task[of_task["stage"] == "post"], own=own, width=1.0)
 
 
 def _paths(panel: Axes, points: pd.DataFrame, *, own: str, width: float) -> None:
