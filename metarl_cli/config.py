@@ -150,8 +150,8 @@ class RunConfig:
     outer: OuterConfig = field(default_factory=OuterConfig)
 
     def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS and not is_file(self.algorithm):
-            raise unknown_name("algorithm", self.algorithm, ALGORITHMS)
+        if not is_file(self.algorithm):
+            check_known("algorithm", self.algorithm, ALGORITHMS)
 
 
 def with_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:

@@ -14,7 +14,7 @@ import typer
 from metarl_cli.algorithms import is_file
 from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
 from metarl_cli.cli.options import AsJson, Quiet
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_known
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, OWN_FIGURES, PUBLISHED
 
@@ -100,8 +100,7 @@ def reproduce(
 
     if (figure is None) != everything:
         raise UserError("Reproduce what? Give one figure, see `metarl list figures`, or --all, not both.")
-    if engine not in ("local", "dask"):
-        raise unknown_name("engine", engine, ("local", "dask"))
+    check_known("engine", engine, ("local", "dask"))
     if jobs and engine == "dask":
         raise UserError("--jobs is for the local engine: a Dask worker does as many as the slots it was started with.")
     scheduler = address if engine == "dask" else None

@@ -108,8 +108,8 @@ def read_figure(path: Path) -> Figure:
 
 def _figure(name: str, given: _Figure) -> Figure:
     for environment in given.environments:
-        if not is_reference(environment) and environment not in SIZES:
-            raise unknown_name("environment", environment, SIZES)
+        if not is_reference(environment):
+            check_known("environment", environment, SIZES)
     if len(set(given.environments)) < len(given.environments):
         raise UserError(f"environments: {', '.join(given.environments)}; expected each once.")
     for profile in given.sizes:
