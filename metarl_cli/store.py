@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,6 +41,8 @@ OWN_FIGURES = LOCAL / "own"
 META_SUFFIX = ".meta.json"
 CONFIG = "config.json"
 """Of a run, its settings: what makes a directory that of a run."""
+STRAY = re.compile(r"(DONE|.+\.(csv|json|pt))(\.\d+)?\.tmp")
+"""What `write_whole` may leave in the directory of a run or a measurement; earlier versions wrote no number."""
 
 
 def runs_directory(results: Path, profile: str) -> Path:
@@ -94,4 +97,5 @@ def sync_directory(directory: Path) -> None:
 def sweep(directory: Path) -> None:
     """Remove what killed processes left of files that they were writing there; only for who holds its lock."""
     for stray in directory.glob("*.tmp"):
-        stray.unlink(missing_ok=True)
+        if STRAY.fullmatch(stray.name):  # else it is the user's own
+            stray.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from threading import Lock, Thread
@@ -39,11 +39,8 @@ def local_engine(slots: int, home: Path, *, preload: Sequence[str] = ()) -> Iter
         home: the directory they run in.
         preload: modules to import once, for all.
     """
-    server = ForkServer(preload)
-    try:
+    with closing(ForkServer(preload)) as server:
         yield LocalEngine(slots, home, server)
-    finally:
-        server.close()
 
 
 class LocalEngine:

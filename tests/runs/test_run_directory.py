@@ -274,6 +274,14 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(run, tmp_path):
     assert target.read_text() == "mine"
 
 
+def test_what_killed_processes_left_is_swept_away_and_nothing_else(tmp_path):
+    (tmp_path / "checkpoint.pt.123.tmp").write_text("half of one")
+    (tmp_path / "notes.tmp").write_text("of the user's own")
+    (tmp_path / "old.tmp").mkdir()
+    with runs.exclusive(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {".lock", "notes.tmp", "old.tmp"}
+
+
 def test_a_file_is_written_whole_past_a_link_in_the_place_of_its_temporary_one(tmp_path):
     (tmp_path / "precious").write_text("mine")
     (tmp_path / f"table.csv.{os.getpid()}.tmp").symlink_to(tmp_path / "precious")
