@@ -57,17 +57,20 @@ def audit(name: str, problem: Problem, environment: str, *, rounds: int) -> list
         RunFailedError: if it fails on the environment's batches.
     """
     names = list(dict.fromkeys((pinned(name, "function"), *REFERENCES)))
-    signals = _signals(names, environment, rounds)
+    measured_as = tuple(MEASURED_AS.get(each, each) for each in names)
+    settings = settings_for(environment, profile="smoke", seed=1, estimators=measured_as, rounds=rounds)
+    gradients = resample(*build_bench(settings.config, settings.estimators), rounds).gradients
     costs = _costs([find_estimator(each) for each in names])
     reference = costs[names.index("lvc")]
     rows = list[Row]()
-    for each, cost, signal in zip(names, costs, signals, strict=True):
+    for each, known_as, cost in zip(names, measured_as, costs, strict=True):
         exact = {  # nothing where its pairs of trajectories are too many
             f"{what} {'gH'[int(str(row['order'])) - 1]} {row['policy']}": row[column]
             for row in exact_rows(problem, [each])
             for what, column in (("bias", "bias_relative_frobenius"), ("variance", "variance"))
         }
         differences = _disagreement(find_estimator(each), problem)
+        signal = spread(gradients[known_as]).signal_to_noise
         measured = {"differences": differences, "cost": cost / reference, "signal_to_noise": signal}
         rows.append({"estimator": unpinned(each), **exact, **measured})
     return rows
@@ -110,11 +113,3 @@ def _costs(estimators: Sequence[Estimator]) -> list[float]:
                 torch.autograd.grad(first.sum(), logp)
             times.append(time.process_time() - started)
     return [median(times) for times in seconds]
-
-
-def _signals(names: Sequence[str], environment: str, rounds: int) -> list[float]:
-    names = [MEASURED_AS.get(name, name) for name in names]
-    settings = settings_for(environment, profile="smoke", seed=1, estimators=tuple(names), rounds=rounds)
-    bench, state = build_bench(settings.config, settings.estimators)
-    gradients = resample(bench, state, rounds).gradients
-    return [spread(gradients[name]).signal_to_noise for name in names]

@@ -38,7 +38,6 @@ class Exploration:
 
     credit: Credit
     score: Score
-    source: str
 
 
 def no_credit(rounds: Sequence[Round], discount: float) -> Tensor:
@@ -109,15 +108,15 @@ def _trajectory_sum(stage: Stage, round_: Round, last: Round) -> Tensor:
     return step_mean(stage.logp, mask) * mask.shape[-2] * (mask.sum((-2, -1)) / steps)
 
 
-_STADIE, _FALLAH = "Stadie et al. 2018", "Fallah et al. 2021"
-
 EXPLORATIONS: Mapping[str, Exploration] = MappingProxyType(
     {
-        "none": Exploration(credit=no_credit, score=no_score, source=""),
-        "emaml": Exploration(credit=standardised_reward, score=first_stage_mean, source=f"{_STADIE}, released form"),
-        "emaml_sum": Exploration(credit=standardised_reward, score=first_stage_sum, source=f"{_STADIE}, Eq. 4"),
-        "sgmrl_loo": Exploration(credit=centred_return, score=every_stage_sum, source=f"{_FALLAH}, leave-one-out"),
-        "sgmrl_paper": Exploration(credit=discounted_return, score=every_stage_sum, source=f"{_FALLAH}, Eq. 13, 39"),
-        "sgmrl_released": Exploration(credit=mean_advantage, score=first_stage_total, source=f"{_FALLAH}, as released"),
+        "none": Exploration(credit=no_credit, score=no_score),
+        "emaml": Exploration(credit=standardised_reward, score=first_stage_mean),
+        "emaml_sum": Exploration(credit=standardised_reward, score=first_stage_sum),
+        "sgmrl_loo": Exploration(credit=centred_return, score=every_stage_sum),
+        "sgmrl_paper": Exploration(credit=discounted_return, score=every_stage_sum),
+        "sgmrl_released": Exploration(credit=mean_advantage, score=first_stage_total),
     }
 )
+"""`emaml` is the released form, `emaml_sum` Eq. 4 of Stadie et al.; `sgmrl_paper` is Eq. 13 and 39 of Fallah et al.,
+`sgmrl_loo` the same with leave-one-out credit, and `sgmrl_released` what their program computes."""

@@ -10,7 +10,7 @@ import pytest
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.exact.estimates import exact_rows
 from metarl_cli.exact.problem import EXAMPLE, parse_problem
-from metarl_cli.studies import audit as study
+from metarl_cli.studies.audit import audit
 
 WRONG = """
 import torch
@@ -57,8 +57,8 @@ def test_a_derivative_that_is_not_that_of_the_value_is_seen(metarl, tmp_path):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_every_estimator_has_a_signal(name):
-    (found,) = study._signals([name], "Navigation", 3)
-    assert math.isfinite(found)
+    found = audit(name, parse_problem(EXAMPLE), "Navigation", rounds=3)[0]
+    assert found["estimator"] == name and math.isfinite(found["signal_to_noise"])
 
 
 def test_mistakes_are_named(metarl):

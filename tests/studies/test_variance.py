@@ -28,7 +28,7 @@ from metarl_cli.studies.variance.estimators import (
     shares_carrier,
 )
 from metarl_cli.studies.variance.run import measure
-from metarl_cli.studies.variance.statistics import noise_limits, spread, squared_bias
+from metarl_cli.studies.variance.statistics import spread, squared_bias
 from metarl_cli.tables import write_table
 from metarl_cli.training.build import build
 from metarl_cli.training.objectives import Objective
@@ -76,10 +76,10 @@ def test_a_coordinate_whose_mean_is_zero_decides_rstd_alone():
 
 
 @pytest.mark.parametrize("rounds", [3, 10])
-def test_noise_limits_are_what_pure_noise_gives(rounds):
-    found, limits = spread(noise(np.random.default_rng(0), rounds, 200_000)), noise_limits(rounds)
-    assert found.relative_deviation == pytest.approx(limits.relative_deviation, rel=0.02)
-    assert found.cosine == pytest.approx(limits.cosine, rel=0.02)
+def test_what_pure_noise_gives(rounds):
+    found = spread(noise(np.random.default_rng(0), rounds, 200_000))
+    assert found.relative_deviation == pytest.approx((rounds - 1) ** 0.5, rel=0.02)
+    assert found.cosine == pytest.approx(rounds**-0.5, rel=0.02)
 
 
 def test_the_bias_is_exact_where_both_estimators_share_the_noise():

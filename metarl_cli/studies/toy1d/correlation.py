@@ -131,27 +131,24 @@ def estimate_rows(problem: Problem, settings: Toy1DSettings, samples: int) -> It
 
 def truth_rows(problem: Problem, settings: Toy1DSettings) -> Iterator[Row]:
     """The Monte-Carlo truth against the integral: its distance, and its own standard error over the norm."""
-    count = settings.truth_samples // settings.truth_batch
-    batches = [_truth_batch(problem, settings, batch) for batch in range(count)]
+    surrogate, line, lr = ESTIMATORS["loaded_dice"].surrogate, problem.line, settings.inner_lr
+    shared = policies.repeat(problem.theta, settings.tasks)
+    adapted = stack([adapted_params(line, problem.theta, goal, lr) for goal in line.goals])
+    batches = list[tuple[Tensor, Tensor]]()
+    # Unbiased ∇²J and (I + α/T ∇²J) ∇J(θ′)/T, the mean over goals, at the exact θ′: λ = 1 Loaded DiCE.
+    for batch in range(settings.truth_samples // settings.truth_batch):
+        inner = _sample(problem, "truth/inner", shared, settings.truth_batch, batch)
+        hessians = estimate_hessians(surrogate, round_with(inner, per_task_baseline(inner)), problem.expansion)
+        outer = _sample(problem, "truth/outer", adapted, settings.truth_batch, batch)
+        gradients = estimate_gradients(surrogate, adapted, round_with(outer, per_task_baseline(outer))) / line.horizon
+        meta = gradients + lr / line.horizon * torch.einsum("mij,mj->mi", hessians, gradients)
+        batches.append((hessians, meta.mean(0)))
     quantities, truths = ("inner_hessian", "meta_gradient"), (problem.hessians, problem.meta_gradient)
     for quantity, estimates, truth in zip(quantities, zip(*batches, strict=True), truths, strict=True):
         stacked = torch.stack(estimates)
         error = (stacked.var(0) / len(batches)).sum().sqrt() / truth.norm()
         scores = {**accuracy(stacked.mean(0), truth), "standard_error": float(error)}
         yield _row(problem, Method("loaded_dice", "per_task"), quantity, settings.truth_samples, "truth", scores)
-
-
-def _truth_batch(problem: Problem, settings: Toy1DSettings, batch: int) -> tuple[Tensor, Tensor]:
-    """Unbiased ∇²J and (I + α/T ∇²J) ∇J(θ′)/T, the mean over goals, at the exact θ′: λ = 1 Loaded DiCE."""
-    surrogate, line, lr = ESTIMATORS["loaded_dice"].surrogate, problem.line, settings.inner_lr
-    shared = policies.repeat(problem.theta, settings.tasks)
-    inner = _sample(problem, "truth/inner", shared, settings.truth_batch, batch)
-    hessians = estimate_hessians(surrogate, round_with(inner, per_task_baseline(inner)), problem.expansion)
-    adapted = stack([adapted_params(line, problem.theta, goal, lr) for goal in line.goals])
-    outer = _sample(problem, "truth/outer", adapted, settings.truth_batch, batch)
-    gradients = estimate_gradients(surrogate, adapted, round_with(outer, per_task_baseline(outer))) / line.horizon
-    meta = gradients + lr / line.horizon * torch.einsum("mij,mj->mi", hessians, gradients)
-    return hessians, meta.mean(0)
 
 
 def _sample(problem: Problem, name: str, params: Params, samples: int, *indices: int) -> Trajectories:

@@ -65,8 +65,18 @@ def round_with(trajectories: Trajectories, baseline: Tensor) -> Round:
 
 def estimate_hessians(surrogate: Surrogate, round_: Round, expansion: Expansion) -> Tensor:
     """∇²_θ of the surrogate at the sampling policy, for each task, [M, D, D]."""
-    tasks = [for_task(round_, task) for task in range(len(round_.scale))]
-    return torch.stack([_task_hessian(surrogate, task, expansion) for task in tasks])
+
+    def of_task(task: int) -> Tensor:
+        data = for_task(round_, task)
+        weights = interpolation(data.trajectories.observations[..., 0], len(expansion.means), expansion.limit)
+
+        def objective(means: Tensor, log_std: Tensor) -> Tensor:
+            policy = Gaussian((weights @ means).unsqueeze(-1), log_std.reshape(1))
+            return surrogate(policies.log_prob(policy, data.trajectories.actions), data.sample)
+
+        return hessian(objective, expansion)
+
+    return torch.stack([of_task(task) for task in range(len(round_.scale))])
 
 
 def estimate_gradients(surrogate: Surrogate, params: Params, round_: Round) -> Tensor:
@@ -91,14 +101,3 @@ def estimate_meta_gradient(theta: Params, rounds: Sequence[Round], inner: Inner)
     parts = Parts(inner=inner, exploration=EXPLORATIONS["none"], objective=Objective(value=vpg))
     tasks = len(rounds[0].scale)
     return flatten(mean(gradient(policies.repeat(theta, tasks), TaskData([*rounds], torch.zeros(tasks), {}), parts)))
-
-
-def _task_hessian(surrogate: Surrogate, round_: Round, expansion: Expansion) -> Tensor:
-    trajectories = round_.trajectories
-    weights = interpolation(trajectories.observations[..., 0], len(expansion.means), expansion.limit)
-
-    def objective(means: Tensor, log_std: Tensor) -> Tensor:
-        policy = Gaussian((weights @ means).unsqueeze(-1), log_std.reshape(1))
-        return surrogate(policies.log_prob(policy, trajectories.actions), round_.sample)
-
-    return hessian(objective, expansion)

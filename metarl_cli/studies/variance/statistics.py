@@ -1,7 +1,8 @@
 """How much a meta-gradient changes when its batch is drawn again: statistics of G[R, P], one gradient per row.
 
 Where the R rounds hold nothing but noise, the mean of R gradients is noise too: the deviation relative to it is then
-√(R − 1), not infinite, and the cosine to it 1/√R, not zero. `noise_limits` gives these values; a figure shows them.
+√(R − 1), not infinite, and the cosine to it 1/√R, not zero, as a figure shows: where many coordinates share the noise
+equally ‖mean‖² is tr Σ/R, ‖std‖² is tr Σ (R − 1)/R, and ⟨g_r, mean⟩ is ‖g_r‖²/R.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "NoiseLimits", "Spread", "noise_limits", "spread", "squared_bias"]
+__all__ = ["Array", "Spread", "spread", "squared_bias"]
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -35,18 +36,6 @@ class Spread(NamedTuple):
     cosine: float
     variance: float
     signal_to_noise: float
-
-
-class NoiseLimits(NamedTuple):
-    """What pure noise gives, where many coordinates share it equally."""
-
-    relative_deviation: float
-    cosine: float
-
-
-def noise_limits(rounds: int) -> NoiseLimits:
-    """√(R − 1) and 1/√R: ‖mean‖² is tr Σ/R there, ‖std‖² is tr Σ (R − 1)/R, and ⟨g_r, mean⟩ is ‖g_r‖²/R."""
-    return NoiseLimits(float(np.sqrt(rounds - 1)), float(1.0 / np.sqrt(rounds)))
 
 
 def spread(gradients: Array) -> Spread:
