@@ -125,7 +125,7 @@ class OwnWorkers:
             return tasks
 
     def _checked(self, kind: str, values: Any) -> FloatArray:
-        """The values as floats, 0 where an episode has ended before; refused if they are not finite."""
+        """The values as floats, refused if they are not finite; after the end of an episode 0 stands for such."""
         shape = (self.num_envs, *(self.single_observation_space.shape if kind == "observation" else ()))
         array = np.asarray(values)
         if array.shape != shape or array.dtype.kind not in "fiub":
@@ -140,7 +140,7 @@ class OwnWorkers:
                 f"{self._reference}: the {kind} of step {self._steps} is {array[first]}, with the task "
                 f"{task}; expected finite numbers."
             )
-        return np.nan_to_num(array.astype(np.float64))
+        return np.nan_to_num(array.astype(np.float64), posinf=0.0, neginf=0.0)
 
 
 def give_tasks(reference: str, env: Any, tasks: Any) -> None:

@@ -73,9 +73,9 @@ class PositionRecorder(VectorWrapper[FloatArray, FloatArray, FloatArray, FloatAr
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[FloatArray, dict[str, Any]]:
         """Start new episodes, and a new record."""
-        observations = self.env.reset(seed=seed, options=options)
+        started = self.env.reset(seed=seed, options=options)
         self.episodes.append([self._positions()])
-        return observations
+        return started
 
     def step(self, actions: FloatArray) -> tuple[FloatArray, Any, Any, Any, dict[str, Any]]:
         """Advance, and note the positions."""
@@ -131,8 +131,16 @@ def find_backend() -> str | None:
 
 
 def _shoot_with(model: Any, target: Any) -> Shoot:
+    """With a camera that follows the body and always sees all of it, from higher up if the body moves in the plane."""
     data, scene = mujoco.MjData(model), mujoco.MjvScene(model, maxgeom=200)
-    view, option, frame = _view(model, data), mujoco.MjvOption(), mujoco.MjrRect(0, 0, WIDTH, HEIGHT)
+    view, option, frame = mujoco.MjvCamera(), mujoco.MjvOption(), mujoco.MjrRect(0, 0, WIDTH, HEIGHT)
+    mujoco.mj_fwdPosition(model, data)
+    reach = np.linalg.norm(data.geom_xpos[1:] - data.subtree_com[TORSO], axis=1) + model.geom_rbound[1:]
+    view.type, view.trackbodyid, view.azimuth = mujoco.mjtCamera.mjCAMERA_TRACKING.value, TORSO, 90.0
+    # In the plane moves a root that is free, or slides along y as well as x.
+    free, slide = mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_SLIDE
+    in_the_plane = model.jnt_type[0] == free or (model.jnt_type[1] == slide and model.jnt_axis[1, 1] == 1.0)
+    view.elevation, view.distance = (-35.0, 4.0 * reach.max()) if in_the_plane else (-15.0, 3.0 * reach.max())
 
     def shoot(qpos: FloatArray, goal: FloatArray | None) -> Image:
         data.qpos[:] = qpos
@@ -154,16 +162,3 @@ def _shoot_with(model: Any, target: Any) -> Shoot:
         return np.flipud(pixels)  # OpenGL counts rows from below
 
     return shoot
-
-
-def _view(model: Any, data: Any) -> Any:
-    """A camera that follows the body and always sees all of it, from higher up if the body moves in the plane."""
-    mujoco.mj_fwdPosition(model, data)
-    reach = np.linalg.norm(data.geom_xpos[1:] - data.subtree_com[TORSO], axis=1) + model.geom_rbound[1:]
-    view = mujoco.MjvCamera()
-    view.type, view.trackbodyid, view.azimuth = mujoco.mjtCamera.mjCAMERA_TRACKING.value, TORSO, 90.0
-    # In the plane moves a root that is free, or slides along y as well as x.
-    free, slide = mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_SLIDE
-    in_the_plane = model.jnt_type[0] == free or (model.jnt_type[1] == slide and model.jnt_axis[1, 1] == 1.0)
-    view.elevation, view.distance = (-35.0, 4.0 * reach.max()) if in_the_plane else (-15.0, 3.0 * reach.max())
-    return view

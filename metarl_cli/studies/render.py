@@ -103,27 +103,27 @@ def render(
     )
     if is_reference(name):
         films = _own_films(config, state, format, tasks=tasks, seed=seed, threads=threads)
-        save(_drawn(films, f"{text} the trajectory of median return.", format), path)
-        return path
-    episodes = record(config, state, tasks=tasks, seed=seed, threads=threads)
-    if is_body(name, variant):
+        drawing = _drawn(films, f"{text} the trajectory of median return.", format)
+    elif is_body(name, variant):
+        episodes = record(config, state, tasks=tasks, seed=seed, threads=threads)
         with camera(name, variant) as shoot:
             films = [_film(config, one, shoot, format) for one in episodes]
-        save(_drawn(films, f"{text} the trajectory of median return; the camera follows it.", format), path)
-        return path
-    walks = [
-        Walk(
-            task=task_label(find_environment(name).task_distribution, one.task),
-            stage=one.stage,
-            total=float(one.returns.mean()),
-            paths=one.positions,
-            goal=_target(one.task),
-            walls=walls(one.task),
-        )
-        for one in episodes
-    ]
-    animation = animated_walks(walks, f"{text} all trajectories, and their mean return.", FRAMES["gif"])
-    save(animation if format == "gif" else animation.figure, path)
+        drawing = _drawn(films, f"{text} the trajectory of median return; the camera follows it.", format)
+    else:
+        walks = [
+            Walk(
+                task=task_label(find_environment(name).task_distribution, one.task),
+                stage=one.stage,
+                total=float(one.returns.mean()),
+                paths=one.positions,
+                goal=_target(one.task),
+                walls=walls(one.task),
+            )
+            for one in record(config, state, tasks=tasks, seed=seed, threads=threads)
+        ]
+        animation = animated_walks(walks, f"{text} all trajectories, and their mean return.", FRAMES["gif"])
+        drawing = animation if format == "gif" else animation.figure
+    save(drawing, path)
     return path
 
 
@@ -163,14 +163,15 @@ def _own_films(config: RunConfig, state: TrainState, format: str, *, tasks: int,
         index, length = m * len(returns) + median, int(trajectories.mask[m, median].sum())
         steps = film_steps(length, config.sampling.horizon if format == "gif" else length, FRAMES[format])
         actions = [every[index] for every in played.actions]
-        film = Film(
-            task=shorten(str(task), 40, placeholder="…"),
-            stage=stage,
-            total=float(returns[median]),
-            images=pictures(name, variant, task=task, seed=played.seed + index, actions=actions, steps=steps),
-            notes=[f"step {t}" for t in steps],
+        films.append(
+            Film(
+                task=shorten(str(task), 40, placeholder="…"),
+                stage=stage,
+                total=float(returns[median]),
+                images=pictures(name, variant, task=task, seed=played.seed + index, actions=actions, steps=steps),
+                notes=[f"step {t}" for t in steps],
+            )
         )
-        films.append(film)
     return films
 
 

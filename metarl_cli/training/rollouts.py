@@ -27,7 +27,7 @@ __all__ = ["Array", "Workers", "collect", "make_workers", "scale_actions", "unsc
 Array: TypeAlias = NDArray[np.float64]
 
 FLOAT32_LIMIT = float(np.finfo(np.float32).max)
-"""Greater rewards are infinite where they are summed up."""
+"""Greater rewards are infinite where they are summed up, and greater observations where the policy sees them."""
 
 
 class Workers(Protocol):
@@ -150,13 +150,13 @@ def _rolled_out(workers: Workers, params: Params, state: Array, noise: Tensor, a
     alive = np.ones(workers.num_envs, dtype=bool)
     with torch.no_grad():
         for t in range(len(noise)):
+            if not bool((np.abs(state) <= FLOAT32_LIMIT).all()):  # false for NaN
+                raise RunFailedError("the environment's observations are not finite.")
             observation = torch.from_numpy(state.astype(np.float32)).reshape(*shape, -1)
             mean = policies.distribution(params, observation).mean
             action = mean + std * noise[t]
             if not bool(torch.isfinite(action).all()):
-                seen = bool(torch.isfinite(observation).all())
-                culprit = "the policy's actions" if seen else "the environment's observations"
-                raise RunFailedError(f"{culprit} are not finite.")
+                raise RunFailedError("the policy's actions are not finite.")
             scaled = scale_actions(action.flatten(0, 1), workers.single_action_space, action_scale)
             state, reward, terminated, _, info = workers.step(scaled)
             observations.append(observation)

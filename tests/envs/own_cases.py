@@ -130,6 +130,15 @@ class InfiniteObservation(Line):
         return np.array([np.inf if self.steps == 2 else 0.0])
 
 
+class HugeObservation(Line):
+    """An observation that float32 does not hold."""
+
+    observation_space = Box(-np.inf, np.inf, (1,), np.float64)
+
+    def observe(self):
+        return np.array([1e300 if self.steps == 2 else 0.0])
+
+
 class Breaks(Line):
     def reward(self):
         return 1.0 / (self.steps - 1)
@@ -255,6 +264,20 @@ class OwnEnded(Lines):
 
     def step(self, actions):
         return *super().step(actions)[:4], {"ended": 0}
+
+
+class InfiniteEnds(Lines):
+    """Observes infinity once an episode has ended."""
+
+    def reset(self, *, seed=None, options=None):
+        self.ended = np.zeros(self.num_envs, bool)
+        return super().reset(seed=seed)
+
+    def step(self, actions):
+        observations, rewards, terminated, truncated, info = super().step(actions)
+        observations = np.where(self.ended[:, None], np.inf, observations)
+        self.ended |= terminated
+        return observations, rewards, terminated, truncated, info
 
 
 class WideEnds(Lines):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metarl_cli.envs.own import horizon_of, inspected, make_own
-from metarl_cli.errors import UserError
+from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.params import stack
 from metarl_cli.references import directory_name, load_reference
 from metarl_cli.seeding import torch_generator
@@ -41,7 +41,7 @@ def in_float64(data):
     return data.rewards.double(), data.observations[..., 0].double(), data.mask.double()
 
 
-@pytest.mark.parametrize("name", ["Line", "Lines", "FloatEnds", "OwnEnded", "Rows", "wrapped_lines"])
+@pytest.mark.parametrize("name", ["Line", "Lines", "FloatEnds", "OwnEnded", "InfiniteEnds", "Rows", "wrapped_lines"])
 def test_rewards_and_states_are_those_of_the_equation(name):
     """s' = s + u with u = clip(−0.5 + (a + 10)·2/20, −0.5, 1.5), r = −|s' − g|, masked from the step after |s'| > 1."""
     goals = np.array([-0.5, 0.5])
@@ -153,6 +153,8 @@ def test_what_is_not_finite_is_named_with_its_step_and_task():
         gathered(f"{CASES}:NanReward", tasks=np.array([-0.5, 0.5]), std=1e-6)
     with pytest.raises(UserError, match=r"the observation of step 2 is \[inf\]"):
         gathered(f"{CASES}:InfiniteObservation", std=1e-6)
+    with pytest.raises(RunFailedError, match=r"the environment's observations are not finite\."):
+        gathered(f"{CASES}:HugeObservation", std=1e-6)
 
 
 @pytest.mark.parametrize(
