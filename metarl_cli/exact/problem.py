@@ -122,8 +122,10 @@ def _explained(failure: ValidationError, source: str) -> UserError:
 
 def _shown(value: object) -> str:
     """A scalar as JSON has it, or the kind of what is none."""
-    kinds: dict[type, str] = {dict: "an object", list: "an array"}
-    text = kinds.get(type(value)) or json.dumps(value, default=str)
+    if not isinstance(value, str | int | float | None):
+        kind = type(value).__name__
+        return {"dict": "an object", "list": "an array"}.get(kind, f"a {kind}")
+    text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:30]}… ({len(text):,} characters)"
 
 

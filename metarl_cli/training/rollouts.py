@@ -16,6 +16,7 @@ import metarl_cli.envs  # noqa: F401  registers the environments with Gymnasium
 from metarl_cli.envs.episodes import SUCCESS
 from metarl_cli.envs.halves import Halves
 from metarl_cli.envs.own import make_own
+from metarl_cli.envs.registry import find_environment
 from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import RunFailedError
 from metarl_cli.references import is_reference
@@ -69,7 +70,7 @@ def make_workers(
     """
     if is_reference(env):
         return cast(Workers, make_own(env, num_envs=num_envs, variant=env_options.get("variant", "")))
-    name = f"metarl/{env}-v0"
+    name = find_environment(env).id
     if halves is None:
         return cast(Workers, gymnasium.make_vec(name, num_envs=num_envs, **env_options))
     first, second = (cast(TaskVectorEnv, gymnasium.make_vec(name, num_envs=n, **env_options)) for n in halves)

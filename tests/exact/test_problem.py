@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -134,6 +135,12 @@ def test_other_values_than_objects_are_refused(tmp_path, value, shown):
         parse_problem(value)
     with pytest.raises(UserError, match=message):
         load_problem(write(tmp_path, json.dumps(value)))
+
+
+@pytest.mark.parametrize(("value", "shown"), [(((0.0, 1.0), (2.0, -1.0)), "a tuple"), (np.zeros((2, 2)), "a ndarray")])
+def test_what_is_no_list_is_named_by_its_kind(value, shown):
+    with pytest.raises(UserError, match=f"rewards: Input should be a valid list; got {shown}"):
+        parse_problem({**EXAMPLE, "rewards": value})
 
 
 def deterministic(states, actions):

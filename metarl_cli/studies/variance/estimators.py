@@ -27,6 +27,7 @@ from metarl_cli.errors import RunFailedError, check_known
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.estimators.own import find_estimator
 from metarl_cli.params import flatten
+from metarl_cli.references import is_reference
 from metarl_cli.studies.variance.statistics import Array
 from metarl_cli.training.build import build
 from metarl_cli.training.control_variates import CONTROL_VARIATES
@@ -75,9 +76,8 @@ class Measured:
     @property
     def adaptation(self) -> tuple[str, ...]:
         """What decides its inner steps on-policy: estimators that agree in it have the same θ′ on the same data."""
-        own = ":" in self.inner  # whose gradient nobody knows
-        if not own and "rewards" not in find_estimator(self.inner).needs:
-            return ("advantages",)
+        if not is_reference(self.inner) and "rewards" not in find_estimator(self.inner).needs:
+            return ("advantages",)  # nobody knows the gradient of a user's own
         return (self.inner, self.rewards, self.control_variate)
 
     def configured(self, carrier: RunConfig) -> RunConfig:
@@ -128,7 +128,7 @@ def measured(name: str) -> Measured:
     """
     if name in MEASURED:
         return MEASURED[name]
-    if ":" not in name:
+    if not is_reference(name):
         check_known("meta-gradient estimator", name, {**MEASURED, **ESTIMATORS})
     reads_variate = "control_variate" in find_estimator(name).needs
     return Measured(inner=name, control_variate="linear" if reads_variate else "none")
