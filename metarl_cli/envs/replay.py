@@ -53,7 +53,7 @@ def pictures(
     """Play one episode again and draw it after those steps, [F, height, width, 3].
 
     Raises:
-        UserError: If the environment has no renderer that gives arrays, or is a vector environment.
+        UserError: If the environment has no renderer that gives arrays of one size, or is a vector environment.
     """
     env = make_one(reference, variant, render_mode="rgb_array")
     if not isinstance(env, gymnasium.Env):
@@ -66,9 +66,11 @@ def pictures(
             if t:
                 env.step(actions[t - 1].astype(env.action_space.dtype))
             if t in steps:
-                images.append(np.asarray(env.render()))
+                images.append(np.array(env.render()))  # the environment may draw on the same array again
     if any(image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 for image in images):
         raise UserError(
             f"{reference}: render() gives no picture, uint8 [height, width, 3], with render_mode='rgb_array'."
         )
+    if any(image.shape != images[0].shape for image in images):
+        raise UserError(f"{reference}: render() gives pictures of different sizes.")
     return np.stack(images)

@@ -309,6 +309,28 @@ class Rows(SyncVectorEnv):
             env.goal = task
 
 
+class Canvas(Line):
+    """Draws on one array: the step in every pixel, one row of pixels or, as `variant` says, one more at each step."""
+
+    def __init__(self, variant="", render_mode=None):
+        self.grows = variant == "grows"
+        self.canvas = np.zeros((1, 2, 3), np.uint8)
+
+    def render(self):
+        if self.grows:
+            self.canvas = np.zeros((1 + self.steps, 2, 3), np.uint8)
+        self.canvas[:] = self.steps
+        return self.canvas
+
+
+class Blind(Line):
+    def __init__(self, render_mode=None):
+        pass
+
+    def render(self):
+        return None
+
+
 class Dictionary(Line):
     observation_space = Dict({"a": Line.observation_space, "b": Line.observation_space})
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from metarl_cli.envs.own import horizon_of, inspected, make_own
+from metarl_cli.envs.replay import pictures
 from metarl_cli.errors import RunFailedError, UserError
 from metarl_cli.params import stack
 from metarl_cli.references import directory_name, load_reference
@@ -113,6 +114,27 @@ def test_tasks_for_testing_are_kept_apart():
     assert make_own(f"{CASES}:Objects", num_envs=1).sample_test_tasks(2, rng).tolist() == [{"goal": 5.0}] * 2
     fresh = make_own(f"{CASES}:Line", num_envs=1).sample_test_tasks(2, np.random.default_rng(0))
     np.testing.assert_array_equal(fresh, np.random.default_rng(0).uniform(-1.0, 1.0, 2))
+
+
+def drawn(name, variant=""):
+    actions = [np.zeros(1)] * 3
+    return pictures(f"{CASES}:{name}", variant, task=0.0, seed=0, actions=actions, steps=[0, 3])
+
+
+def test_an_environment_may_draw_on_one_array_again_and_again():
+    assert drawn("Canvas").tolist() == [np.full((1, 2, 3), step).tolist() for step in (0, 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "message"),
+    [
+        ("Blind", "", r"Blind: render\(\) gives no picture, uint8 \[height, width, 3\]"),
+        ("Canvas", "grows", r"Canvas: render\(\) gives pictures of different sizes"),
+    ],
+)
+def test_pictures_that_cannot_be_drawn_are_refused_with_the_reason(name, variant, message):
+    with pytest.raises(UserError, match=message):
+        drawn(name, variant)
 
 
 WRONG = {
