@@ -15,10 +15,11 @@ __all__ = ["action_logp", "count_trajectories", "enumerate_trajectories", "proba
 
 def count_trajectories(mdp: TabularMDP) -> int:
     """How many trajectories `enumerate_trajectories` would return; cheap, so that a caller can refuse too many."""
-    successors = (mdp.transitions > 0).sum(dim=1).numpy().astype(object)  # object: Python integers do not overflow
-    counts = np.full(mdp.states, mdp.actions, dtype=object)
+    # States with the same successors are one product: where all can be reached from each, it is a single one.
+    successors, row = np.unique((mdp.transitions > 0).sum(dim=1).numpy(), axis=0, return_inverse=True)
+    counts = np.full(mdp.states, mdp.actions, dtype=object)  # object: Python integers do not overflow
     for _ in range(_horizon(mdp) - 1):
-        counts = successors @ counts
+        counts = (successors.astype(object) @ counts)[row]
     return int(counts[mdp.start_state])
 
 
