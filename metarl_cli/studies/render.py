@@ -31,7 +31,7 @@ from metarl_cli.runs.evaluate import HELD_OUT, load_run
 from metarl_cli.seeding import numpy_generator
 from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import Array, Workers
-from metarl_cli.training.trainer import TrainState
+from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Trajectories
 
 __all__ = ["Episodes", "distinct_first", "film_steps", "record", "render", "task_label", "walls"]
@@ -136,8 +136,7 @@ def record(config: RunConfig, state: TrainState, *, tasks: int, seed: int, threa
     Returns:
         Before and after all K steps of adaptation to the first task, the same for the second, and so on.
     """
-    torch.set_num_threads(1)  # as in training: one order of every sum
-    trainer, _ = build(replace(config, seed=seed, sampling=replace(config.sampling, tasks=tasks)), threads=threads)
+    trainer = _trainer(config, tasks=tasks, seed=seed, threads=threads)
     recorder = PositionRecorder(cast(TaskVectorEnv, trainer.workers))
     pool = trainer.workers.sample_tasks(max(POOL, tasks), numpy_generator(seed, "tasks", *HELD_OUT))
     drawn = distinct_first(pool)[:tasks]
@@ -149,8 +148,7 @@ def record(config: RunConfig, state: TrainState, *, tasks: int, seed: int, threa
 
 def _own_films(config: RunConfig, state: TrainState, format: str, *, tasks: int, seed: int, threads: int) -> list[Film]:
     """Of an environment of the user's own: the trajectories of median return, played again and drawn."""
-    torch.set_num_threads(1)  # as in training: one order of every sum
-    trainer, _ = build(replace(config, seed=seed, sampling=replace(config.sampling, tasks=tasks)), threads=threads)
+    trainer = _trainer(config, tasks=tasks, seed=seed, threads=threads)
     recorder = ActionRecorder(cast(OwnWorkers, trainer.workers))
     drawn = recorder.sample_test_tasks(tasks, numpy_generator(seed, "tasks", *HELD_OUT))
     rounds = replace(trainer, workers=recorder).sample(state, drawn, *HELD_OUT)
@@ -173,6 +171,13 @@ def _own_films(config: RunConfig, state: TrainState, format: str, *, tasks: int,
             )
         )
     return films
+
+
+def _trainer(config: RunConfig, *, tasks: int, seed: int, threads: int) -> Trainer:
+    """The run's, without the exploration term: no adaptation sees it, and it may want more tasks than are shown."""
+    torch.set_num_threads(1)  # as in training: one order of every sum
+    sampling, outer = replace(config.sampling, tasks=tasks), replace(config.outer, exploration="none")
+    return build(replace(config, seed=seed, sampling=sampling, outer=outer), threads=threads)[0]
 
 
 def distinct_first(tasks: Array) -> Array:

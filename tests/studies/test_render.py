@@ -257,6 +257,12 @@ def test_points(metarl, points, format, magic):
         assert len(image.convert("RGB").getcolors(1 << 20)) > 20
 
 
+def test_one_task_is_enough_where_training_compares_several(metarl, tmp_path):
+    run = trained(tmp_path / "run", "Navigation", "outer.exploration=sgmrl_loo")
+    ended = metarl("render", run, "--tasks", 1)
+    assert (ended.code, ended.err) == (0, "")
+
+
 def test_the_same_picture_has_the_same_bytes(metarl, points, tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for path, seed in zip(paths, (0, 0, 1), strict=True):
