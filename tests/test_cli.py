@@ -8,14 +8,16 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy
 import pandas as pd
 import pytest
 import torch
 
-from metarl_cli import __version__, terminal
+from metarl_cli import __version__, cli, terminal
 from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.cli.options import given_path
 from metarl_cli.config import save_config
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.estimators import ESTIMATORS
@@ -150,6 +152,47 @@ def test_usage_errors_show_how_it_is_used(metarl, arguments):
     assert ended.code == 2
     assert ended.err.startswith("Usage: ")
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*SMOKE[:-1], "{blank}"),
+        (*SMOKE[:-2], "--config", "{blank}"),
+        ("evaluate", "{blank}"),
+        ("render", "{blank}"),
+        ("render", "run", "--out", "{blank}"),
+        ("compare", "run", "{blank}"),
+        ("compare", "run", "other", "--out", "{blank}"),
+        ("variance", "--env", "Navigation", "--profile", "smoke", "--out", "{blank}"),
+        ("audit", "lvc", "--mdp", "{blank}"),
+        ("correlate", "exact", "--mdp", "{blank}"),
+        ("correlate", "tabular", "--profile", "smoke", "--out", "{blank}"),
+        ("correlate", "toy1d", "--profile", "smoke", "--out", "{blank}"),
+        ("plot", "--all", "--results", "{blank}"),
+        ("plot", "--all", "--out", "{blank}"),
+        ("reproduce", "sgmrl-fig1", "--plan", "--results", "{blank}"),
+        ("report", "--results", "{blank}"),
+        ("report", "--out", "{blank}"),
+        ("check", "second-order", "{blank}"),
+    ],
+    ids=" ".join,
+)
+def test_no_text_is_not_the_current_directory(metarl, tmp_path, monkeypatch, arguments, blank):
+    monkeypatch.chdir(tmp_path)
+    ended = metarl(*(argument.format(blank=blank) for argument in arguments))
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{blank!r} names no file or directory. The current directory is '.'." in ended.err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_every_path_of_a_command_is_one_that_was_named():
+    commands = [*cli.COMMANDS.values(), *(cli.studies.exact, cli.studies.tabular, cli.studies.toy1d)]
+    for command in (*commands, cli.checks.env, cli.checks.second_order):
+        for name, hint in get_type_hints(command, include_extras=True).items():
+            if "Path" in str(getattr(hint, "__origin__", "")):
+                assert hint.__metadata__[0].parser is given_path, f"{command.__name__}, {name}"
 
 
 def test_a_mistake_in_a_process_of_its_own():

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from metarl_cli.cli.exits import FAILED, OK
-from metarl_cli.cli.options import AsJson
+from metarl_cli.cli.options import AsJson, given_path
 
 __all__ = ["env", "second_order"]
 
@@ -33,7 +33,10 @@ def env(
 
 def second_order(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Directory of a run, or a file of settings as --config takes.")
+        Path,
+        typer.Argument(
+            metavar="RUN", parser=given_path, help="Directory of a run, or a file of settings as --config takes."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
