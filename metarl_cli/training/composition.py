@@ -17,7 +17,7 @@ from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.processing import MATCHED, REWARD_SCALINGS
 
-__all__ = ["OBJECTIVE_NAMES", "OPTIMIZER_NAMES", "PER_ACTION_FORM", "check_composition"]
+__all__ = ["OBJECTIVE_NAMES", "OPTIMIZER_NAMES", "PER_ACTION_FORM", "check_composition", "sees_rewards"]
 
 OBJECTIVE_NAMES = ("clipped", "vpg", "ratio", "dice")
 OPTIMIZER_NAMES = ("adam", "sgd", "trpo")
@@ -49,6 +49,11 @@ def check_composition(config: RunConfig) -> None:
     for wrong, reason in (*_size_rules(config), *_inner_rules(inner, config.sampling), *_outer_rules(config)):
         if wrong:
             raise UserError(reason)
+
+
+def sees_rewards(estimator: str, objective: str) -> bool:
+    """Whether an inner estimator, or the outer objective, sees what `inner.rewards` scales."""
+    return objective == "dice" or not {"rewards", "control_variate"}.isdisjoint(find_estimator(estimator).needs)
 
 
 def _size_rules(config: RunConfig) -> list[tuple[bool, str]]:
@@ -115,9 +120,14 @@ def _inner_rules(inner: InnerConfig, sampling: SamplingConfig) -> list[tuple[boo
 
 
 def _outer_rules(config: RunConfig) -> list[tuple[bool, str]]:
-    outer, sampling = config.outer, config.sampling
+    inner, outer, sampling = config.inner, config.outer, config.sampling
     data_reuse = outer.gradient_steps > 1 and outer.optimizer != "trpo"
     return [
+        (
+            inner.rewards != "controlled" and not sees_rewards(inner.estimator, outer.objective),
+            f"{inner.estimator} sees advantages, and inner.rewards={inner.rewards} scales rewards: set "
+            "inner.rewards=controlled, or take an estimator that sees rewards, for instance dice.",
+        ),
         (
             CONTROL_VARIATES[config.inner.control_variate].per_action and outer.objective == "dice",
             "The dice objective needs log-probabilities of whole actions, and 'per-task' gives them "

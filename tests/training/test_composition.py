@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -24,6 +25,9 @@ SMALL = (
     "sampling.horizon=3",
     "policy.hidden=2",
 )
+
+
+INNER = [name for name, estimator in ESTIMATORS.items() if not estimator.per_action]
 
 
 def small(*overrides):
@@ -69,6 +73,11 @@ REFUSED = [
     (("inner.estimator=doubly_robust", "inner.control_variate=per-task"), "no form per action dimension"),
     (("inner.estimator=tmaml", "inner.control_variate=per-task", "outer.objective=dice"), "log-probabilities of whole"),
     (("inner.estimator=tmaml", "inner.control_variate=meta", "sampling.trajectories=1"), "cross-fitted"),
+    (
+        ("inner.rewards=released",),
+        "lvc sees advantages, and inner.rewards=released scales rewards: set",
+    ),
+    (("inner.estimator=taypo2", "inner.rewards=matched"), "taypo2 sees advantages"),
     (("outer.optimizer=trpo",), "clipped has a constraint of its own"),
     (("outer.optimizer=trpo", "outer.objective=vpg"), "vpg has none"),
     (("outer.objective=vpg", "outer.gradient_steps=3"), "good for one gradient step, not 3"),
@@ -81,6 +90,30 @@ REFUSED = [
 def test_a_combination_that_makes_no_sense_is_refused_with_its_reason(overrides, message):
     with pytest.raises(UserError, match=message):
         check_composition(small(*overrides))
+
+
+@pytest.mark.parametrize("rewards", REWARD_SCALINGS)
+def test_rewards_that_the_outer_objective_alone_sees_may_be_scaled(rewards):
+    check_composition(small(f"inner.rewards={rewards}", "outer.objective=dice"))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", INNER)
+def test_a_scaling_of_rewards_is_refused_where_it_changes_nothing_and_only_there(name, objective):
+    variate = "linear" if "control_variate" in ESTIMATORS[name].needs else "none"
+    parts = (f"inner.estimator={name}", f"inner.control_variate={variate}", f"outer.objective={objective}")
+    trainer, state = build(small(*parts))
+    thetas = []
+    for scaling in (trainer.processing.scaling, REWARD_SCALINGS["released"]):
+        scaled = replace(trainer, processing=replace(trainer.processing, scaling=scaling))
+        following, _ = scaled.step(state, scaled.sample(state, scaled.draw_tasks(0), 0))
+        thetas.append(following.theta)
+    asked = small(*parts, "inner.rewards=released")
+    if all(torch.equal(value, thetas[1][key]) for key, value in thetas[0].items()):
+        with pytest.raises(UserError, match=f"{name} sees advantages"):
+            check_composition(asked)
+    else:
+        check_composition(asked)
 
 
 def test_the_coupled_estimator_needs_two_trajectories():
@@ -96,9 +129,6 @@ def test_the_coupled_estimator_needs_two_trajectories():
 def test_build_checks_what_it_is_given():
     with pytest.raises(UserError, match="there is none"):
         build(small("inner.estimator=tmaml"))
-
-
-INNER = [name for name, estimator in ESTIMATORS.items() if not estimator.per_action]
 
 
 def runs(*overrides):

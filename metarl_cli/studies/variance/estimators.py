@@ -30,6 +30,7 @@ from metarl_cli.params import flatten
 from metarl_cli.references import is_reference
 from metarl_cli.studies.variance.statistics import Array
 from metarl_cli.training.build import build
+from metarl_cli.training.composition import sees_rewards
 from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
 from metarl_cli.training.objectives import Objective
@@ -85,7 +86,7 @@ class Measured:
         inner = replace(
             carrier.inner,
             estimator=self.inner,
-            rewards=self.rewards,
+            rewards=self.rewards if sees_rewards(self.inner, self.outer) else "controlled",
             control_variate=self.control_variate,
             average=self.average,
             dependence=self.dependence,
