@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -180,8 +181,16 @@ def origin_text(figure: Figure, profile: str, runs: Iterable[PlannedRun]) -> str
 
 
 def _is_origin(path: Path) -> bool:
+    """Whether it is what `write` leaves beside a figure's table, and no file of the user's that has its name."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(document, dict) and "figure" in document
+    home = Path(os.path.abspath(path)).parent.name
+    if not isinstance(document, dict) or not document.get("figure") == path.stem == home:
+        return False
+    settings, runs = document.get("settings"), document.get("runs")
+    if settings is runs is None:  # while the study is being made
+        return len(document) == 1
+    hashed = isinstance(runs, dict) and all(re.fullmatch("[0-9a-f]{16}", str(value)) for value in runs.values())
+    return len(document) == 3 and isinstance(settings, str) and hashed

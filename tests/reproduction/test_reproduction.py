@@ -509,6 +509,41 @@ def test_a_file_of_the_users_beside_a_table_stays(tmp_path, name):
     assert path.read_bytes() == before
 
 
+NO_MARKS = {
+    "of the user's": {"figure": "tmaml-fig4.png", "size": [4, 3]},
+    "of another figure": {"figure": "taypo-fig1"},
+    "with more": {"figure": "tmaml-fig4", "caption": "mine"},
+    "without hashes": {"figure": "tmaml-fig4", "settings": "mine", "runs": {"a": 1}},
+    "with a list of runs": {"figure": "tmaml-fig4", "settings": "mine", "runs": ["a"]},
+    "with settings of its own": {"figure": "tmaml-fig4", "settings": {"dpi": 300}, "runs": {}},
+}
+
+
+@pytest.mark.parametrize("document", NO_MARKS.values(), ids=NO_MARKS)
+def test_a_file_of_the_users_that_says_figure_is_no_mark(tmp_path, document):
+    table = table_path(tmp_path, "smoke", "tmaml-fig4")
+    table.parent.mkdir(parents=True)
+    table.write_text("mine")
+    mine = tables.origin_path(table)
+    mine.write_text(json.dumps(document))
+    (step,) = plan.plan([FIGURES["tmaml-fig4"]], "smoke", tmp_path)
+    assert step.obstacles == (table, mine)
+    tables.check_writable(table, overwrite=True)
+    assert json.loads(mine.read_text()) == document
+
+
+def test_a_mark_is_one_where_a_reproduction_writes_it(tmp_path, monkeypatch):
+    mine = tmp_path / "tmaml-fig4.json"
+    mine.write_text('{"figure": "tmaml-fig4"}')
+    tables.check_writable(mine.with_suffix(".csv"), overwrite=True)
+    assert mine.exists()
+    (tmp_path / "tmaml-fig4").mkdir()
+    mark = mine.rename(tmp_path / "tmaml-fig4" / mine.name)
+    monkeypatch.chdir(mark.parent)
+    tables.check_writable(Path("tmaml-fig4.csv"), overwrite=True)
+    assert not mark.exists()
+
+
 @pytest.mark.parametrize("figure", ["promp-fig3", "tmaml-fig2"])
 def test_a_measurement_with_other_settings_is_in_the_way_and_is_kept(tmp_path, figure):
     (environment,) = FIGURES[figure].environments
