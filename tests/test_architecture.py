@@ -92,6 +92,13 @@ def test_a_library_stays_in_its_place(library, allowed):
     assert {name for name in users if not name.startswith(allowed)} == set()
 
 
+def test_files_are_written_whole():
+    """By `store.write_whole`; a distribution's are made where there were none."""
+    names = (".write_text", ".write_bytes")
+    writers = {source for source, tree in TREES.items() if any(dotted(c.func).endswith(names) for c in calls(tree))}
+    assert writers == {"packing.py"}
+
+
 def test_the_mathematics_imports_nothing_of_ours_but_its_vocabulary():
     pages = {inspect.getmodule(inspect.unwrap(e.surrogate)).__name__ for e in ESTIMATORS.values()}
     pages |= {"metarl_cli.estimators.ratios", "metarl_cli.training.returns", "metarl_cli.claims.statistics"}

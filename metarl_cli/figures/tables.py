@@ -13,6 +13,7 @@ from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.papers import REPORTED, Figure
 from metarl_cli.papers.claim import RETURN
 from metarl_cli.papers.sizes import size
+from metarl_cli.store import write_whole
 from metarl_cli.tables import write_table
 
 __all__ = ["COLUMNS", "beside_the_paper", "cells", "explanation", "markdown", "write_texts"]
@@ -81,5 +82,5 @@ def write_texts(figure: Figure, frame: pd.DataFrame, out: Path) -> list[Path]:
     table = beside_the_paper(figure, frame)
     csv, text = out / f"{figure.name}.csv", out / f"{figure.name}.md"
     write_table(table, csv)
-    text.write_text(markdown(figure, table), encoding="utf-8")
+    write_whole(text, markdown(figure, table))
     return [csv, text]

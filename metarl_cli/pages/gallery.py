@@ -13,6 +13,7 @@ from metarl_cli.pages.shown import Shown, conclusions, plot_command, shown
 from metarl_cli.papers import FIGURES, PAPERS
 from metarl_cli.profiles import PROFILES
 from metarl_cli.results import Results
+from metarl_cli.store import write_whole
 
 __all__ = ["write_gallery"]
 
@@ -45,5 +46,5 @@ def write_gallery(results: Results, out: Path, profile: str | None = None) -> li
     out.mkdir(parents=True, exist_ok=True)
     texts = {text.__name__: text for text in (evidence_text, interval_text, range_text, tally, verdict_text)}
     content = {"sections": sections, "judgements": judgements, "papers": PAPERS, **texts}
-    page.write_text(render("gallery.md", content), encoding="utf-8")
+    write_whole(page, render("gallery.md", content))
     return [*files, page]

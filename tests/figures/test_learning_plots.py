@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from itertools import combinations
 
@@ -179,6 +180,23 @@ def test_files_are_written_and_the_same_figure_gives_the_same_bytes(tmp_path, fr
     assert written[0] == written[1]
     assert written[0][0].startswith(b"\x89PNG") and written[0][1].startswith(b"%PDF")
     assert b"CreationDate" not in written[0][1]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf"])
+def test_an_interrupted_save_leaves_the_files_that_were_there(tmp_path, monkeypatch, suffix):
+    figure = learning_curves(curve(), environments=("Navigation",), names=named(("promp",)))
+    for path in (tmp_path / "figure.png", tmp_path / "figure.pdf"):
+        path.write_bytes(b"whole")
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda one, two: interrupt() if two.suffix == suffix else replace(one, two))
+    with pytest.raises(KeyboardInterrupt):
+        save(figure, tmp_path / "figure")
+    assert (tmp_path / "figure").with_suffix(suffix).read_bytes() == b"whole"
+    assert {path.name for path in tmp_path.iterdir()} == {"figure.png", "figure.pdf"}
+
+
+def interrupt():
+    raise KeyboardInterrupt
 
 
 def test_one_line_of_data_adds_an_algorithm_to_a_figure(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import sys
 from contextlib import contextmanager
@@ -220,6 +221,22 @@ def test_a_frame_of_a_gif_shows_nothing_of_the_frame_before(tmp_path):
     assert [frame[100, 150] for frame in frames] == [255, 0, 255]
     first, _, last = ((frame < 128).sum() for frame in frames)
     assert first - last > 100
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_an_interrupted_picture_leaves_the_one_that_was_there(tmp_path, monkeypatch, suffix):
+    one = Film(task="", stage="pre", total=0.0, images=np.zeros((1, 24, 32, 3), np.uint8), notes=[""])
+    drawing = animated_films([one, one], "") if suffix == "gif" else filmstrip([one, one], "")
+    path = tmp_path / f"film.{suffix}"
+    path.write_bytes(b"whole")
+
+    def interrupt(one, two):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save(drawing, path)
+    assert path.read_bytes() == b"whole" and [*tmp_path.iterdir()] == [path]
 
 
 @pytest.mark.parametrize("path", [[[0, 0], [1, 4], [9, -3], [2, 2]], [[0], [-8], [3], [1]]])

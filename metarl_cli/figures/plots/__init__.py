@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Drawing
 
-__all__ = ["Drawing", "png", "save"]
+from metarl_cli.store import write_whole
+
+__all__ = ["PNG", "Drawing", "encoded", "png", "save"]
 
 DPI = 160
+PNG: Mapping[str, Any] = MappingProxyType({"format": "png", "dpi": DPI, "metadata": {"Software": None}})
+PDF: Mapping[str, Any] = MappingProxyType({"format": "pdf", "metadata": {"CreationDate": None}})
 
 
 def save(figure: Drawing, stem: Path) -> tuple[Path, Path]:
-    """Write `<stem>.png` and `<stem>.pdf`, without dates: the same figure gives the same bytes."""
+    """Write `<stem>.png` and `<stem>.pdf`, whole and without dates: the same figure gives the same bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     png, pdf = stem.with_suffix(".png"), stem.with_suffix(".pdf")
     with rc_context({"pdf.fonttype": 42}):
-        figure.savefig(png, dpi=DPI, metadata={"Software": None})
-        figure.savefig(pdf, metadata={"CreationDate": None})
+        write_whole(png, encoded(figure, PNG))
+        write_whole(pdf, encoded(figure, PDF))
     return png, pdf
 
 
@@ -29,6 +36,11 @@ def png(figure: Drawing) -> bytes:
     if layout := figure.get_layout_engine():
         layout.execute(figure)
         figure.set_layout_engine(None)  # else `savefig` draws everything twice, the first time for the layout alone
+    return encoded(figure, PNG)
+
+
+def encoded(figure: Drawing, options: Mapping[str, Any]) -> bytes:
+    """What `savefig` writes with these options."""
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(buffer, **options)
     return buffer.getvalue()

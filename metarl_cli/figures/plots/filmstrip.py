@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from metarl_cli.errors import UserError
-from metarl_cli.figures.plots import DPI
+from metarl_cli.figures.plots import PNG, encoded
 from metarl_cli.figures.plots.style import STAGE_LABELS, caption, colour, new_figure
+from metarl_cli.store import write_whole
 
 __all__ = ["Animation", "Drawing", "Film", "Walk", "animated_films", "animated_walks", "filmstrip", "save"]
 
@@ -157,20 +158,21 @@ def animated_walks(walks: Sequence[Walk], text: str, frames: int) -> Animation:
 
 
 def save(drawing: Drawing, path: Path) -> None:
-    """Write a figure as PNG, an animation as GIF, without dates: the same drawing gives the same bytes.
+    """Write a figure as PNG, an animation as GIF, whole and without dates: the same drawing gives the same bytes.
 
     Raises:
         UserError: if it is an animation, and imageio is not installed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not isinstance(drawing, Animation):
-        drawing.savefig(path, dpi=DPI, metadata={"Software": None})
+        write_whole(path, encoded(drawing, PNG))
         return
     try:
         from imageio.v3 import imwrite
     except ImportError:
         raise UserError("A GIF needs imageio, the extra `render`: pip install imageio. PNG works without.") from None
-    imwrite(path, list(_frames(drawing)), duration=FRAME_MILLISECONDS, loop=0)
+    frames = list(_frames(drawing))
+    write_whole(path, imwrite("<bytes>", frames, extension=".gif", duration=FRAME_MILLISECONDS, loop=0))
 
 
 def _frames(animation: Animation) -> Iterator[NDArray[np.uint8]]:
