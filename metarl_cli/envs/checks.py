@@ -144,15 +144,20 @@ def _ends(bench: Bench) -> str:
 
 def _fresh_arrays(bench: Bench) -> str:
     env, space = bench.one(), bench.workers(1).single_action_space
-    middle = np.mean(bounds(space), axis=0).astype(space.dtype)
+    low, high = bounds(space)
     give_tasks(bench.name, env, bench.tasks(1))
     with blaming(bench.name, "reset"):
         first, _ = env.reset(seed=1)
-    kept = np.array(first)
-    with blaming(bench.name, "step"):
-        env.step(middle[None] if isinstance(env, VectorEnv) else middle)
-    if not np.array_equal(kept, first):
-        raise Failed("an observation changes after it was returned")
+    seen = [(first, np.array(first))]
+    for at in (0.5, 0.4, 0.6):
+        action = (low + at * (high - low)).astype(space.dtype)
+        with blaming(bench.name, "step"):
+            observation, _, terminated, truncated, _ = env.step(action[None] if isinstance(env, VectorEnv) else action)
+        if not all(np.array_equal(kept, returned) for returned, kept in seen):
+            raise Failed("an observation changes after it was returned")
+        if np.any(terminated) or np.any(truncated):
+            break
+        seen.append((observation, np.array(observation)))
     return "every observation is an array of its own"
 
 

@@ -204,6 +204,14 @@ class SameArray(Line):
         return self.array
 
 
+class SameArrayInStep(SameArray):
+    """`reset` returns an array of its own, and every `step` the same one."""
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed, options=options)
+        return observation.copy(), info
+
+
 class Unpicklable(Line):
     def __init__(self):
         self.secret = lambda: None

@@ -53,6 +53,7 @@ WRONG = {
     "NoMode": ("ends", "metadata['autoreset_mode'] is None, no AutoresetMode"),
     "Superstitious": ("arrays", "reset raised RuntimeError: not this one"),
     "SameArray": ("arrays", "an observation changes after it was returned"),
+    "SameArrayInStep": ("arrays", "an observation changes after it was returned"),
     "Verbose": ("Gymnasium's checker", "AssertionError"),
     "Unpicklable": ("pickling", "local object"),
 }
