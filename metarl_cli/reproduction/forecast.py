@@ -62,7 +62,7 @@ def _row(what: str, steps: Sequence[Step], schedules: Mapping[int, Mapping[str, 
         "runs": ", ".join(f"{count} {state}" for state, count in states.items()) or "none",
         "studies": sum(step.kind == "study" for step in steps),
         "core-hours": _hours(sum(_seconds(step) for step in steps)),
-        **{f"hours on {cores} cores": _hours(seconds) for cores, seconds in last.items()},
+        **{f"done after, {cores} cores": f"{_hours(seconds)} h" for cores, seconds in last.items()},
     }
 
 
