@@ -56,17 +56,22 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     # In a file or a pipe a row is a line, however long; a terminal has a width to keep to, and COLUMNS sets one.
     console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
     longest = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(rows[0])]
-    words = [max(map(len, name.split()), default=0) for name in rows[0]]  # one of the header is not broken
+    # A word of the header is not broken, and none of the first column, where the names are.
+    words = [max(map(len, name.split()), default=0) for name in rows[0]]
+    words[0] = max(words[0], *(len(word) for row in cells for word in row[0].split()))
     least = [whole if whole <= NARROW else word for whole, word in zip(longest, words, strict=True)]
     room = console.width - 2 * len(least)
     if sum(least) > room:  # nothing is cut off
         blocks = ["\n".join(f"{name}: {cell}" for name, cell in zip(rows[0], row, strict=True)) for row in cells]
         console.print("\n\n".join(blocks), markup=False, highlight=False)
         return
-    first = sum(least) - least[0] + longest[0] <= room  # names in the first column stay whole if they can
-    for place, name in enumerate(rows[0]):
-        whole = longest[place] <= NARROW or (place == 0 and first)
-        table.add_column(name, no_wrap=whole, overflow="fold", min_width=longest[place] if whole else least[place])
+    if sum(least) - least[0] + longest[0] <= room:  # names in the first column stay on a line if they can
+        least[0] = longest[0]
+    widths = list(longest)
+    while sum(widths) > room:  # the widest gives way; rich would take from all, and cut off what cannot be broken
+        widths[max((place for place in range(len(least)) if widths[place] > least[place]), key=widths.__getitem__)] -= 1
+    for name, width in zip(rows[0], widths, strict=True):
+        table.add_column(name, overflow="fold", width=width)
     for row in cells:
         table.add_row(*row)
     console.print(table, markup=False)
