@@ -29,7 +29,7 @@ META = "meta"
 KEPT = ("iteration", "env_steps", "return/pre", "return/post", "time/sampling", "time/update")
 """Of `progress.csv`: what figures, claims and the report read. The diagnoses, most of the bytes, stay behind."""
 
-MADE_BY = ("git_commit", "metarl", "packages")
+MADE_BY = ("git_commit", "metarl", "packages", "device")
 
 
 def packed_below(runs: Path) -> list[Path]:

@@ -144,3 +144,4 @@ class Meta:
     git_commit: str | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
     cpu_seconds: Annotated[float, Ge(0)] | None = None
+    device: str = "cpu"

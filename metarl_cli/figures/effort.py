@@ -1,9 +1,12 @@
-"""What was run for an artefact: at which size, on how many seeds, and how many core-hours it took; in words."""
+"""What was run for an artefact: at which size, on how many seeds, and how many hours it took; in words."""
 
 from __future__ import annotations
 
+import pandas as pd
+
 from metarl_cli.claims.wording import extent, number, steps_text
 from metarl_cli.figures.draw import Content
+from metarl_cli.figures.provenance import run_meta
 from metarl_cli.papers import REPORTED, Figure
 from metarl_cli.results import Results
 
@@ -31,24 +34,37 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
         size = ["profile", "tasks", "trajectories"]
         runs = shown.assign(seconds=seconds).groupby(["curve", "environment", "seed", *size], sort=False)
         took = runs.agg(iterations=("iteration", "size"), env_steps=("env_steps", "max"), seconds=("seconds", "sum"))
-        for _, group in took.reset_index().groupby([*size, "iterations"], sort=False):
-            first, seeds = group.iloc[0], group.groupby(["curve", "environment"])["seed"].nunique()
-            texts.append(
-                f"`{first['profile']}`: {', '.join(dict.fromkeys(group['environment']))}, {first['tasks']} tasks × "
-                f"{first['trajectories']} trajectories × {first['iterations']} iterations, "
-                f"{extent(group['env_steps'], steps_text)} steps a run; "
-                f"{len(group)} run{'' if len(group) == 1 else 's'}, "
-                f"n = {extent(seeds, str)}, {_hours(group['seconds'].sum())}."
-            )
+        first = runs.head(1).set_index([*took.index.names])
+        cards = first.reset_index().apply(lambda run: run_meta(results, run).device != "cpu", axis=1)
+        took["card"] = cards.set_axis(first.index)
+        texts += [_trained(group) for _, group in took.reset_index().groupby([*size, "iterations"], sort=False)]
     if figure.source == "study":
         for path, table in content.tables.items():
             profile = path.parent.parent.name
             core_seconds = results.table_meta(figure, profile).cpu_seconds or 0.0
             # Less is that of a table of measurements found there.
-            hours = f", {_hours(core_seconds)}" if core_seconds >= 1.0 else ""
+            hours = f", {_hours(core_seconds)} core-hours" if core_seconds >= 1.0 else ""
             texts.append(f"`{profile}`: its study, n = {table['seed'].nunique()}{hours}.")
     return texts
 
 
+def _trained(runs: pd.DataFrame) -> str:
+    size = runs.iloc[0]
+    seeds = runs.groupby(["curve", "environment"])["seed"].nunique()
+    card, seconds = runs["card"], runs["seconds"]
+    count, took = f"{len(runs)} run{'' if len(runs) == 1 else 's'}", f"{_hours(seconds[~card].sum())} core-hours"
+    if card.all():
+        count, took = f"{count} on a GPU", f"{_hours(seconds.sum())} hours"
+    elif card.any():
+        count = f"{count}, {card.sum()} of them on a GPU"
+        took = f"{took} and {_hours(seconds[card].sum())} hours on a GPU"
+    return (
+        f"`{size['profile']}`: {', '.join(dict.fromkeys(runs['environment']))}, {size['tasks']} tasks × "
+        f"{size['trajectories']} trajectories × {size['iterations']} iterations, "
+        f"{extent(runs['env_steps'], steps_text)} steps a run; {count}, "
+        f"n = {extent(seeds, str)}, {took}."
+    )
+
+
 def _hours(seconds: float) -> str:
-    return f"{number(float(f'{seconds / 3600:.2g}'))} core-hours"
+    return number(float(f"{seconds / 3600:.2g}"))

@@ -16,7 +16,7 @@ from metarl_cli.schema import Meta
 from metarl_cli.store import runs_directory
 from metarl_cli.tables import parse_meta
 
-__all__ = ["fingerprint", "made_by", "run_rows", "table_rows"]
+__all__ = ["fingerprint", "made_by", "run_meta", "run_rows", "table_rows"]
 
 Row = dict[str, str]
 
@@ -28,15 +28,20 @@ def run_rows(results: Results) -> list[Row]:
         runs = results.runs(profile)
         iterations = Counter(runs["directory"] if len(runs) else ())
         for _, run in results.first_rows(profile).iterrows():
-            packed = run.get(META)  # what made it, which else stands in its directory
-            home = runs_directory(results.directory, profile) / str(run["directory"])
-            meta = parse_meta(packed.encode()) if isinstance(packed, str) else results.meta(home / "meta.json")
+            meta = run_meta(results, run)
             settings = {key: run[key] for key in keys} | {"seeds": run["seed"]}
             rows.append(settings | {"iterations": iterations[run["directory"]]} | made_by(meta))
     if not rows:
         return []
     groups = pd.DataFrame(rows).groupby(keys, sort=False)
     return [{name: ", ".join(map(str, sorted(group[name].unique()))) for name in rows[0]} for _, group in groups]
+
+
+def run_meta(results: Results, run: pd.Series) -> Meta:
+    """What made a run, of which one row is given."""
+    packed = run.get(META)  # else it stands in its directory
+    home = runs_directory(results.directory, run["profile"]) / str(run["directory"])
+    return parse_meta(packed.encode()) if isinstance(packed, str) else results.meta(home / "meta.json")
 
 
 def table_rows(results: Results) -> list[Row]:

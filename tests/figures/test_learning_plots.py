@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import is_color_like, to_rgb
-from synthetic_results import write_run
+from synthetic_results import write_figure_runs, write_run
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.estimators import ESTIMATORS
@@ -247,6 +247,23 @@ def test_a_study_without_training_of_its_size_shows_that_of_another_which_its_pa
     sentences = effort(figure, content, Results(tmp_path))
     assert [sentence.split(":")[0] for sentence in sentences] == ["`quick`", "`standard`"]
     assert set(content_of(figure, Results(tmp_path), profile="standard").frame["study"]) == {"tabular"}
+
+
+@pytest.mark.parametrize(
+    ("cards", "words"),
+    [
+        (0, "4 runs, n = 2, 0.0022 core-hours."),
+        (1, "4 runs, 1 of them on a GPU, n = 2, 0.0017 core-hours and 0.00056 hours on a GPU."),
+        (4, "4 runs on a GPU, n = 2, 0.0022 hours."),
+    ],
+)
+def test_hours_on_a_gpu_are_no_core_hours(tmp_path, cards, words):
+    figure = FIGURES["tmaml-table1"]
+    write_figure_runs(tmp_path, figure.name, "quick", {"lvc-ppo": {1: (0.0, 9.0), 2: (0.0, 9.0)}})
+    for path in sorted(tmp_path.rglob("progress.csv"))[:cards]:
+        path.with_name("meta.json").write_text('{"device": "cuda:1"}')
+    (sentence,) = effort(figure, content_of(figure, Results(tmp_path)), Results(tmp_path))
+    assert sentence.partition("; ")[2] == words
 
 
 @pytest.mark.parametrize("figure", [f for f in FIGURES.values() if f.plot == "learning_curves"], ids=lambda f: f.name)
