@@ -14,7 +14,7 @@ import typer
 from metarl_cli.algorithms import is_file
 from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
 from metarl_cli.cli.options import AsJson, Quiet, given_path
-from metarl_cli.errors import UserError, check_known, unknown_name
+from metarl_cli.errors import UserError, check_known
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, OWN_FIGURES, PUBLISHED
 
