@@ -127,7 +127,7 @@ def _study_content(figure: Figure, results: Results, profile: str | None) -> Con
             new, left = table[rows.isin(left)], left - set(rows)
         else:
             new, left = table, set()
-        if len(new):
+        if len(new) or table.empty:
             frames.append(new)
             tables[results.table_path(figure, name)] = table
         if not left:
