@@ -32,7 +32,6 @@ from metarl_cli.reproduction.costs import (
     testing_seconds,
 )
 from metarl_cli.results import load_runs
-from metarl_cli.runs.directory import is_finished
 from metarl_cli.store import META_SUFFIX, runs_directory, table_path, write_whole
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 from metarl_cli.tables import write_table
@@ -126,8 +125,7 @@ def write(figure: Figure, profile: str, results: Path) -> None:
 
     A table that was made before all runs of its figure were there is no proof that the figure is done.
     """
-    table, home = table_path(results, profile, figure.name), runs_directory(results, profile)
-    finished = [run for run in planned_runs(figure, profile) if is_finished(home / run.path)]
+    table, finished = table_path(results, profile, figure.name), meta_test.finished_runs(figure, profile, results)
     table.parent.mkdir(parents=True, exist_ok=True)
     write_whole(origin_path(table), json.dumps({"figure": figure.name}) + "\n")  # of no table yet, but of this study
     write_study_table(partial(STUDIES[figure.plot].rows, figure, profile, results), table)

@@ -13,12 +13,12 @@ from types import MappingProxyType
 import pandas as pd
 
 from metarl_cli.errors import UserError
-from metarl_cli.papers.figure import Figure, planned_runs
+from metarl_cli.papers.figure import Figure, PlannedRun, planned_runs
 from metarl_cli.runs.directory import is_finished
 from metarl_cli.runs.evaluate import evaluate
 from metarl_cli.store import runs_directory
 
-__all__ = ["COLUMNS", "settings", "study"]
+__all__ = ["COLUMNS", "finished_runs", "settings", "study"]
 
 COLUMNS = ("curve", "environment", "profile", "steps", "seed", "tasks", "return")
 
@@ -33,6 +33,12 @@ def settings(profile: str) -> int:
     return TASKS[profile]
 
 
+def finished_runs(figure: Figure, profile: str, results: Path) -> list[PlannedRun]:
+    """The runs of a figure that have written their last row."""
+    home = runs_directory(results, profile)
+    return [run for run in planned_runs(figure, profile) if is_finished(home / run.path)]
+
+
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     """Mean return over the held-out tasks of a figure's runs that are finished, after each of 0 … K adaptation steps.
 
@@ -43,10 +49,8 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
         UserError: if none is.
     """
     frames = []
-    for run in planned_runs(figure, profile):
+    for run in finished_runs(figure, profile, results):
         directory, config = runs_directory(results, profile) / run.path, run.config
-        if not is_finished(directory):
-            continue
         table = evaluate(directory, steps=None, tasks=settings(profile), trajectories=None, seed=SEED, threads=1)
         named = table.rename(columns={"step": "steps"}).assign(
             curve=config.label, environment=config.environment.name, profile=config.profile, seed=config.seed
