@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metarl_cli.params import ascend
 from metarl_cli.training import policies
-from metarl_cli.training.layers import Layer, layers_at, pulled, pulled_again, pushed
+from metarl_cli.training.layers import AroundTanh, Layer, layers_at, pulled, pulled_again, pushed
 from metarl_cli.types import Gaussian, Params, Round, Surrogate
 
 __all__ = [
@@ -91,10 +91,10 @@ class Network(NamedTuple):
     stage: Stage
     outputs: tuple[Tensor, Tensor]
 
-    def pulled(self, mean: Tensor, log_std: Tensor) -> tuple[Params, list[Tensor]]:
+    def pulled(self, mean: Tensor, log_std: Tensor) -> tuple[Params, list[AroundTanh]]:
         """From cotangents of the outputs, see `layers.pulled`."""
-        gradient, of_inputs = pulled(self.layers, _rows(mean))
-        return gradient | {"log_std": log_std.flatten(1)}, of_inputs
+        gradient, cotangents = pulled(self.layers, _rows(mean))
+        return gradient | {"log_std": log_std.flatten(1)}, cotangents
 
 
 def network_at(params: Params, round_: Round) -> Network:
@@ -113,7 +113,7 @@ class InnerStep(NamedTuple):
         network: at θ.
         following: θ′.
         signal: ∂J̄/∂μ, with the graph of its own derivative unless the step is one of first order.
-        of_inputs: ∂J̄/∂h of the hidden layers.
+        cotangents: those of J̄ around the tanh of every hidden layer.
         log_std: that of θ′, a function of the network's outputs in the same graph.
         inner: how it was taken.
     """
@@ -121,7 +121,7 @@ class InnerStep(NamedTuple):
     network: Network
     following: Params
     signal: Tensor
-    of_inputs: Sequence[Tensor]
+    cotangents: Sequence[AroundTanh]
     log_std: Tensor
     inner: Inner
 
@@ -152,7 +152,7 @@ class InnerStep(NamedTuple):
             image, _ = pulled(layers, _rows(mean))
         else:
             signal = _rows(self.signal).detach()  # as numbers, for the layers
-            image = pulled_again(layers, signal, self.of_inputs, _rows(mean), scaled, tangents)
+            image = pulled_again(layers, signal, self.cotangents, _rows(mean), scaled, tangents)
         return {name: part + image[name] if name in image else log_std.flatten(1) for name, part in vector.items()}
 
 
@@ -173,8 +173,8 @@ def inner_step(params: Params, round_: Round, inner: Inner, *, differentiable: b
         retain_graph=differentiable,
     )
     log_std = network.outputs[1] + inner.lr * of_log_std
-    gradient, of_inputs = network.pulled(signal.detach(), of_log_std.detach())  # as numbers, for the layers
-    return InnerStep(network, ascend(params, gradient, inner.lr), signal, of_inputs, log_std, inner)
+    gradient, cotangents = network.pulled(signal.detach(), of_log_std.detach())  # as numbers, for the layers
+    return InnerStep(network, ascend(params, gradient, inner.lr), signal, cotangents, log_std, inner)
 
 
 def inner_gradient(network: Network, round_: Round, inner: Inner) -> Params:

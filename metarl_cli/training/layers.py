@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metarl_cli.types import Params
 
-__all__ = ["Layer", "Tangents", "layers_at", "pulled", "pulled_again", "pushed", "through_tanh"]
+__all__ = ["AroundTanh", "Layer", "layers_at", "pulled", "pulled_again", "pushed", "through_tanh"]
 
 
 class Layer(NamedTuple):
@@ -35,8 +35,8 @@ class Layer(NamedTuple):
     first: bool
 
 
-class Tangents(NamedTuple):
-    """Along a direction in the parameters: of what a layer is given, [G, B, in], before tanh and after it."""
+class AroundTanh(NamedTuple):
+    """Derivatives on both sides of a tanh, [G, B, in]: tangents along a direction in the parameters, or cotangents."""
 
     before: Tensor
     after: Tensor
@@ -53,24 +53,25 @@ def layers_at(params: Params, observations: Tensor) -> tuple[list[Layer], Tensor
     return layers, output
 
 
-def pulled(layers: Sequence[Layer], signal: Tensor) -> tuple[Params, list[Tensor]]:
+def pulled(layers: Sequence[Layer], signal: Tensor) -> tuple[Params, list[AroundTanh]]:
     """From a cotangent of the outputs: those of the parameters, and of each h but the observations."""
-    gradient, of_inputs = Params(), list[Tensor]()
+    gradient, cotangents = Params(), list[AroundTanh]()
     for layer in reversed(layers):
         gradient[layer.bias_name] = signal.sum(1)
         gradient[layer.weight_name] = signal.mT @ layer.inputs
         if not layer.first:
-            of_inputs.insert(0, signal @ layer.weight)
-            signal = through_tanh(of_inputs[0], layer.inputs)
-    return dict(reversed(gradient.items())), of_inputs
+            after = signal @ layer.weight
+            signal = through_tanh(after, layer.inputs)
+            cotangents.insert(0, AroundTanh(signal, after))
+    return dict(reversed(gradient.items())), cotangents
 
 
-def pushed(layers: Sequence[Layer], vector: Params) -> tuple[list[Tangents], Tensor]:
+def pushed(layers: Sequence[Layer], vector: Params) -> tuple[list[AroundTanh], Tensor]:
     """The tangents along a direction in the parameters: of each h but the observations, and of the outputs."""
-    tangents, output = list[Tangents](), torch.empty(0)
+    tangents, output = list[AroundTanh](), torch.empty(0)
     for layer in layers:
         if not layer.first:
-            tangents.append(Tangents(output, through_tanh(output, layer.inputs)))
+            tangents.append(AroundTanh(output, through_tanh(output, layer.inputs)))
         output = (layer.inputs @ vector[layer.weight_name].mT).add_(vector[layer.bias_name].unsqueeze(-2))
         if not layer.first:
             output.baddbmm_(tangents[-1].after, layer.weight.mT)
@@ -80,17 +81,17 @@ def pushed(layers: Sequence[Layer], vector: Params) -> tuple[list[Tangents], Ten
 def pulled_again(
     layers: Sequence[Layer],
     signal: Tensor,
-    of_inputs: Sequence[Tensor],
+    cotangents: Sequence[AroundTanh],
     turned: Tensor,
     vector: Params,
-    tangents: Sequence[Tangents],
+    tangents: Sequence[AroundTanh],
 ) -> Params:
     """The derivative of `pulled` along a direction: how a gradient turns while its parameters move.
 
     Args:
         layers: of the network.
         signal: the cotangent of the outputs that was pulled.
-        of_inputs: what came of it, second result of `pulled`.
+        cotangents: what came of it, second result of `pulled`.
         turned: the derivative of that signal along the direction.
         vector: the direction.
         tangents: along it, first result of `pushed`.
@@ -101,13 +102,13 @@ def pulled_again(
         image[layer.weight_name] = turned.mT @ layer.inputs
         if layer.first:
             break
-        (before, after), arrived = tangents[-1], of_inputs[-1]
-        tangents, of_inputs = tangents[:-1], of_inputs[:-1]
-        image[layer.weight_name] += signal.mT @ after
+        tangent, cotangent = tangents[-1], cotangents[-1]
+        tangents, cotangents = tangents[:-1], cotangents[:-1]
+        image[layer.weight_name] += signal.mT @ tangent.after
         turned = (signal @ vector[layer.weight_name]).baddbmm_(turned, layer.weight)
-        turned.add_((arrived * layer.inputs).mul_(before), alpha=-2.0)  # tanh″ = −2 tanh tanh′
-        turned = through_tanh(turned, layer.inputs)
-        signal = through_tanh(arrived, layer.inputs)
+        turned.add_((cotangent.after * layer.inputs).mul_(tangent.before), alpha=-2.0)  # tanh″ = −2 tanh tanh′
+        torch.ops.aten.tanh_backward.grad_input(turned, layer.inputs, grad_input=turned)  # `through_tanh`, in place
+        signal = cotangent.before
     return image
 
 
