@@ -3,8 +3,9 @@
 A comparison pairs two curves or estimators by seed, because one seed gives both the same tasks and initial weights; its
 effect is the mean over seeds with a 95 % Student t interval. It `holds` where the whole interval lies in the range that
 the claim wants. It `fails` where the interval lies wholly outside even at the level 5 % / m, of m comparisons in the
-claim (Bonferroni): a claim is the conjunction of its comparisons, so that one of them is enough to refute it, and among
-many one would be found by chance. Else it is `undecided`, as with fewer than two seeds.
+claim (Bonferroni): most claims are the conjunction of their comparisons, so that one of them is enough to refute them,
+and among many one would be found by chance. Else it is `undecided`, as with fewer than two seeds. A claim of what is so
+"generally" holds if more than half of its comparisons do, and fails once so many fail that this cannot be.
 
 A claim has two verdicts. The one at its scope says what the results show at the size that they have. The one as
 printed is the same where that size can decide what the paper claims of its own, and `undecided` where the results were
@@ -111,12 +112,20 @@ class Judgement:
     @property
     def verdict(self) -> Verdict:
         """On the claim as printed."""
-        return _conjunction([finding.verdict for finding in self.findings])
+        return self._of([finding.verdict for finding in self.findings])
 
     @property
     def scoped(self) -> Verdict:
         """At the size of the results."""
-        return _conjunction([finding.scoped for finding in self.findings])
+        return self._of([finding.scoped for finding in self.findings])
+
+    def _of(self, verdicts: Sequence[Verdict]) -> Verdict:
+        if set(verdicts) == {Verdict.NOT_RUN}:
+            return Verdict.NOT_RUN
+        needed = len(verdicts) if self.claim.needs == "all" else len(verdicts) // 2 + 1
+        if verdicts.count(Verdict.HOLDS) >= needed:
+            return Verdict.HOLDS
+        return Verdict.FAILS if verdicts.count(Verdict.FAILS) > len(verdicts) - needed else Verdict.UNDECIDED
 
     @property
     def decisive(self) -> bool:
@@ -143,13 +152,6 @@ class Judgement:
             return _RANK[finding.verdict], _RANK[finding.scoped], inside / half if half > 0 else inside
 
         return min(self.findings, key=place)
-
-
-def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:
-    """It fails if one part does, is what all are if they agree, and is undecided between."""
-    if Verdict.FAILS in verdicts:
-        return Verdict.FAILS
-    return verdicts[0] if len(set(verdicts)) == 1 else Verdict.UNDECIDED
 
 
 _RANK: Mapping[Verdict, int] = MappingProxyType(

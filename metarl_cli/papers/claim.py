@@ -2,8 +2,9 @@
 
 Its entries: one module per paper. `claims.judge` judges them; no verdict is written by hand.
 
-A claim is the conjunction of its comparisons. A difference or ratio pairs two curves or estimators seed by seed: one
-seed gives all of them the same tasks, initial weights and, in the studies, the same data.
+A claim is the conjunction of its comparisons, or speaks of most of them where the paper says "generally". A difference
+or ratio pairs two curves or estimators seed by seed: one seed gives all of them the same tasks, initial weights and, in
+the studies, the same data.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class Claim:
         reads: `runs`: training runs; `study`: the table of the figure; `exact`: nothing, it is computed.
         decided_at: the smallest profile whose results can decide it; smaller ones are shown, and leave it undecided.
         iterations: the fewest of training that can decide it.
-        comparisons: what must hold, all of it.
+        comparisons: what must hold.
+        needs: `all` of them, or `most`, more than half, where the paper says "generally" or "typically".
     """
 
     name: str
@@ -132,6 +134,7 @@ class Claim:
     decided_at: str = "quick"
     iterations: int = 0
     comparisons: tuple[Comparison | ExactCheck, ...]
+    needs: Literal["all", "most"] = "all"
 
     @property
     def paper(self) -> str:

@@ -194,6 +194,7 @@ CLAIMS = (
         source=f"{_SOURCE}, Sec. 5.4 and Fig. 3",
         figure=_FIG3.name,
         comparisons=beats_all(_BOTH, _RIVALS[1:], _FIG3.environments),
+        needs="most",
     ),
     trained(
         name="tmaml-meta-variate",

@@ -363,6 +363,29 @@ def test_a_claim_is_the_conjunction_of_its_comparisons():
         assert (judgement.verdict, counts_text(judgement)) == (verdict, counts)
 
 
+def test_what_is_so_generally_needs_more_than_half_of_its_comparisons():
+    frame = differences(4.0, 4.1)
+    holds, fails, undecided = comparison(), comparison(wanted=Range(high=0.0)), comparison(wanted=Range(low=4.05))
+    cases = {
+        (holds, holds, fails): "holds",
+        (holds, holds, undecided): "holds",
+        (holds, holds, undecided, fails): "undecided",
+        (holds, holds, fails, fails): "fails",
+        (holds, undecided, fails): "undecided",
+        (undecided, fails, fails): "fails",
+    }
+    for comparisons, verdict in cases.items():
+        assert judged(replace(claim_of(*comparisons), needs="most"), quick=frame).verdict == verdict
+    missing = Comparison(label="c", statistic="value", measure=measure("c"), wanted=ABOVE)
+    assert judged(replace(claim_of(missing), needs="most"), quick=frame).verdict == "not yet run"
+
+
+def test_a_claim_says_generally_where_it_needs_but_most_of_its_comparisons():
+    for claim in CLAIMS.values():
+        hedged = any(word in claim.statement for word in ("generally", "typically"))
+        assert hedged == (claim.needs == "most"), claim.name
+
+
 def test_a_verdict_hangs_on_the_worst_comparison():
     frame = differences(4.0, 4.1)
     near, far = (comparison(wanted=Range(high=limit)) for limit in (3.0, -3.0))
