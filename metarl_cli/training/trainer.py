@@ -31,7 +31,7 @@ __all__ = ["Ascent", "TrainState", "Trainer"]
 
 Result = TypeVar("Result")
 
-GROUP = 5000
+GROUP = 8000
 """Steps of all tasks of a group: what they leave for each other then stays in the cache."""
 
 
