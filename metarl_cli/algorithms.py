@@ -17,7 +17,13 @@ from typing import Any
 
 from metarl_cli.errors import UserError, check_known
 
-__all__ = ["ALGORITHMS", "Algorithm", "find_algorithm", "is_file", "overrides_of", "read_document"]
+__all__ = ["ALGORITHMS", "CHOICES", "Algorithm", "find_algorithm", "is_file", "overrides_of", "read_document"]
+
+
+CHOICES: Mapping[str, str] = MappingProxyType(
+    {"algorithm": "--algo", "environment.name": "--env", "profile": "--profile"}
+)
+"""Settings that decide others, and the flags that take them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +139,13 @@ def find_algorithm(name: str) -> Algorithm:
         if not isinstance(value, kind):
             raise UserError(f"{path}: {key} is {value!r}; expected {'true or false' if kind is bool else 'a string'}.")
     try:
-        return Algorithm(**entries, settings=tuple(overrides_of(settings)))
+        overrides = tuple(overrides_of(settings))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    for override in overrides:
+        if (key := override.partition("=")[0].strip()) in CHOICES:
+            raise UserError(f"{path}: {key} is no setting of an algorithm: {CHOICES[key]} chooses it for a run.")
+    return Algorithm(**entries, settings=overrides)
 
 
 def is_file(name: str) -> bool:

@@ -13,7 +13,7 @@ class UserError(Exception):
 
 
 class RunFailedError(Exception):
-    """A run whose numbers are no longer finite; exit code 1."""
+    """A run whose numbers are no longer finite, or that cannot write its directory any more; exit code 1."""
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> UserError:

@@ -43,9 +43,10 @@ NARROW = 12
 
 
 def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
-    """Print rows of equal keys as a table, or as one JSON document and nothing else."""
+    """Print rows of equal keys as a table, or as one JSON document and nothing else; no rows are no table."""
     if as_json:
         print_json(rows)
+    if as_json or not rows:
         return
     encoding = sys.stdout.encoding
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")

@@ -40,6 +40,8 @@ def test_the_parts_and_settings_of_a_file_are_trained(metarl, tmp_path):
         (PARTS + "[settings.inner]\nlrr = 1", "mine.toml: Unknown setting 'inner.lrr'. Did you mean 'inner.lr'?"),
         (PARTS + "[settings.inner]\nlr = -1", "mine.toml: inner.lr=-1: Input should be greater than 0"),
         (PARTS + "[settings]\ninner.lr.x = 1", "mine.toml: inner.lr is a table; a setting is section.field."),
+        (PARTS + '[settings]\nenvironment.name = "Toy1D"', "mine.toml: environment.name is no setting of an algorithm"),
+        (PARTS + '[settings]\nprofile = "quick"', "mine.toml: profile is no setting of an algorithm: --profile"),
         (PARTS.replace("taypo2", "tapyo2"), "Unknown inner estimator 'tapyo2'. Did you mean 'taypo2'?"),
         (PARTS.replace("ratio", "vpg"), "trpo needs an objective whose value tells an improvement"),
         ("inner = ", "mine.toml is not valid TOML"),

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import get_type_hints
@@ -21,6 +22,7 @@ from metarl_cli.cli.options import given_path
 from metarl_cli.config import save_config
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.estimators import ESTIMATORS
+from metarl_cli.exact import EXAMPLE
 from metarl_cli.listing import LISTINGS, listing
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers.settings import run_config
@@ -595,3 +597,28 @@ def test_adaptation_draws_any_run(metarl, tmp_path, trained):
     ended = metarl("plot", "adaptation", "--results", trained.parent, "--out", tmp_path)
     assert ended.code == 0
     assert (tmp_path / "adaptation.png").exists()
+
+
+def test_adaptation_is_drawn_of_the_profile_that_is_asked_for(metarl, tmp_path, trained):
+    asked = ("plot", "adaptation", "--results", trained.parent, "--out", tmp_path, "--profile")
+    ended = metarl(*asked, "quick")
+    assert (ended.code, ended.out) == (2, "") and "There are no runs of it" in ended.err
+    assert metarl(*asked, "smoke").code == 0
+
+
+def test_a_table_without_rows_is_nothing_or_an_empty_list(metarl, tmp_path):
+    """Where every estimator is left out, which is said."""
+    (tmp_path / "mdp.json").write_text(json.dumps({**EXAMPLE, "horizon": 6}))
+    asked = ("correlate", "exact", "--mdp", tmp_path / "mdp.json", "--estimators", "tmaml_released")
+    for more, shown in (((), ""), (("--json",), "[]\n")):
+        ended = metarl(*asked, *more)
+        assert (ended.code, ended.out) == (0, shown)
+        assert "tmaml_released is left out: it couples two trajectories" in ended.err
+
+
+def test_a_measurement_stopped_before_its_first_checkpoint_is_an_empty_list(metarl, tmp_path, monkeypatch):
+    monkeypatch.setattr("metarl_cli.studies.variance.launch.graceful_stop", lambda: nullcontext(lambda: True))
+    asked = ("variance", "--env", "Navigation", "--profile", "smoke", "--estimators", "lvc", "--out", tmp_path)
+    for more, shown in (((), ""), (("--json",), "[]\n")):
+        ended = metarl(*asked, *more)
+        assert (ended.code, ended.out) == (130, shown) and "Stopped." in ended.err

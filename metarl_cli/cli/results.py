@@ -120,8 +120,7 @@ def reproduce(
         print_table(planned(request), as_json=False)
         return
     outcome = run(request, (lambda shares, slots: nullcontext(lambda job, result: None)) if quiet else grid_display)
-    if outcome.rows:
-        print_table(outcome.rows, as_json=False)
+    print_table(outcome.rows, as_json=False)
     for message in outcome.messages:
         print(message, file=sys.stderr)
     raise typer.Exit(EXIT_CODES[outcome.status])

@@ -67,8 +67,7 @@ def variance(
         on_checkpoint=(lambda rows: None) if quiet else show_measured,
         tell=say,
     )
-    if rows := outcome.rows() if as_json else outcome.brief():
-        print_table(rows, as_json=as_json)
+    print_table(outcome.rows() if as_json else outcome.brief(), as_json=as_json)
     raise typer.Exit(OK if outcome.finished else INTERRUPTED)
 
 

@@ -50,7 +50,7 @@ def plot(figure: Figure, results: Results, *, out: Path, profile: str | None = N
         results: where; for `adaptation`, any directory with runs in it.
         out: where PNG and PDF go.
         profile: of the results; None for what shows most: of a study the largest, which for a paper's table is chosen
-            row by row, of runs, panel by panel, the one with most curves, the larger one of equals.
+            row by row, of runs, panel by panel, the one with most curves, the larger of equals; of `adaptation` all.
 
     Returns:
         The files that were written: PNG, PDF, for a figure of runs the tables that it was drawn from (in the results,
@@ -83,6 +83,8 @@ def content_of(figure: Figure, results: Results, profile: str | None = None) -> 
         check_known("profile", profile, PROFILES)
     if figure == ADAPTATION:
         runs = load_runs(results.directory)
+        if profile is not None:
+            runs = runs[runs["profile"] == profile]
         if runs.empty:
             raise _no_runs(results)
         frame = _curves(figure, runs, results)

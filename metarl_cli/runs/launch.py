@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeAlias
 
+from metarl_cli.algorithms import CHOICES
 from metarl_cli.circumstances import PHYSICS, other_physics
 from metarl_cli.config import RunConfig, load_config, save_config, settable_keys, with_overrides
 from metarl_cli.envs.registry import ENVIRONMENTS, LOCOMOTION
@@ -27,11 +27,6 @@ from metarl_cli.training.build import check_device
 from metarl_cli.training.composition import check_composition
 
 __all__ = ["RunOutcome", "RunRequest", "default_directory", "launch"]
-
-CHOICES: Mapping[str, str] = MappingProxyType(
-    {"algorithm": "--algo", "environment.name": "--env", "profile": "--profile"}
-)
-"""Settings that decide others, and the flags that take them."""
 
 RowListener: TypeAlias = Callable[[RunConfig, Row], None]
 

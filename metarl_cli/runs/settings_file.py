@@ -51,4 +51,4 @@ def read_settings(path: Path) -> RunConfig:
     whole = json.loads(json.dumps(asdict(own)))  # as a file says it
     for key, value in document.items():
         whole[key] = whole[key] | value if isinstance(value, dict) else value
-    return config_of({"schema": SCHEMA, **whole}, path)
+    return config_of({"schema": SCHEMA, **whole, "algorithm": own.algorithm}, path)  # of a file, its name alone

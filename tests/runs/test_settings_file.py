@@ -12,7 +12,7 @@ from run_cases import assert_same_run, go, numbers
 from metarl_cli.config import RunConfig, config_text, load_config
 from metarl_cli.errors import UserError
 from metarl_cli.papers.settings import run_config
-from metarl_cli.runs.launch import RunRequest, launch
+from metarl_cli.runs.launch import RunRequest, default_directory, launch
 from metarl_cli.runs.settings_file import read_settings
 
 
@@ -31,6 +31,14 @@ def test_what_a_file_leaves_out_is_the_algorithms_own(tmp_path):
     assert read_settings(written(tmp_path / "none.json", "{}")) == run_config(
         "promp", "HalfCheetahFwdBack", profile="paper"
     )
+
+
+def test_a_file_may_name_an_algorithm_by_its_path(tmp_path):
+    (tmp_path / "mine.toml").write_text('inner = "lvc"\nouter = "vpg"\noptimizer = "adam"\n')
+    document = {"algorithm": str(tmp_path / "mine.toml"), "environment": {"name": "Navigation"}, "profile": "smoke"}
+    config = read_settings(written(tmp_path / "run.json", json.dumps(document)))
+    assert config == run_config(document["algorithm"], "Navigation", profile="smoke")
+    assert default_directory(config).parent.parent.name == "mine.toml" and not default_directory(config).is_absolute()
 
 
 @pytest.mark.parametrize("schema", [None, 1, 2])
