@@ -79,6 +79,18 @@ class Grouped:
             self._groups[names] = {row: np.array(found) for row, found in places.items()}
         return self._groups[names].get(values, np.array([], dtype=np.int64))
 
+    def numbers(self, rows: Array, column: str, *, trained: bool) -> dict[tuple[int, int], float]:
+        """Of these rows one number for each seed and iteration, a mean where several have them.
+
+        The iteration is −1 where nothing was trained.
+        """
+        seeds = self.column("seed")[rows].tolist()
+        iterations = self.column("iteration")[rows].tolist() if trained else [-1] * len(rows)
+        found = defaultdict(list)
+        for seed, iteration, number in zip(seeds, iterations, self.column(column)[rows].tolist(), strict=True):
+            found[int(seed), int(iteration)].append(number)
+        return {key: several[0] if len(several) == 1 else float(np.mean(several)) for key, several in found.items()}
+
 
 def effects(comparison: Comparison, table: Grouped) -> Iterator[Effect]:
     """The effect of a comparison, or one per value of its sweep; the table has a column `seed`."""
@@ -99,7 +111,7 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
     iterations = table.column("iteration")
     trained = not any(pd.isna(iterations[found]).any() for found in rows)
     columns = (comparison.measure.column, (comparison.against or comparison.measure).column)
-    numbers = [_numbers(table, found, column, trained) for found, column in zip(rows, columns, strict=False)]
+    numbers = [table.numbers(found, column, trained=trained) for found, column in zip(rows, columns, strict=False)]
     iterations_of = defaultdict(set)  # each seed's that all measures have
     for seed, iteration in set.intersection(*(set(of) for of in numbers)):
         iterations_of[seed].add(iteration)
@@ -126,16 +138,6 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
         least += [steps[owners == seed].max(initial=0) for seed in seeds]
     env_steps = int(min((steps for steps in least if not math.isnan(steps)), default=0))
     return Effect(label, float(mean), float(low), float(high), p_value, seeds, len(shared) if trained else 0, env_steps)
-
-
-def _numbers(table: Grouped, rows: Array, column: str, trained: bool) -> dict[tuple[int, int], float]:
-    """One number for each seed and iteration, −1 where nothing was trained; a mean where several rows have them."""
-    seeds = table.column("seed")[rows].tolist()
-    iterations = table.column("iteration")[rows].tolist() if trained else [-1] * len(rows)
-    found = defaultdict(list)
-    for seed, iteration, number in zip(seeds, iterations, table.column(column)[rows].tolist(), strict=True):
-        found[int(seed), int(iteration)].append(number)
-    return {key: numbers[0] if len(numbers) == 1 else float(np.mean(numbers)) for key, numbers in found.items()}
 
 
 def _logarithms(values: Array) -> Array:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-__all__ = ["AsJson", "Quiet", "Threads", "given_path"]
+__all__ = ["AsJson", "Quiet", "Threads", "given_path", "path_option"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -23,3 +23,8 @@ def given_path(text: str | Path) -> Path:
     if not str(text).strip():
         raise typer.BadParameter(f"{text!r} names no file or directory. The current directory is '.'.")
     return Path(text)
+
+
+def path_option(metavar: str, help: str) -> Any:
+    """An option that takes a path: of a FILE or a DIR, as its help calls it."""
+    return typer.Option(metavar=metavar, parser=given_path, help=help)

@@ -13,7 +13,7 @@ import typer
 
 from metarl_cli.algorithms import is_file
 from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
-from metarl_cli.cli.options import AsJson, Quiet, given_path
+from metarl_cli.cli.options import AsJson, Quiet, path_option
 from metarl_cli.errors import UserError, check_known
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, OWN_FIGURES, PUBLISHED
@@ -34,20 +34,14 @@ def plot(
     everything: Annotated[bool, typer.Option("--all", help="All there are results of, and a page of them.")] = False,
     results: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR",
-            parser=given_path,
-            help="Where the CSV files are. Default: the published ones; those of your FIGURE.toml.",
-        ),
+        path_option("DIR", "Where the CSV files are. Default: the published ones; those of your FIGURE.toml."),
     ] = None,
     profile: Annotated[
         str | None, typer.Option(help="Profile of the results. Default: the one that has most of the figure.")
     ] = None,
     out: Annotated[
         Path,
-        typer.Option(
-            metavar="DIR", parser=given_path, help="Where PNG and PDF go; a CSV of curves goes to the results."
-        ),
+        path_option("DIR", "Where PNG and PDF go; a CSV of curves goes to the results."),
     ] = Path("figures"),
 ) -> None:
     """Draw a figure from CSV files; never trains.
@@ -81,10 +75,8 @@ def reproduce(
     profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "quick",
     results: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR",
-            parser=given_path,
-            help="Where everything is made and continued. Default: results/local, or results/local/own/FIGURE.",
+        path_option(
+            "DIR", "Where everything is made and continued. Default: results/local, or results/local/own/FIGURE."
         ),
     ] = None,
     jobs: Annotated[
@@ -132,10 +124,8 @@ def _home(figure: str | None, usual: Path) -> Path:
 
 
 def report(
-    results: Annotated[
-        Path, typer.Option(metavar="DIR", parser=given_path, help="Where the CSV files are.")
-    ] = PUBLISHED,
-    out: Annotated[Path, typer.Option(metavar="FILE", parser=given_path, help="The HTML file.")] = Path("report.html"),
+    results: Annotated[Path, path_option("DIR", "Where the CSV files are.")] = PUBLISHED,
+    out: Annotated[Path, path_option("FILE", "The HTML file.")] = Path("report.html"),
 ) -> None:
     """Write the papers' claims with their verdicts, figures, tables and provenance as one self-contained HTML page.
 

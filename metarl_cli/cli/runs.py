@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
-from metarl_cli.cli.options import AsJson, Quiet, Threads, given_path
+from metarl_cli.cli.options import AsJson, Quiet, Threads, given_path, path_option
 from metarl_cli.profiles import PROFILE_HELP
 
 __all__ = ["compare", "evaluate", "render", "train"]
@@ -19,19 +19,13 @@ Environment = Annotated[
 ]
 LiveLog = Annotated[str | None, typer.Option(help="A live log besides progress.csv, in RUN_DIR: tensorboard or wandb.")]
 SettingsFile = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        parser=given_path,
-        help="Settings from a .json or .toml file, as a run's config.json; - for stdin.",
-    ),
+    Path | None, path_option("FILE", "Settings from a .json or .toml file, as a run's config.json; - for stdin.")
 ]
 RunDirectory = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", parser=given_path, help="Run directory. Default: results/local/PROFILE/train/ALGO/ENV/seedN."
-    ),
+    Path | None, path_option("DIR", "Run directory. Default: results/local/PROFILE/train/ALGO/ENV/seedN.")
 ]
+TrainedRun = Annotated[Path, typer.Argument(metavar="RUN_DIR", parser=given_path, help="Directory of a trained run.")]
+HeldOutSeed = Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")]
 Device = Annotated[str, typer.Option(help="Of the meta-updates: cpu or cuda. Numbers depend on it by their rounding.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the run in the directory; with --config, also begin it.")
@@ -99,13 +93,13 @@ def train(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", parser=given_path, help="Directory of a trained run.")],
+    run: TrainedRun,
     steps: Annotated[int | None, typer.Option(min=1, help="Adaptation steps. Default: the run's.")] = None,
     tasks: Annotated[int, typer.Option(min=2, help="Held-out tasks.")] = 40,
     trajectories: Annotated[
         int | None, typer.Option(min=1, help="Trajectories per task and step. Default: the run's.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")] = 0,
+    seed: HeldOutSeed = 0,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -122,13 +116,11 @@ def evaluate(
 
 
 def render(
-    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", parser=given_path, help="Directory of a trained run.")],
+    run: TrainedRun,
     tasks: Annotated[int, typer.Option(min=1, help="Held-out tasks.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out tasks and of all that is drawn.")] = 0,
+    seed: HeldOutSeed = 0,
     format_: Annotated[str, typer.Option("--format", help="png, a filmstrip; or gif, an animation.")] = "png",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", parser=given_path, help="The file. Default: RUN_DIR/render.FORMAT.")
-    ] = None,
+    out: Annotated[Path | None, path_option("FILE", "The file. Default: RUN_DIR/render.FORMAT.")] = None,
     threads: Threads = 1,
 ) -> None:
     """Draw a trained policy on held-out tasks before and after adaptation; needs no display.
@@ -152,10 +144,7 @@ def compare(
         str, typer.Option(metavar="COLUMN", help="Column of progress.csv. Default: the one that the figures plot.")
     ] = "return/post",
     out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", parser=given_path, help="Write the curves there: compare.png, compare.pdf, compare.csv."
-        ),
+        Path | None, path_option("DIR", "Write the curves there: compare.png, compare.pdf, compare.csv.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
-from metarl_cli.cli.options import AsJson, Quiet, Threads, given_path
+from metarl_cli.cli.options import AsJson, Quiet, Threads, path_option
 from metarl_cli.errors import UserError
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import OWN_STUDIES, table_path
@@ -35,12 +35,7 @@ def variance(
         str | None, typer.Option(help="Iterations to measure at, as in 0,20,40. Default: the profile's.")
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            parser=given_path,
-            help="Directory. Default: results/local/studies/PROFILE/variance/ENV/seedN.",
-        ),
+        Path | None, path_option("DIR", "Directory. Default: results/local/studies/PROFILE/variance/ENV/seedN.")
     ] = None,
     threads: Threads = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew instead of continuing.")] = False,
@@ -72,10 +67,7 @@ def variance(
 
 
 def exact(
-    mdp: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", parser=given_path, help="JSON file of a small MDP; --example prints one."),
-    ] = None,
+    mdp: Annotated[Path | None, path_option("FILE", "JSON file of a small MDP; --example prints one.")] = None,
     estimators: Annotated[
         str | None, typer.Option(help="Names, separated by commas; see `metarl list estimators`. Default: all.")
     ] = None,
@@ -111,10 +103,7 @@ def exact(
 def audit(
     estimator: Annotated[str, typer.Argument(metavar="ESTIMATOR", help="A name, or your own: FILE.py:FUNCTION.")],
     mdp: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", parser=given_path, help="JSON file of a small MDP. Default: correlate exact --example."
-        ),
+        Path | None, path_option("FILE", "JSON file of a small MDP. Default: correlate exact --example.")
     ] = None,
     env: Annotated[str, typer.Option(help="Task distribution; see `metarl list envs`.")] = "Navigation",
     rounds: Annotated[int, typer.Option(min=3, help="How often a batch of the environment is drawn.")] = 10,
@@ -147,11 +136,7 @@ def tabular(
     variant: Annotated[str, typer.Option(help="released (20 states) or paper (10 states).")] = "released",
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            parser=given_path,
-            help="The CSV file. Default: results/local/studies/PROFILE/taypo-fig1/taypo-fig1.csv.",
-        ),
+        path_option("FILE", "The CSV file. Default: results/local/studies/PROFILE/taypo-fig1/taypo-fig1.csv."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
@@ -168,11 +153,7 @@ def toy1d(
     profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "quick",
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            parser=given_path,
-            help="The CSV file. Default: results/local/studies/PROFILE/tmaml-fig4/tmaml-fig4.csv.",
-        ),
+        path_option("FILE", "The CSV file. Default: results/local/studies/PROFILE/tmaml-fig4/tmaml-fig4.csv."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:

@@ -115,7 +115,16 @@ def _benchmark(kind: str) -> Any:
         import metaworld
     except ImportError as error:
         raise UserError(f"Meta-World cannot be imported ({error}): pip install 'metarl-lab[metaworld]'.") from error
-    _fit_to_mujoco()
+    import mujoco
+    from metaworld.sawyer_xyz_env import SawyerMocapBase
+
+    def reset_mocap_welds(self: Any) -> None:
+        for i in np.flatnonzero(self.model.eq_type == mujoco.mjtEq.mjEQ_WELD):
+            self.model.eq_data[i, :11] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 5.0]
+
+    # Meta-World sets eleven numbers of each weld, as MuJoCo 3.3 has them; later releases have one more.
+    if mujoco.mjNEQDATA > 11:
+        SawyerMocapBase.reset_mocap_welds = reset_mocap_welds
     if not kind:
         return metaworld.ML10(seed=BENCHMARK_SEED)
     check_known("Meta-World task", kind, metaworld.ML1.ENV_NAMES)
@@ -134,16 +143,3 @@ def _balanced(tasks: Any, n: int, rng: np.random.Generator) -> list[Any]:
     order = np.concatenate([rng.permutation(len(kinds)) for _ in range(-(-n // len(kinds)))])[:n]
     of_kind = {kind: [task for task in tasks if task.env_name == kind] for kind in kinds}
     return [of_kind[kinds[i]][rng.integers(len(of_kind[kinds[i]]))] for i in order]
-
-
-def _fit_to_mujoco() -> None:
-    """Meta-World sets eleven numbers of each weld, as MuJoCo 3.3 has them; later releases have one more."""
-    import mujoco
-    from metaworld.sawyer_xyz_env import SawyerMocapBase
-
-    def reset_mocap_welds(self: Any) -> None:
-        for i in np.flatnonzero(self.model.eq_type == mujoco.mjtEq.mjEQ_WELD):
-            self.model.eq_data[i, :11] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 5.0]
-
-    if mujoco.mjNEQDATA > 11:
-        SawyerMocapBase.reset_mocap_welds = reset_mocap_welds

@@ -76,7 +76,7 @@ class Locomotion:
 
     Attributes:
         body: What moves.
-        draw: n tasks, `draw(n, rng)`.
+        draw: n independent tasks, `draw(n, rng)`, [n, ...].
         progress: The part of the reward that depends on the motion, and on the tasks unless `physics` does.
         weight: Of the progress.
         control_cost: Weight of the squared control.
@@ -95,10 +95,6 @@ class Locomotion:
     alive_bonus: float = 0.0
     healthy: Callable[[Fields], BoolArray] | None = None
     physics: tuple[ModelField, ...] = ()
-
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draw n independent tasks, [n, ...]."""
-        return self.draw(n, rng)
 
     def simulator(self, num_envs: int, threads: int) -> BatchSimulator:
         """The simulation of `num_envs` such bodies on that many threads."""

@@ -31,7 +31,7 @@ class Point:
         action_size: A.
         state_size: S.
         state_limit: Bound of every component of the state, which is the observation.
-        draw: n tasks, `draw(n, rng)`.
+        draw: n independent tasks, `draw(n, rng)`, [n, ...].
         start: n initial states, `start(n, rng)`, [n, S].
         move: New states and rewards, `move(states, actions, tasks)`.
         arrived: Sub-environments whose episode ends in their new state; None if none ever does.
@@ -45,10 +45,6 @@ class Point:
     start: Callable[[int, np.random.Generator], FloatArray]
     move: Callable[[FloatArray, FloatArray, FloatArray], Moved]
     arrived: Callable[[FloatArray, FloatArray], BoolArray] | None = None
-
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draw n independent tasks, [n, ...]."""
-        return self.draw(n, rng)
 
     def simulator(self, num_envs: int, threads: int) -> PointSimulator:
         """The states of `num_envs` points; they are not worth a thread."""

@@ -6,7 +6,7 @@ is a `Simulator`, what it moves in is a `Problem`; both kinds, `points` and `phy
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -61,8 +61,9 @@ class Simulator(Protocol):
 class Problem(Protocol):
     """A task distribution: pure data from which simulators are made."""
 
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draw n independent tasks, [n, ...]."""
+    @property
+    def draw(self) -> Callable[[int, np.random.Generator], FloatArray]:
+        """Gives n independent tasks, `draw(n, rng)`, [n, ...]."""
 
     def simulator(self, num_envs: int, threads: int) -> Simulator:
         """The states of `num_envs` sub-environments; `threads` is for those that run an engine."""
@@ -120,7 +121,7 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._low, self._high = self._simulator.action_space.low, self._simulator.action_space.high
         self._horizon = np.inf if max_episode_steps is None else max_episode_steps
-        self._task_shape = problem.sample(1, np.random.default_rng(0)).shape[1:]
+        self._task_shape = problem.draw(1, np.random.default_rng(0)).shape[1:]
         self._tasks = np.zeros((num_envs, *self._task_shape))
         self._tasks_are_set = False
         self.divergences = 0
@@ -137,11 +138,11 @@ class TaskVectorEnv(VectorEnv[FloatArray, FloatArray, Any]):
 
     def sample_tasks(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n independent tasks, [n, ...]."""
-        return self._problem.sample(n, rng)
+        return self._problem.draw(n, rng)
 
     def sample_test_tasks(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n independent tasks: none are kept for testing, and those that training draws are not drawn again."""
-        return self._problem.sample(n, rng)
+        return self._problem.draw(n, rng)
 
     def set_tasks(self, tasks: FloatArray) -> None:
         """Give each sub-environment its task, [num_envs, ...], from its next step on.

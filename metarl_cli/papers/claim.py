@@ -33,6 +33,7 @@ __all__ = [
     "deviates",
     "exact",
     "order",
+    "ranking",
     "trained",
 ]
 
@@ -154,6 +155,12 @@ class Reported:
     curve: str
     mean: float
     spread: float
+
+
+def ranking(reported: Sequence[Reported], environment: str) -> list[str]:
+    """The curves of a printed table in one environment, from the largest number to the smallest."""
+    entries = [entry for entry in reported if entry.environment == environment]
+    return [entry.curve for entry in sorted(entries, key=lambda entry: -entry.mean)]
 
 
 _SUMMARIES: Mapping[Summary, str] = MappingProxyType(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metarl_cli.algorithms import ALGORITHMS
-from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, Reported, exact
+from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, Reported, exact, ranking
 from metarl_cli.papers.figure import Curve, Figure
 
 __all__ = ["CLAIMS", "FIGURES", "TABLE1", "TABLE2"]
@@ -91,9 +91,7 @@ def _above(better: str, worse: str, environment: str, steps: int) -> Comparison:
 
 def _as_printed(environment: str, steps: int) -> Comparison:
     """The comparison of one cell of Table 2, the curve with the larger number first."""
-    cell = {entry.curve: entry.mean for entry in TABLE2 if entry.environment == environment}
-    pair = (f"sgmrl-k{steps}", f"vpg-maml-k{steps}")
-    better, worse = sorted(pair, key=lambda curve: -cell[curve])
+    better, worse = (curve for curve in ranking(TABLE2, environment) if curve.endswith(f"-k{steps}"))
     return _above(better, worse, environment, steps)
 
 

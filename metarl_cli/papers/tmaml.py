@@ -13,6 +13,7 @@ from metarl_cli.papers.claim import (
     deviates,
     exact,
     order,
+    ranking,
     trained,
 )
 from metarl_cli.papers.figure import RELEASED_REWARDS, Curve, Figure
@@ -99,11 +100,6 @@ REPORTED = (
     Reported("HumanoidRandDir", "dice-ppo", 397, 52.3),
 )
 """Table 1, at iteration 1000. Per-task control variates in the second column of the paper's table."""
-
-
-def _ranking(environment: str) -> list[str]:
-    entries = [entry for entry in REPORTED if entry.environment == environment]
-    return [entry.curve for entry in sorted(entries, key=lambda entry: -entry.mean)]
 
 
 def _correlation(estimator: str, control_variate: str, quantity: str) -> Measure:
@@ -208,6 +204,6 @@ CLAIMS = (
         statement="With the clipped objective outside, final returns rank as in Table 1, TMAML first.",
         source=f"{_SOURCE}, Table 1",
         figure=_TABLE1.name,
-        comparisons=tuple(part for name in _TABLE1.environments for part in order(_ranking(name), name)),
+        comparisons=tuple(part for name in _TABLE1.environments for part in order(ranking(REPORTED, name), name)),
     ),
 )

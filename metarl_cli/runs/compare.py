@@ -32,9 +32,6 @@ __all__ = ["Compared", "compare", "draw"]
 
 Row: TypeAlias = dict[str, object]
 
-TENTH = 10
-"""What `first` and `last` are means over: the first and the last tenth of the iterations."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
@@ -43,8 +40,8 @@ class Compared:
     Attributes:
         column: of `progress.csv`, and what it is, in words, where `columns` says it.
         settings: a row for every setting that differs, a column for every curve.
-        curves: a row for every curve: `first`, `last` with its 95 % Student t interval over seeds, and `area`, the mean
-            over all iterations.
+        curves: a row for every curve: `first` and `last`, means over the first and the last tenth of the iterations,
+            the latter with its 95 % Student t interval over seeds; and `area`, the mean over all of them.
         differences: of `last` and `area` from the first curve's, paired by seed, with the same interval.
         notes: why something is left out or not compared.
         table: the curves as figures have them, see `figures.curves`.
@@ -68,6 +65,10 @@ class _Curve:
     def environment(self) -> str:
         own = self.config.environment
         return f"{own.name} ({own.variant})" if own.variant else own.name
+
+    @property
+    def seeds(self) -> str:
+        return " ".join(str(seed) for seed in sorted(self.rows["seed"].unique()))
 
 
 def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
@@ -102,7 +103,7 @@ def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
     notes += _unequal(found, common)
     frame = pd.concat([curve.rows.assign(curve=curve.name) for curve in found], ignore_index=True)
     frame = frame[frame["iteration"] < common]
-    begun = frame[frame["iteration"] < math.ceil(common / TENTH)]
+    begun = frame[frame["iteration"] < math.ceil(common / 10)]
     if not (differing := _differing([curve.config for curve in found])):
         notes.append("No setting differs: these are runs of the same seeds.")
     return Compared(
@@ -112,7 +113,7 @@ def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
             {
                 "curve": curve.name,
                 "environment": unpinned(curve.environment),
-                "seeds": _seeds(curve),
+                "seeds": curve.seeds,
                 "first": _effect(begun, column, "mean", curve).mean,
                 **_interval("last", _effect(frame, column, "final", curve)),
                 "area": _effect(frame, column, "mean", curve).mean,
@@ -211,7 +212,7 @@ def _differences(curve: _Curve, base: _Curve, frame: pd.DataFrame, column: str, 
     found = {"last": _effect(frame, column, "final", curve, base), "area": _effect(frame, column, "mean", curve, base)}
     seeds = found["last"].seeds
     if not seeds:
-        notes.append(f"{pair} is not taken: no seed is in both, {_seeds(curve)} and {_seeds(base)}.")
+        notes.append(f"{pair} is not taken: no seed is in both, {curve.seeds} and {base.seeds}.")
         return
     if len(seeds) == 1:
         notes.append(f"{pair}: one common seed, {seeds[0]}, has no interval.")
@@ -238,7 +239,3 @@ def _interval(name: str, effect: Effect) -> Mapping[str, Any]:
     """None where there is no limit, which JSON has and NaN it has not."""
     limits = {"low": effect.low, "high": effect.high}
     return {name: effect.mean, **{key: value if math.isfinite(value) else None for key, value in limits.items()}}
-
-
-def _seeds(curve: _Curve) -> str:
-    return " ".join(str(seed) for seed in sorted(curve.rows["seed"].unique()))

@@ -67,7 +67,7 @@ def evaluate(
         trajectories: per task and stage; None for the run's own number, with which its step size was chosen.
         seed: of tasks, noise and actions; the same seed gives every run the same tasks.
         threads: of the simulation and the adaptation.
-        tell: told in words of a damaged checkpoint.
+        tell: as for `load_run`.
 
     Returns:
         One row per adaptation step: `step`, `return`, and the limits `low` and `high` of a 95 % Student t interval over
@@ -90,7 +90,8 @@ def evaluate(
     rounds = trainer.sample(state, held_out, *HELD_OUT)
     returns = torch.stack([round_.trajectories.undiscounted_returns.mean(-1) for round_ in rounds], dim=1)
     mean, low, high = mean_interval(returns.numpy())
-    table = {"step": range(len(rounds)), "return": mean, "low": low, "high": high}
+    table = pd.DataFrame({"step": range(len(rounds)), "return": mean, "low": low, "high": high})
     successes = [round_.trajectories.success for round_ in rounds]
-    shares = {"success": [share.mean().item() for share in successes if share is not None]}
-    return pd.DataFrame(table | {name: values for name, values in shares.items() if values}).assign(tasks=tasks)
+    if shares := [share.mean().item() for share in successes if share is not None]:
+        table["success"] = shares
+    return table.assign(tasks=tasks)

@@ -49,6 +49,29 @@ class RunRequest:
     file: Path | None = None
     overrides: tuple[str, ...] = ()
 
+    def config(self) -> RunConfig:
+        """The settings of a run from the start."""
+        for override in self.overrides:
+            key = override.partition("=")[0].strip()
+            if key in CHOICES:
+                raise UserError(f"--set {override}: choose it with {CHOICES[key]}, which sets all that goes with it.")
+        if self.file is None:
+            chosen = run_config(
+                self.algorithm or "promp", self.environment or "HalfCheetahFwdBack", profile=self.profile or "paper"
+            )
+        elif named := [f"{CHOICES[key]} {value}" for key, value in self.choices().items()]:
+            raise UserError(f"--config {self.file} says which run it is: leave out {', '.join(named)}.")
+        else:
+            chosen = read_settings(self.file)
+        return with_code(with_overrides(chosen, self.overrides))
+
+    def choices(self) -> dict[str, str]:
+        """Of `CHOICES` what was asked for, as settings have it."""
+        algorithm = self.algorithm and Path(self.algorithm).name  # of a file
+        environment = self.environment and pinned(self.environment, "environment")
+        given = {"algorithm": algorithm, "environment.name": environment, "profile": self.profile}
+        return {key: value for key, value in given.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
@@ -91,7 +114,7 @@ def launch(
         raise UserError("--resume continues a run and --overwrite starts it again: give one of them.")
     check_live_log(log)
     check_device(device)
-    wanted = _wanted(request)
+    wanted = request.config()
     directory = out or default_directory(wanted)
     is_begun = os.path.exists(directory / runs.CONFIG)  # False, too, for a name that no system takes
     if resume and not is_begun and not request.file:
@@ -152,32 +175,6 @@ def default_directory(config: RunConfig) -> Path:
     return LOCAL / config.profile / "train" / config.algorithm / environment / f"seed{config.seed}"
 
 
-def _wanted(request: RunRequest) -> RunConfig:
-    """The settings of a run from the start."""
-    for override in request.overrides:
-        key = override.partition("=")[0].strip()
-        if key in CHOICES:
-            raise UserError(f"--set {override}: choose it with {CHOICES[key]}, which sets all that goes with it.")
-    if request.file is None:
-        chosen = run_config(
-            request.algorithm or "promp",
-            request.environment or "HalfCheetahFwdBack",
-            profile=request.profile or "paper",
-        )
-    elif named := [f"{CHOICES[key]} {value}" for key, value in _choices(request).items()]:
-        raise UserError(f"--config {request.file} says which run it is: leave out {', '.join(named)}.")
-    else:
-        chosen = read_settings(request.file)
-    return with_code(with_overrides(chosen, request.overrides))
-
-
-def _choices(request: RunRequest) -> dict[str, str]:
-    algorithm = request.algorithm and Path(request.algorithm).name  # of a file, as the settings have it
-    environment = request.environment and pinned(request.environment, "environment")
-    given = {"algorithm": algorithm, "environment.name": environment, "profile": request.profile}
-    return {key: value for key, value in given.items() if value is not None}
-
-
 def _resumed(
     directory: Path, request: RunRequest, wanted: RunConfig, tell: Callable[[str], None]
 ) -> tuple[RunConfig, int]:
@@ -187,7 +184,7 @@ def _resumed(
     if found:
         checkpoints.check_settings(found, saved)
     asked = wanted if request.file else with_code(with_overrides(saved, request.overrides))
-    before, after = settable_keys(saved), settable_keys(asked) | _choices(request)
+    before, after = settable_keys(saved), settable_keys(asked) | request.choices()
     changed = [key for key in before if before[key] != after[key] and key != "iterations"]
     if changed:
         pairs = ", ".join(f"{key} is {before[key]} there, not {after[key]}" for key in changed)

@@ -119,7 +119,7 @@ def test_every_task_has_words(name):
 
 def test_walls_stand_where_they_hold_points_back():
     problem = POINTS["PointWalls"]["released"]
-    task = problem.sample(1, np.random.default_rng(5))[0]
+    task = problem.draw(1, np.random.default_rng(5))[0]
     drawn = study.walls(task)
     assert [round(float(np.hypot(*wall[0])), 12) for wall in drawn] == [1.0, 2.0]
     angles = np.linspace(0.0, 2.0 * np.pi, 60, endpoint=False)

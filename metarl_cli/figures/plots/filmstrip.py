@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -171,27 +171,22 @@ def save(drawing: Drawing, path: Path) -> None:
         from imageio.v3 import imwrite
     except ImportError:
         raise UserError("A GIF needs imageio, the extra `render`: pip install imageio. PNG works without.") from None
-    frames = list(_frames(drawing))
-    write_whole(path, imwrite("<bytes>", frames, extension=".gif", duration=FRAME_MILLISECONDS, loop=0))
-
-
-def _frames(animation: Animation) -> Iterator[NDArray[np.uint8]]:
-    """All frames, [height, width, 3]; what does not move is drawn once, and takes the longest."""
-    figure = animation.figure
+    figure, frames = drawing.figure, []
     figure.set_dpi(GIF_DPI)
     canvas: Any = FigureCanvasAgg(figure)  # without type information
     figure.draw_without_rendering()  # lays the panels out, with all that moves
     figure.set_layout_engine("none")
-    for artist in animation.moving:
+    for artist in drawing.moving:
         artist.set_animated(True)
     canvas.draw()
-    still = canvas.copy_from_bbox(figure.bbox)
-    for frame in range(animation.frames):
+    still = canvas.copy_from_bbox(figure.bbox)  # drawn once: it takes the longest
+    for frame in range(drawing.frames):
         canvas.restore_region(still)
-        animation.show(frame)
-        for artist in animation.moving:
+        drawing.show(frame)
+        for artist in drawing.moving:
             figure.draw_artist(artist)
-        yield np.array(canvas.buffer_rgba())[..., :3]
+        frames.append(np.array(canvas.buffer_rgba())[..., :3])
+    write_whole(path, imwrite("<bytes>", frames, extension=".gif", duration=FRAME_MILLISECONDS, loop=0))
 
 
 def _heading(clip: Film | Walk) -> str:

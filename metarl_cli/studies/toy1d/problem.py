@@ -88,7 +88,7 @@ class Problem:
 
 def make_problem(settings: Toy1DSettings, seed: int) -> Problem:
     """Goals, a partially trained policy, its control variate and its true derivatives, all of one seed."""
-    goals = TOY_1D.sample(settings.tasks, numpy_generator(seed, "toy1d/goals"))
+    goals = TOY_1D.draw(settings.tasks, numpy_generator(seed, "toy1d/goals"))
     line = Line(goals=tuple(goals.tolist()), spacing=settings.spacing)
     theta = train(line, settings, torch_generator(seed, "toy1d/policy"))
     expansion = expand(theta, count=settings.nodes, limit=STATE_LIMIT)
@@ -117,7 +117,7 @@ def learn_variate(line: Line, theta: Params, settings: Toy1DSettings, seed: int)
     state = init_meta(torch_generator(seed, "toy1d/variate"), 1, dtype=torch.float64)
     for batch in range(settings.variate_batches):
         rng = numpy_generator(seed, "toy1d/variate", batch)
-        drawn = replace(line, goals=tuple(TOY_1D.sample(settings.variate_tasks, rng).tolist()))
+        drawn = replace(line, goals=tuple(TOY_1D.draw(settings.variate_tasks, rng).tolist()))
         shared = policies.repeat(theta, settings.variate_tasks)
         data = simulate(drawn, shared, settings.variate_samples, rng, torch_generator(seed, "toy1d/noise", batch))
         returns = discounted_returns(data.rewards, 1.0)

@@ -102,7 +102,14 @@ def measure(
     """
     torch.set_num_threads(1)  # as in training: one order of every sum, whatever the machine
     with runs.exclusive(directory):
-        _claim(directory, settings, overwrite=overwrite)
+        if overwrite:
+            for name in (TABLE, checkpoints.CHECKPOINT, checkpoints.PREVIOUS, SETTINGS):
+                (directory / name).unlink(missing_ok=True)
+        path = directory / SETTINGS
+        if has_other_settings(directory, settings):
+            raise UserError(f"{path} is of other settings: --overwrite begins anew, --out goes elsewhere.")
+        if not path.exists():
+            write_whole(path, _text(settings))
         table = _read(directory)
         # Those checkpoints count that have a row of every estimator, and no other.
         wanted, rows_at = sorted(settings.estimators), table.groupby("iteration")["estimator"]
@@ -139,16 +146,6 @@ def has_other_settings(directory: Path, settings: VarianceSettings) -> bool:
 
 def _text(settings: VarianceSettings) -> str:
     return json.dumps(asdict(settings), indent=2) + "\n"
-
-
-def _claim(directory: Path, settings: VarianceSettings, *, overwrite: bool) -> None:
-    if overwrite:
-        for name in (TABLE, checkpoints.CHECKPOINT, checkpoints.PREVIOUS, SETTINGS):
-            (directory / name).unlink(missing_ok=True)
-    if has_other_settings(directory, settings):
-        raise UserError(f"{directory / SETTINGS} is of other settings: --overwrite begins anew, --out goes elsewhere.")
-    if not (directory / SETTINGS).exists():
-        write_whole(directory / SETTINGS, _text(settings))
 
 
 def _rows(resampled: Resampled, state: TrainState, settings: VarianceSettings) -> pd.DataFrame:
