@@ -19,7 +19,7 @@ from metarl_cli.papers.settings import run_config, with_code
 from metarl_cli.papers.sizes import Size, size
 from metarl_cli.references import directory_name
 
-__all__ = ["RELEASED_REWARDS", "Curve", "Figure", "PlannedRun", "planned_runs"]
+__all__ = ["RELEASED_REWARDS", "Curve", "Figure", "PlannedRun", "plain", "planned_runs"]
 
 OF_RUNS = frozenset({"learning_curves", "return_table", "adaptation"})
 """The plots that are drawn from training runs alone."""
@@ -45,6 +45,11 @@ class Curve:
     def title(self) -> str:
         """The name in legends."""
         return self.named or find_algorithm(self.algorithm).title
+
+
+def plain(*algorithms: str) -> tuple[Curve, ...]:
+    """A line for each algorithm, under its own name and with its own settings."""
+    return tuple(Curve(name, name) for name in algorithms)
 
 
 RELEASED_REWARDS = ("inner.rewards=released",)

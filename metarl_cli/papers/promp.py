@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, beats, beats_all, deviates, exact, trained
-from metarl_cli.papers.figure import RELEASED_REWARDS, Curve, Figure
+from metarl_cli.papers.figure import RELEASED_REWARDS, Curve, Figure, plain
 
 __all__ = ["CLAIMS", "FIGURES"]
 
@@ -22,35 +22,21 @@ FIGURES = (
             "HumanoidRandDir",
             "WalkerRandParams",
         ),
-        curves=(
-            Curve("promp", "promp"),
-            Curve("trpo-maml", "trpo-maml"),
-            Curve("trpo-emaml", "trpo-emaml"),
-            Curve("lvc-vpg", "lvc-vpg"),
-            Curve("vpg-emaml", "vpg-emaml"),
-        ),
+        curves=plain("promp", "trpo-maml", "trpo-emaml", "lvc-vpg", "vpg-emaml"),
     ),
     Figure(
         name="promp-fig3",
         title="Relative deviation of the meta-gradient, and return, of LVC and DiCE",
         plot="promp_fig3",
         environments=("HalfCheetahFwdBack",),
-        curves=(
-            Curve("lvc-vpg", "lvc-vpg"),
-            Curve("dice", "dice"),
-            Curve("dice-released", "dice", RELEASED_REWARDS, "DiCE, released step"),
-        ),
+        curves=(*plain("lvc-vpg", "dice"), Curve("dice-released", "dice", RELEASED_REWARDS, "DiCE, released step")),
     ),
     Figure(
         name="promp-fig4",
         title="Exploration patterns before and after adaptation, four corners",
         plot="promp_fig4",
         environments=("PointMomentum",),
-        curves=(
-            Curve("lvc-trpo", "lvc-trpo"),
-            Curve("trpo-maml", "trpo-maml"),
-            Curve("trpo-emaml", "trpo-emaml"),
-        ),
+        curves=plain("lvc-trpo", "trpo-maml", "trpo-emaml"),
     ),
 )
 

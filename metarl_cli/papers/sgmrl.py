@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metarl_cli.algorithms import ALGORITHMS
 from metarl_cli.papers.claim import Claim, Comparison, Measure, Range, Reported, exact, ranking
-from metarl_cli.papers.figure import Curve, Figure
+from metarl_cli.papers.figure import Curve, Figure, plain
 
 __all__ = ["CLAIMS", "FIGURES", "TABLE1", "TABLE2"]
 
@@ -24,14 +24,14 @@ FIGURES = (
         title="Adapted trajectories to a goal in the plane",
         plot="sgmrl_fig1",
         environments=("Navigation",),
-        curves=(Curve("sgmrl", "sgmrl"), Curve("vpg-maml", "vpg-maml")),
+        curves=plain("sgmrl", "vpg-maml"),
     ),
     Figure(
         name="sgmrl-table1",
         title="Meta-test return, 2-D navigation",
         plot="evaluation_table",
         environments=("Navigation",),
-        curves=(Curve("sgmrl", "sgmrl"), Curve("vpg-maml", "vpg-maml"), Curve("vpg-emaml", "vpg-emaml")),
+        curves=plain("sgmrl", "vpg-maml", "vpg-emaml"),
     ),
     Figure(
         name="sgmrl-table2",

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from metarl_cli.papers.claim import AS_ACCURATE, Claim, Comparison, Measure, Position, Range, beats_all, exact, trained
-from metarl_cli.papers.figure import Curve, Figure
+from metarl_cli.papers.figure import Figure, plain
 
 __all__ = ["CLAIMS", "FIGURES"]
 
-_CURVES = (
-    Curve("promp-taypo2", "promp-taypo2"),
-    Curve("promp", "promp"),
-    Curve("trpo-maml", "trpo-maml"),
-    Curve("trpo-fmaml", "trpo-fmaml"),
-    Curve("trpo-emaml", "trpo-emaml"),
-    Curve("trpo-dice", "trpo-dice"),
-)
+_CURVES = plain("promp-taypo2", "promp", "trpo-maml", "trpo-fmaml", "trpo-emaml", "trpo-dice")
 
 FIGURES = (
     Figure(

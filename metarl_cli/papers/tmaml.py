@@ -16,11 +16,12 @@ from metarl_cli.papers.claim import (
     ranking,
     trained,
 )
-from metarl_cli.papers.figure import RELEASED_REWARDS, Curve, Figure
+from metarl_cli.papers.figure import RELEASED_REWARDS, Curve, Figure, plain
 
 __all__ = ["CLAIMS", "FIGURES", "REPORTED"]
 
-_PER_TASK = ("inner.control_variate=per-task",)
+_PER_TASK = Curve("tmaml-per-task", "tmaml", ("inner.control_variate=per-task",), "TMAML (per task)")
+_RELEASED = Curve("dice-vpg-released", "dice-vpg", RELEASED_REWARDS, "DiCE-VPG, released step")
 
 FIGURES = (
     Figure(
@@ -28,14 +29,7 @@ FIGURES = (
         title="Variance of the meta-gradient, and return, by estimator",
         plot="tmaml_fig2",
         environments=("HalfCheetahFwdBack",),
-        curves=(
-            Curve("tmaml", "tmaml"),
-            Curve("tmaml-per-task", "tmaml", _PER_TASK, "TMAML (per task)"),
-            Curve("lvc-vpg", "lvc-vpg"),
-            Curve("vpg-maml", "vpg-maml"),
-            Curve("dice-vpg", "dice-vpg"),
-            Curve("dice-vpg-released", "dice-vpg", RELEASED_REWARDS, "DiCE-VPG, released step"),
-        ),
+        curves=(*plain("tmaml"), _PER_TASK, *plain("lvc-vpg", "vpg-maml", "dice-vpg"), _RELEASED),
     ),
     Figure(
         name="tmaml-fig3",
@@ -53,14 +47,7 @@ FIGURES = (
             "SwimmerRandVel",
             "HalfCheetahRandVel",
         ),
-        curves=(
-            Curve("tmaml", "tmaml"),
-            Curve("tmaml-per-task", "tmaml", _PER_TASK, "TMAML (per task)"),
-            Curve("vpg-maml", "vpg-maml"),
-            Curve("lvc-vpg", "lvc-vpg"),
-            Curve("dice-vpg", "dice-vpg"),
-            Curve("dice-vpg-released", "dice-vpg", RELEASED_REWARDS, "DiCE-VPG, released step"),
-        ),
+        curves=(*plain("tmaml"), _PER_TASK, *plain("vpg-maml", "lvc-vpg", "dice-vpg"), _RELEASED),
     ),
     Figure(
         name="tmaml-fig4",
@@ -73,11 +60,9 @@ FIGURES = (
         plot="return_table",
         environments=("AntFwdBack", "HumanoidRandDir"),
         curves=(
-            Curve("tmaml-ppo", "tmaml-ppo"),
-            Curve("tmaml-ppo-per-task", "tmaml-ppo", _PER_TASK, "TMAML-PPO (per task)"),
-            Curve("lvc-ppo", "lvc-ppo"),
-            Curve("maml-ppo", "maml-ppo"),
-            Curve("dice-ppo", "dice-ppo"),
+            *plain("tmaml-ppo"),
+            Curve("tmaml-ppo-per-task", "tmaml-ppo", _PER_TASK.overrides, "TMAML-PPO (per task)"),
+            *plain("lvc-ppo", "maml-ppo", "dice-ppo"),
             Curve("dice-ppo-released", "dice-ppo", RELEASED_REWARDS, "DiCE-PPO, released step"),
         ),
     ),
