@@ -21,7 +21,7 @@ from metarl_cli.training import policies
 from metarl_cli.training.adaptation import adapted
 from metarl_cli.training.build import build
 from metarl_cli.training.processing import MATCHED, process
-from metarl_cli.training.rollouts import collect, scale_actions, unscaled_actions
+from metarl_cli.training.rollouts import action_space, collect, scale_actions, unscaled_actions
 from metarl_cli.training.trainer import Trainer, TrainState
 from metarl_cli.types import Gaussian, Trajectories
 
@@ -67,8 +67,9 @@ class Policy:
             if rng is not None:
                 noise = torch.from_numpy(rng.standard_normal(drawn.shape, dtype=np.float32))
                 drawn = drawn + gaussian.log_std.exp() * noise
-        trainer = self._trainer()
-        return scale_actions(drawn, trainer.workers.single_action_space, trainer.action_scale)
+        environment = self.config.environment
+        space = action_space(environment.name, environment.variant)
+        return scale_actions(drawn, space, self.config.sampling.action_scale)
 
     def collect(self, task: NDArray[np.float64], trajectories: int | None = None, *, seed: int = 0) -> Trajectories:
         """Trajectories of this policy in one task of the environment that it was trained in.
@@ -100,16 +101,17 @@ class Policy:
         Args:
             episodes: of one task; what is shorter than the longest ended there.
         """
-        trainer, kept = self._trainer(), list(episodes)
-        observations, actions, rewards = (
-            pad_sequence([torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in parts], batch_first=True)[
-                None
-            ]
-            for parts in zip(*kept, strict=True)
+        kept = list(episodes)
+        parts = (
+            [torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in of_all]
+            for of_all in zip(*kept, strict=True)
         )
+        observations, actions, rewards = (pad_sequence(part, batch_first=True)[None] for part in parts)
         lengths = torch.tensor([len(episode.rewards) for episode in kept])
         mask = (torch.arange(rewards.shape[-1]) < lengths[:, None]).float()[None]
-        drawn = unscaled_actions(actions, trainer.workers.single_action_space, trainer.action_scale)
+        environment = self.config.environment
+        space = action_space(environment.name, environment.variant)
+        drawn = unscaled_actions(actions, space, self.config.sampling.action_scale)
         at = policies.distribution(self.state.theta, observations)
         behaviour = Gaussian(at.mean, at.log_std[None, None, None])
         return Trajectories(

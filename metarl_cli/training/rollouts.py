@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, Protocol, TypeAlias, cast
 
 import gymnasium
@@ -23,7 +24,7 @@ from metarl_cli.references import is_reference
 from metarl_cli.training import policies
 from metarl_cli.types import Gaussian, Params, Trajectories, for_task, joined
 
-__all__ = ["Array", "Workers", "collect", "make_workers", "scale_actions", "unscaled_actions"]
+__all__ = ["Array", "Workers", "action_space", "collect", "make_workers", "scale_actions", "unscaled_actions"]
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -75,6 +76,12 @@ def make_workers(
         return cast(Workers, gymnasium.make_vec(name, num_envs=num_envs, **env_options))
     first, second = (cast(TaskVectorEnv, gymnasium.make_vec(name, num_envs=n, **env_options)) for n in halves)
     return cast(Workers, Halves((first, second)))
+
+
+@cache
+def action_space(env: str, variant: str) -> gymnasium.spaces.Box:
+    """Of one environment of a name and variant, remembered: to make one takes far longer than to choose an action."""
+    return make_workers(env, num_envs=1, env_options={"variant": variant} if variant else {}).single_action_space
 
 
 def scale_actions(actions: Tensor, space: gymnasium.spaces.Box, scale: float) -> Array:
