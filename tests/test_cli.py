@@ -491,6 +491,15 @@ def test_what_a_users_code_prints_is_no_result(metarl, monkeypatch, tmp_path):
     ended = metarl("correlate", "exact", *own, "--json")
     assert ended.code == 0 and "loud" in ended.err
     assert {row["estimator"] for row in json.loads(ended.out)} == {"loud.py:surrogate"}
+    smoke = ("--env", "Navigation", "--profile", "smoke", "--out", "run")
+    ended = metarl("variance", *smoke, "--estimators", "loud.py:surrogate", "--json")
+    assert ended.code == 0 and "loud" in ended.err
+    assert [row["iteration"] for row in json.loads(ended.out)] == [0, 1]
+    settings = json.loads((tmp_path / "run/settings.json").read_text())["config"]
+    settings["inner"]["estimator"] = "loud.py:surrogate"
+    (tmp_path / "run.json").write_text(json.dumps(settings))
+    ended = metarl("check", "second-order", "run.json", "--json")
+    assert "loud" in ended.err and json.loads(ended.out)[0]["quantity"] == "second order"
 
 
 def test_evaluate_has_a_row_per_step_and_depends_on_its_seed_alone(metarl, trained):

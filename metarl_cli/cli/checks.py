@@ -46,8 +46,9 @@ def second_order(
     """
     from metarl_cli.studies.second_order import WRONG
     from metarl_cli.studies.second_order import second_order as study
-    from metarl_cli.terminal import print_table, say
+    from metarl_cli.terminal import print_table, results_alone, say
 
-    found = study(run, tell=say)
+    with results_alone():
+        found = study(run, tell=say)
     print_table([{"quantity": name, "value": value} for name, value in found.items()], as_json=as_json)
     raise typer.Exit(FAILED if found["second order"] == WRONG else OK)

@@ -128,9 +128,11 @@ def render(
     Example: metarl render results/local/quickstart/promp --format gif
     """
     from metarl_cli.studies.render import render as draw
-    from metarl_cli.terminal import say
+    from metarl_cli.terminal import results_alone, say
 
-    print(draw(run, tasks=tasks, seed=seed, threads=threads, format=format_, out=out, tell=say))
+    with results_alone():
+        path = draw(run, tasks=tasks, seed=seed, threads=threads, format=format_, out=out, tell=say)
+    print(path)
 
 
 def compare(

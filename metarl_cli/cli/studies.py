@@ -47,21 +47,22 @@ def variance(
     Example: metarl variance --env Navigation --estimators lvc,dice,loaded_dice
     """
     from metarl_cli.studies.variance.launch import launch
-    from metarl_cli.terminal import print_table, say, show_measured
+    from metarl_cli.terminal import print_table, results_alone, say, show_measured
 
-    outcome = launch(
-        env,
-        profile=profile,
-        seed=seed,
-        estimators=estimators,
-        rounds=rounds,
-        checkpoints=checkpoints,
-        out=out,
-        threads=threads,
-        overwrite=overwrite,
-        on_checkpoint=(lambda rows: None) if quiet else show_measured,
-        tell=say,
-    )
+    with results_alone():
+        outcome = launch(
+            env,
+            profile=profile,
+            seed=seed,
+            estimators=estimators,
+            rounds=rounds,
+            checkpoints=checkpoints,
+            out=out,
+            threads=threads,
+            overwrite=overwrite,
+            on_checkpoint=(lambda rows: None) if quiet else show_measured,
+            tell=say,
+        )
     print_table(outcome.rows() if as_json else outcome.brief(), as_json=as_json)
     raise typer.Exit(OK if outcome.finished else INTERRUPTED)
 

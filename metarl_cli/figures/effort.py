@@ -30,14 +30,17 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
             shown = shown.merge(content.frame[row].drop_duplicates(), on=row)
         if shown.empty:
             continue
-        seconds = shown["time/sampling"] + shown["time/update"]
-        size = ["profile", "tasks", "trajectories"]
-        runs = shown.assign(seconds=seconds).groupby(["curve", "environment", "seed", *size], sort=False)
-        took = runs.agg(iterations=("iteration", "size"), env_steps=("env_steps", "max"), seconds=("seconds", "sum"))
-        first = runs.head(1).set_index([*took.index.names])
-        cards = first.reset_index().apply(lambda run: run_meta(results, run).device != "cpu", axis=1)
-        took["card"] = cards.set_axis(first.index)
-        texts += [_trained(group) for _, group in took.reset_index().groupby([*size, "iterations"], sort=False)]
+        seconds, size = shown["time/sampling"] + shown["time/update"], ["profile", "tasks", "trajectories"]
+        first = shown.drop_duplicates("directory")
+        devices = {run["directory"]: run_meta(results, run).device for _, run in first.iterrows()}
+        shown = shown.assign(seconds=seconds, card=shown["directory"].map(devices) != "cpu")
+        runs = shown.groupby(["curve", "environment", "seed", *size], as_index=False, sort=False).agg(
+            iterations=("iteration", "size"),
+            env_steps=("env_steps", "max"),
+            seconds=("seconds", "sum"),
+            card=("card", "first"),
+        )
+        texts += [_trained(group) for _, group in runs.groupby([*size, "iterations"], sort=False)]
     if figure.source == "study":
         for path, table in content.tables.items():
             profile = path.parent.parent.name

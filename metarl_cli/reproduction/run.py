@@ -102,13 +102,13 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
     home = request.results / request.profile
     kept = [set_aside(path, home) for path in dict.fromkeys(path for step in steps for path in step.obstacles)]
     over, stopped = _run(steps, request, display)
-    problems = [f"{result.name}: {result.message}" for result in over if result.status != "done"]
+    undone = {result.name: result.message for result in over if result.status != "done"}
+    problems = [f"{name}: {message}" for name, message in undone.items()]
     if stopped:
         advice = f"Stopped with {len(problems)} of {len(over)} jobs to do; the same command goes on from there."
         return ReproductionOutcome(status="stopped", messages=(*map(_kept, kept), advice))
-    undone = {result.name for result in over if result.status != "done"}  # an older table of theirs may lie there
     ours, published = Results(request.results), Results(PUBLISHED)
-    drawable = [figure for figure in figures if figure.name not in undone]
+    drawable = [figure for figure in figures if figure.name not in undone]  # of the others an older table may lie there
     comparisons, undrawn = _finish(drawable, ours, request.profile, published)
     against = contradictions(figures, ours, request.profile, published)
     damage = [reason for reason in ours.damage.values() if not any(reason in told for told in undrawn)]
