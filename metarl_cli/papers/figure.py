@@ -18,6 +18,7 @@ from metarl_cli.papers.claim import RETURN
 from metarl_cli.papers.settings import run_config, with_code
 from metarl_cli.papers.sizes import Size, size
 from metarl_cli.references import directory_name
+from metarl_cli.store import runs_directory
 
 __all__ = ["RELEASED_REWARDS", "Curve", "Figure", "PlannedRun", "plain", "planned_runs"]
 
@@ -104,10 +105,19 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A run that a figure needs: its settings, and its directory below `runs/`."""
+    """A run that a figure needs: its settings, and its path below `runs/`, which names it."""
 
     config: RunConfig
     path: Path
+
+    @property
+    def name(self) -> str:
+        """Its path, whatever the system."""
+        return self.path.as_posix()
+
+    def directory(self, results: Path) -> Path:
+        """Where it lies among results."""
+        return runs_directory(results, self.config.profile) / self.path
 
 
 def planned_runs(figure: Figure, profile: str) -> Iterator[PlannedRun]:

@@ -17,7 +17,7 @@ from metarl_cli.reproduction.costs import expected_seconds
 from metarl_cli.reproduction.tables import STUDIES, origin_path, origin_text
 from metarl_cli.runs import directory as runs
 from metarl_cli.runs.progress import PROGRESS
-from metarl_cli.store import runs_directory, table_path
+from metarl_cli.store import table_path
 from metarl_cli.training.composition import check_composition
 
 __all__ = ["State", "Step", "plan", "run_state", "unfinished"]
@@ -55,8 +55,8 @@ def plan(figures: Sequence[Figure], profile: str, results: Path) -> list[Step]:
     steps: dict[str, Step] = {}
     for figure in figures:
         for run in planned_runs(figure, profile):
-            if _name(run) not in steps:
-                steps[_name(run)] = _training(run, results)
+            if run.name not in steps:
+                steps[run.name] = _training(run, results)
         if figure.source == "study":
             steps[figure.name] = _study(figure, profile, results)
     return list(steps.values())
@@ -84,23 +84,15 @@ def run_state(directory: Path, config: RunConfig) -> State:
     return "unfinished" if shorter else "changed"
 
 
-def _name(run: PlannedRun) -> str:
-    return run.path.as_posix()
-
-
-def _place(run: PlannedRun) -> Path:
-    return runs_directory(HERE, run.config.profile) / run.path
-
-
 def _training(run: PlannedRun, results: Path) -> Step:
-    place, config = _place(run), run.config
+    place, config = run.directory(HERE), run.config
     try:
         check_composition(config)
     except UserError as error:
-        raise UserError(f"{_name(run)}: {error}") from None
+        raise UserError(f"{run.name}: {error}") from None
     settings = config_text(config)
     job = Job(
-        name=_name(run),
+        name=run.name,
         argv=("metarl_cli", "train", "--config", "-", "--out", str(place), "--resume", "--quiet"),
         stdin=settings,
         proofs={str(place / runs.DONE): None, str(place / runs.CONFIG): settings},
@@ -120,9 +112,9 @@ def _study(figure: Figure, profile: str, results: Path) -> Step:
         name=figure.name,
         argv=("metarl_cli.reproduction", figure.name, profile, str(HERE)),
         proofs={str(table): None, str(origin_path(table)): origin_text(figure, profile, needed)},
-        reads=tuple(str(_place(run)) for run in needed),
+        reads=tuple(str(run.directory(HERE)) for run in needed),
         writes=(str(table.parent), *measured),
-        after=frozenset((*map(_name, needed), *study.after)),
+        after=frozenset((*(run.name for run in needed), *study.after)),
     )
     share = Share(study.seconds(figure, profile), lambda: float(is_done(job, results)))
     state: State = "finished" if is_done(job, results) else "missing"

@@ -32,7 +32,7 @@ from metarl_cli.reproduction.costs import (
     testing_seconds,
 )
 from metarl_cli.results import load_runs
-from metarl_cli.store import META_SUFFIX, runs_directory, table_path, write_whole
+from metarl_cli.store import META_SUFFIX, table_path, write_whole
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 from metarl_cli.tables import write_table
 
@@ -81,7 +81,7 @@ class Study:
 def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     """Panels a to c, the accuracy, and panel d, the learning curves, told apart by `study`."""
     accuracy = tabular.run(tabular.settings(profile, VARIANT))
-    runs = [load_runs(runs_directory(results, profile) / run.path) for run in planned_runs(figure, profile)]
+    runs = [load_runs(run.directory(results)) for run in planned_runs(figure, profile)]
     training = curves(pd.concat(runs), ("return/pre", "return/post"))
     return pd.concat([accuracy, training.assign(study="training")], ignore_index=True)
 

@@ -35,8 +35,7 @@ def settings(profile: str) -> int:
 
 def finished_runs(figure: Figure, profile: str, results: Path) -> list[PlannedRun]:
     """The runs of a figure that have written their last row."""
-    home = runs_directory(results, profile)
-    return [run for run in planned_runs(figure, profile) if is_finished(home / run.path)]
+    return [run for run in planned_runs(figure, profile) if is_finished(run.directory(results))]
 
 
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
@@ -50,8 +49,8 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     """
     frames = []
     for run in finished_runs(figure, profile, results):
-        directory, config = runs_directory(results, profile) / run.path, run.config
-        table = evaluate(directory, steps=None, tasks=settings(profile), trajectories=None, seed=SEED, threads=1)
+        config, home = run.config, run.directory(results)
+        table = evaluate(home, steps=None, tasks=settings(profile), trajectories=None, seed=SEED, threads=1)
         named = table.rename(columns={"step": "steps"}).assign(
             curve=config.label, environment=config.environment.name, profile=config.profile, seed=config.seed
         )

@@ -23,7 +23,6 @@ from metarl_cli.errors import UserError
 from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.runs.checkpoints import CHECKPOINT
 from metarl_cli.runs.evaluate import load_run
-from metarl_cli.store import runs_directory
 from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import Array
 
@@ -126,7 +125,7 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
         UserError: if none of its runs has been trained.
     """
     planned = list(planned_runs(figure, profile))
-    homes = {runs_directory(results, profile) / run.path: run.config.seed for run in planned}
+    homes = {run.directory(results): run.config.seed for run in planned}
     trained = {path: seed for path, seed in homes.items() if (path / CHECKPOINT).exists()}
     if not trained:
         raise UserError(f"{figure.name} shows trained policies, and there are none below {results / profile}.")

@@ -22,7 +22,6 @@ from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.papers.settings import run_config, with_code
 from metarl_cli.references import directory_name, pinned
 from metarl_cli.runs.progress import PROGRESS
-from metarl_cli.store import runs_directory
 from metarl_cli.studies.variance.estimators import MEASURED
 from metarl_cli.studies.variance.run import STATISTICS, VarianceSettings, has_other_settings, measure
 from metarl_cli.tables import read_table
@@ -138,7 +137,7 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     """
     frames = []
     for run in planned_runs(figure, profile):
-        path, config = runs_directory(results, profile) / run.path / PROGRESS, run.config
+        path, config = run.directory(results) / PROGRESS, run.config
         if path.exists() and path.stat().st_size:
             named = read_table(path, schema.PROGRESS).assign(
                 environment=config.environment.name, profile=profile, seed=config.seed
