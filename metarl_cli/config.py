@@ -153,6 +153,11 @@ class RunConfig:
         if not is_file(self.algorithm):
             check_known("algorithm", self.algorithm, ALGORITHMS)
 
+    @property
+    def curve(self) -> str:
+        """What tables and figures call the run: its label, or the algorithm if it has none."""
+        return self.label or self.algorithm
+
 
 def with_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     """The settings with each `section.field=value` (or `field=value`) put in.

@@ -44,7 +44,7 @@ def _wandb(directory: Path, config: RunConfig, done: int) -> Iterator[Write]:
     import wandb
 
     directory.mkdir(exist_ok=True)
-    name = f"{config.label or config.algorithm} {config.environment.name} seed {config.seed}"
+    name = f"{config.curve} {config.environment.name} seed {config.seed}"
     with wandb.init(
         project="metarl",
         name=name,

@@ -52,6 +52,12 @@ class Results:
             self.damage |= damage
         return self._runs[profile]
 
+    def runs_of(self, figure: Figure, profile: str) -> pd.DataFrame:
+        """Of the runs of a profile those of a figure's curves in its environments."""
+        runs = self.runs(profile)
+        labels = [curve.label for curve in figure.curves]
+        return runs[runs["curve"].isin(labels) & runs["environment"].isin(figure.environments)]
+
     def first_rows(self, profile: str) -> pd.DataFrame:
         """The first row of every run of a profile, which has its settings; none where there are no runs."""
         runs = self.runs(profile)
@@ -129,7 +135,7 @@ def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
             config, columns = load_config(path.with_name(CONFIG)), read_columns(path, PROGRESS)
             if not (length := len(columns["iteration"])):
                 continue  # one in its first iteration, or failed there
-            curve, environment = config.label or config.algorithm, unpinned(config.environment.name)
+            curve, environment = config.curve, unpinned(config.environment.name)
             key = (curve, environment, config.profile, config.seed)
             if key in homes:
                 both = f"{homes[key]} and {path.parent} are both {' '.join(map(str, key))}"

@@ -94,12 +94,7 @@ def content_of(figure: Figure, results: Results, profile: str | None = None) -> 
 
 def _runs_content(figure: Figure, results: Results, profile: str | None) -> Content:
     names = [profile] if profile else list(PROFILES)
-    labels, runs = [curve.label for curve in figure.curves], {}
-    for name in names:
-        rows = results.runs(name)
-        shown = rows[rows["curve"].isin(labels) & rows["environment"].isin(figure.environments)]
-        if len(shown):
-            runs[name] = shown
+    runs = {name: rows for name in names if len(rows := results.runs_of(figure, name))}
     if damaged := [reason for name in names for reason in results.damaged_runs(figure, name)]:
         raise UserError(" ".join(damaged))
     if not runs:

@@ -21,10 +21,9 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
         content: what it draws.
         results: from which.
     """
-    labels, texts = {curve.label for curve in figure.curves}, list[str]()
+    texts = list[str]()
     for profile in content.frame["profile"].dropna().unique():
-        rows = results.runs(profile)  # of which the figure draws some, or its study tests them
-        shown = rows[rows["curve"].isin(labels) & rows["environment"].isin(figure.environments)]
+        shown = results.runs_of(figure, profile)  # of which the figure draws some, or its study tests them
         if figure.source == "runs" or figure.name in REPORTED:  # each panel, or row, is of one profile
             row = ["curve", "environment", "profile"]
             shown = shown.merge(content.frame[row].drop_duplicates(), on=row)

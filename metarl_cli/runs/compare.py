@@ -168,7 +168,7 @@ def _curves(paths: Sequence[Path], notes: list[str]) -> list[_Curve]:
         groups.setdefault(key, (config, []))[1].append(rows.assign(directory=str(directory)))
     # What tells the curves apart: their labels, if need be with the settings that differ, or their number.
     configs = [config for config, _ in groups.values()]
-    labels, differing = [config.label or config.algorithm for config in configs], _differing(configs)
+    labels, differing = [config.curve for config in configs], _differing(configs)
     told = []
     for label, own in zip(labels, map(settable_keys, configs), strict=True):
         told.append(" ".join([label, *(f"{key}={own[key]}" for key in differing)]))

@@ -164,7 +164,7 @@ def _of_run(directory: Path, *, drawn: bool) -> pd.DataFrame:
         if scene.region_radius is not None:
             frames.append(_discs(CORNERS, scene.region_radius).assign(stage="region"))
     return pd.concat(frames, ignore_index=True).assign(
-        curve=config.label or config.algorithm,
+        curve=config.curve,
         environment=config.environment.name,
         profile=config.profile,
         seed=config.seed,
