@@ -63,8 +63,8 @@ class _Curve:
 
     @property
     def environment(self) -> str:
-        own = self.config.environment
-        return f"{own.name} ({own.variant})" if own.variant else own.name
+        """With the hash of a user's code: another code is another environment."""
+        return _environment(self.config.environment.name, self.config.environment.variant)
 
     @property
     def seeds(self) -> str:
@@ -112,7 +112,7 @@ def compare(paths: Sequence[Path], column: str = RETURN) -> Compared:
         curves=[
             {
                 "curve": curve.name,
-                "environment": unpinned(curve.environment),
+                "environment": _environment(unpinned(curve.config.environment.name), curve.config.environment.variant),
                 "seeds": curve.seeds,
                 "first": _effect(begun, column, "mean", curve).mean,
                 **_interval("last", _effect(frame, column, "final", curve)),
@@ -178,6 +178,10 @@ def _curves(paths: Sequence[Path], notes: list[str]) -> list[_Curve]:
         _Curve(name=name, config=config, rows=pd.concat(parts, ignore_index=True))
         for name, (config, parts) in zip(names, groups.values(), strict=True)
     ]
+
+
+def _environment(name: str, variant: str) -> str:
+    return f"{name} ({variant})" if variant else name
 
 
 def _differing(configs: Sequence[RunConfig]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pytest
 from synthetic_results import write_run
 
 from metarl_cli.claims.statistics import mean_interval
-from metarl_cli.config import with_overrides
+from metarl_cli.config import EnvironmentConfig, with_overrides
 from metarl_cli.papers.settings import run_config
 from metarl_cli.schema import TABLES
 from metarl_cli.tables import read_table
@@ -42,6 +43,14 @@ def compared(metarl, *arguments):
     done = metarl("compare", *arguments, "--json")
     assert done.code == 0, done.err
     return json.loads(done.out)
+
+
+def test_an_environment_of_ones_own_is_named_with_its_variant(metarl, tmp_path):
+    own = replace(BASE, environment=EnvironmentConfig(name="mine.py:Maze@0123456789ab", variant="near"))
+    for name, lr in (("a", 0.1), ("b", 0.05)):
+        write_run(tmp_path / name, replace(own, inner=replace(own.inner, lr=lr)), FIRST[1])
+    found = compared(metarl, tmp_path / "a", tmp_path / "b")
+    assert {row["environment"] for row in found["curves"]} == {"mine.py:Maze (near)"}
 
 
 def test_the_difference_is_paired_by_the_seeds_that_both_have(metarl, two):
