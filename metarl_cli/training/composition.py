@@ -116,6 +116,11 @@ def _inner_rules(inner: InnerConfig, sampling: SamplingConfig) -> list[tuple[boo
             inner.dependence < 1.0 and not estimator.damped,
             f"{inner.estimator} has no dependence to damp: set inner.dependence=1, or take loaded_dice or taypo2.",
         ),
+        (
+            inner.average != "orders" and estimator.orders is None,
+            f"{inner.estimator} has no orders, so both averages are one: set inner.average=orders, or take an "
+            f"expansion, {', '.join(name for name, each in ESTIMATORS.items() if each.orders)}.",
+        ),
     ]
 
 

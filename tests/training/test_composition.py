@@ -83,6 +83,8 @@ REFUSED = [
     (("outer.objective=vpg", "outer.gradient_steps=3"), "good for one gradient step, not 3"),
     (("outer.objective=ratio", "outer.kl_target=0.01"), "adapts the penalty of the clipped objective"),
     (("outer.exploration=sgmrl_loo", "sampling.tasks=1"), "at least 2"),
+    (("inner.average=steps",), "lvc has no orders, so both averages are one: set inner.average=orders, .* taypo2"),
+    (("inner.estimator=dice", "inner.average=steps"), "dice has no orders"),
 ]
 
 
@@ -90,6 +92,10 @@ REFUSED = [
 def test_a_combination_that_makes_no_sense_is_refused_with_its_reason(overrides, message):
     with pytest.raises(UserError, match=message):
         check_composition(small(*overrides))
+
+
+def test_an_expansion_may_be_averaged_over_steps():
+    check_composition(small("inner.estimator=taypo2", "inner.average=steps"))
 
 
 @pytest.mark.parametrize("rewards", REWARD_SCALINGS)
