@@ -67,7 +67,8 @@ def check_live_log(name: str | None) -> None:
     if name is None:
         return
     check_known("live log", name, LIVE_LOGS)
-    if find_spec(name) is None:
+    found = find_spec(name)
+    if found is None or found.origin is None:  # a folder without code, such as the one that wandb itself leaves behind
         raise UserError(f"--log {name} needs the package {name}: pip install 'metarl-lab[{name}]'.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -26,6 +27,15 @@ def test_a_log_whose_package_is_missing(name, monkeypatch):
     monkeypatch.setattr(live_logs, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=rf"pip install 'metarl-lab\[{name}\]'"):
         live_logs.check_live_log(name)
+
+
+def test_a_folder_of_its_name_is_no_package(monkeypatch, tmp_path):
+    """wandb leaves a folder `wandb` where it ran, and Python takes any folder for a package."""
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(UserError, match=r"pip install 'metarl-lab\[wandb\]'"):
+        live_logs.check_live_log("wandb")
 
 
 def test_no_log_is_no_log(tmp_path):
@@ -73,7 +83,7 @@ def test_wandb_is_given_every_row_and_stays_offline(monkeypatch, metarl, tmp_pat
     fake = ModuleType("wandb")
     fake.init = init
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    monkeypatch.setattr(live_logs, "find_spec", lambda name: fake)
+    monkeypatch.setattr(live_logs, "find_spec", lambda name: ModuleSpec(name, None, origin="wandb/__init__.py"))
     monkeypatch.delenv("WANDB_MODE", raising=False)
     run = tmp_path / "run"
     assert metarl(*SMALL, "--iterations", 2, "--out", run, "--log", "wandb").code == 0
