@@ -96,9 +96,12 @@ def write_meta(directory: Path, *, threads: int, device: str, status: str, diver
     now = datetime.now(UTC)
     try:
         start = datetime.fromisoformat(recorded(directory, "start"))
+    except (ValueError, TypeError):  # what cannot be read is as if it were not there
+        start = now
+    try:
         earlier = int(recorded(directory, "diverged_simulations"))
-    except (ValueError, TypeError, OverflowError):  # what cannot be read is as if it were not there
-        start, earlier = now, 0
+    except (ValueError, TypeError, OverflowError):  # of an earlier version, or damaged: that costs no start
+        earlier = 0
     # A clock that was set back makes no run that ends before it starts.
     begun = min(start, now) if start.tzinfo else now
     meta = {
