@@ -17,6 +17,7 @@ import lzma
 import shutil
 from pathlib import Path
 
+from metarl_cli.references import unpinned
 from metarl_cli.store import CONFIG, META_SUFFIX, runs_directory, table_path
 
 __all__ = ["META", "PACKED", "pack", "packed_below"]
@@ -53,7 +54,7 @@ def pack(results: Path, out: Path) -> None:
             meta = json.loads(path.with_name("meta.json").read_text(encoding="utf-8"))
             settings = {
                 "curve": config.get("label") or config["algorithm"],
-                "environment": config["environment"]["name"],
+                "environment": unpinned(config["environment"]["name"]),
                 "profile": config["profile"],
                 "seed": config["seed"],
                 "tasks": config["sampling"]["tasks"],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from synthetic_results import write_run
 
 from metarl_cli.claims.judge import load_tables
 from metarl_cli.errors import UserError
@@ -13,6 +15,7 @@ from metarl_cli.figures import draw
 from metarl_cli.figures.provenance import run_rows, table_rows
 from metarl_cli.packing import KEPT, META, PACKED, pack
 from metarl_cli.papers import CLAIMS, find_figure
+from metarl_cli.papers.settings import run_config
 from metarl_cli.profiles import PROFILES
 from metarl_cli.results import SETTINGS, Results, load_runs
 from metarl_cli.schema import PROGRESS
@@ -70,6 +73,19 @@ def test_the_claims_read_the_same(packed):
 def test_no_provenance_changes(packed):
     assert run_rows(Results(packed)) == run_rows(Results(PUBLISHED)) != []
     assert table_rows(Results(packed)) == table_rows(Results(PUBLISHED)) != []
+
+
+def test_an_environment_of_ones_own_has_the_name_that_its_runs_have(tmp_path):
+    """Without the hash of its code, which is another for each version of the file."""
+    config = run_config("promp", "Navigation", profile="smoke")
+    for seed, code in ((1, "0123456789ab"), (2, "ba9876543210")):
+        named = replace(config.environment, name=f"maze.py:Maze@{code}")
+        home = runs_directory(tmp_path / "results", "smoke") / f"seed{seed}"
+        write_run(home, replace(config, environment=named, seed=seed), [1.0, 2.0])
+    pack(tmp_path / "results", tmp_path / "packed")
+    runs, read = (load_runs(runs_directory(tmp_path / home, "smoke")) for home in ("results", "packed"))
+    assert set(runs["environment"]) == {"maze.py:Maze"}
+    pd.testing.assert_frame_equal(said(read), said(runs))
 
 
 def test_the_same_runs_give_the_same_bytes(packed, tmp_path):
