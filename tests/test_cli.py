@@ -156,36 +156,45 @@ def test_usage_errors_show_how_it_is_used(metarl, arguments):
     assert "Traceback" not in ended.err
 
 
+PATHS = [
+    (*SMOKE[:-1], "{blank}"),
+    (*SMOKE[:-2], "--config", "{blank}"),
+    ("evaluate", "{blank}"),
+    ("render", "{blank}"),
+    ("render", "run", "--out", "{blank}"),
+    ("compare", "run", "{blank}"),
+    ("compare", "run", "other", "--out", "{blank}"),
+    ("variance", "--env", "Navigation", "--profile", "smoke", "--out", "{blank}"),
+    ("audit", "lvc", "--mdp", "{blank}"),
+    ("correlate", "exact", "--mdp", "{blank}"),
+    ("correlate", "tabular", "--profile", "smoke", "--out", "{blank}"),
+    ("correlate", "toy1d", "--profile", "smoke", "--out", "{blank}"),
+    ("plot", "--all", "--results", "{blank}"),
+    ("plot", "--all", "--out", "{blank}"),
+    ("reproduce", "sgmrl-fig1", "--plan", "--results", "{blank}"),
+    ("report", "--results", "{blank}"),
+    ("report", "--out", "{blank}"),
+    ("check", "second-order", "{blank}"),
+]
+
+
 @pytest.mark.parametrize("blank", ["", "  "])
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (*SMOKE[:-1], "{blank}"),
-        (*SMOKE[:-2], "--config", "{blank}"),
-        ("evaluate", "{blank}"),
-        ("render", "{blank}"),
-        ("render", "run", "--out", "{blank}"),
-        ("compare", "run", "{blank}"),
-        ("compare", "run", "other", "--out", "{blank}"),
-        ("variance", "--env", "Navigation", "--profile", "smoke", "--out", "{blank}"),
-        ("audit", "lvc", "--mdp", "{blank}"),
-        ("correlate", "exact", "--mdp", "{blank}"),
-        ("correlate", "tabular", "--profile", "smoke", "--out", "{blank}"),
-        ("correlate", "toy1d", "--profile", "smoke", "--out", "{blank}"),
-        ("plot", "--all", "--results", "{blank}"),
-        ("plot", "--all", "--out", "{blank}"),
-        ("reproduce", "sgmrl-fig1", "--plan", "--results", "{blank}"),
-        ("report", "--results", "{blank}"),
-        ("report", "--out", "{blank}"),
-        ("check", "second-order", "{blank}"),
-    ],
-    ids=" ".join,
-)
+@pytest.mark.parametrize("arguments", PATHS, ids=" ".join)
 def test_no_text_is_not_the_current_directory(metarl, tmp_path, monkeypatch, arguments, blank):
     monkeypatch.chdir(tmp_path)
     ended = metarl(*(argument.format(blank=blank) for argument in arguments))
     assert (ended.code, ended.out) == (2, "")
     assert f"{blank!r} names no file or directory. The current directory is '.'." in ended.err
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("character", ["\n", "\x1b", "\x7f", "\x85"])
+@pytest.mark.parametrize("arguments", PATHS, ids=" ".join)
+def test_a_path_has_no_control_character(metarl, tmp_path, monkeypatch, arguments, character):
+    monkeypatch.chdir(tmp_path)
+    ended = metarl(*(argument.format(blank=f"a{character}b") for argument in arguments))
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{f'a{character}b'!r} has a control character in it; choose a name without." in ended.err
     assert not [*tmp_path.iterdir()]
 
 
@@ -600,6 +609,16 @@ def test_a_place_that_cannot_be_drawn_to_is_named(metarl, tmp_path, results, pla
     ended = metarl("plot", "fig2", "--results", results, "--out", out)
     assert (ended.code, ended.out) == (2, "")
     assert one_line(ended.err).startswith(f"Error: {out}")
+
+
+@pytest.mark.parametrize("arguments", [("plot", "fig2"), ("plot", "--all"), ("compare", "run")], ids=" ".join)
+def test_a_file_in_the_place_of_a_directory_for_pictures_is_named(metarl, tmp_path, arguments):
+    (tmp_path / "file").write_text("mine")
+    ended = metarl(*arguments, "--out", tmp_path / "file")
+    assert (ended.code, ended.out) == (2, "")
+    told = f"Error: {tmp_path / 'file'} is there and is no directory, which --out names. Choose another --out."
+    assert one_line(ended.err) == told
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_adaptation_draws_any_run(metarl, tmp_path, trained):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
+from unicodedata import category
 
 import typer
 
-__all__ = ["AsJson", "Quiet", "Threads", "given_path", "path_option"]
+from metarl_cli.errors import UserError
+
+__all__ = ["AsJson", "Quiet", "Threads", "check_directory", "given_path", "path_option"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -18,13 +22,26 @@ def given_path(text: str | Path) -> Path:
     """A path as it is given; no text, as of a shell's variable that is not set, is not the current directory.
 
     Raises:
-        typer.BadParameter: if there is no text, or nothing but blanks.
+        typer.BadParameter: if there is no text, or nothing but blanks; or a control character in it, such as the end of
+            a line, which spoils every list and message that the name stands in.
     """
     if not str(text).strip():
         raise typer.BadParameter(f"{text!r} names no file or directory. The current directory is '.'.")
+    if any(category(character) == "Cc" for character in str(text)):
+        raise typer.BadParameter(f"{str(text)!r} has a control character in it; choose a name without.")
     return Path(text)
 
 
 def path_option(metavar: str, help: str) -> Any:
     """An option that takes a path: of a FILE or a DIR, as its help calls it."""
     return typer.Option(metavar=metavar, parser=given_path, help=help)
+
+
+def check_directory(out: Path) -> None:
+    """Refuse, before anything is read or drawn, what is there already and is no directory.
+
+    Raises:
+        UserError: naming it.
+    """
+    if os.path.lexists(out) and not out.is_dir():
+        raise UserError(f"{out} is there and is no directory, which --out names. Choose another --out.")

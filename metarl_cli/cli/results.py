@@ -13,7 +13,7 @@ import typer
 
 from metarl_cli.algorithms import is_file
 from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
-from metarl_cli.cli.options import AsJson, Quiet, path_option
+from metarl_cli.cli.options import AsJson, Quiet, check_directory, path_option
 from metarl_cli.errors import UserError, check_known
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, OWN_FIGURES, PUBLISHED
@@ -54,6 +54,7 @@ def plot(
 
     if (figure is None) != everything:
         raise typer.BadParameter("one figure, see `metarl list figures`, or --all, not both.", param_hint="[FIGURE]")
+    check_directory(out)
     found = Results(results or _home(figure, PUBLISHED))
     if figure is None:
         from metarl_cli.pages.gallery import write_gallery

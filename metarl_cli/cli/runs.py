@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
-from metarl_cli.cli.options import AsJson, Quiet, Threads, given_path, path_option
+from metarl_cli.cli.options import AsJson, Quiet, Threads, check_directory, given_path, path_option
 from metarl_cli.profiles import PROFILE_HELP
 
 __all__ = ["compare", "evaluate", "render", "train"]
@@ -158,6 +158,8 @@ def compare(
     from metarl_cli.runs.compare import draw
     from metarl_cli.terminal import print_json, print_table, say
 
+    if out:
+        check_directory(out)
     found = beside(runs, metric)
     parts = {"settings": found.settings, "curves": found.curves, "differences": found.differences}
     if as_json:
