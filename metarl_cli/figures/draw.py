@@ -22,7 +22,11 @@ from metarl_cli.results import Results, load_runs
 from metarl_cli.store import INSTALLED
 from metarl_cli.tables import write_table
 
-__all__ = ["Content", "NoResultsError", "content_of", "draw", "plot"]
+__all__ = ["MOST_PANELS", "Content", "NoResultsError", "content_of", "draw", "plot"]
+
+
+MOST_PANELS = 40
+"""Of `adaptation`, which has one for each curve, environment and profile: eight rows of five."""
 
 
 class NoResultsError(UserError):
@@ -87,6 +91,12 @@ def content_of(figure: Figure, results: Results, profile: str | None = None) -> 
             runs = runs[runs["profile"] == profile]
         if runs.empty:
             raise _no_runs(results)
+        if (panels := len(runs.drop_duplicates(["curve", "environment", "profile"]))) > MOST_PANELS:
+            raise UserError(
+                f"{figure.name} has a panel for each curve, environment and profile: {panels} for the runs below "
+                f"{results.directory}, and {MOST_PANELS} is the most. --results DIR takes those below a directory "
+                "alone, --profile NAME those of a size."
+            )
         frame = _curves(figure, runs, results)
         return Content(frame, {results.directory / f"{figure.name}.csv": frame})
     return (_study_content if figure.source == "study" else _runs_content)(figure, results, profile)

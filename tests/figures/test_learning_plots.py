@@ -11,15 +11,17 @@ from matplotlib.colors import is_color_like, to_rgb
 from synthetic_results import write_figure_runs, write_run
 
 from metarl_cli.algorithms import ALGORITHMS
+from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
-from metarl_cli.figures.draw import content_of
+from metarl_cli.figures.draw import MOST_PANELS, NoResultsError, content_of
 from metarl_cli.figures.effort import effort
 from metarl_cli.figures.plots import save
 from metarl_cli.figures.plots.learning import adaptation, learning_curves
 from metarl_cli.figures.plots.style import COLOURS, CURVE_LABELS, ESTIMATOR_LABELS, colour, colours, curve_label
 from metarl_cli.figures.views import VIEWS
-from metarl_cli.papers import FIGURES
+from metarl_cli.papers import ADAPTATION, FIGURES
 from metarl_cli.papers.figure import Curve, planned_runs
+from metarl_cli.papers.settings import run_config
 from metarl_cli.papers.sizes import size
 from metarl_cli.reproduction.plan import plan
 from metarl_cli.results import Results
@@ -212,6 +214,21 @@ def test_one_line_of_data_adds_an_algorithm_to_a_figure(tmp_path):
     drawn = VIEWS[longer.plot].draw(longer, content_of(longer, Results(tmp_path)).frame)
     lines = [[line.get_label() for line in panel.lines] for panel in drawn.axes]
     assert all(labels[-1] == "DiCE-VPG" and len(labels) == 6 for labels in lines)
+
+
+def test_adaptation_of_more_runs_than_a_picture_holds_says_how_to_choose(tmp_path):
+    for profile, count in (("quick", MOST_PANELS), ("standard", 1)):
+        for number in range(count):
+            config = replace(run_config("promp", "Navigation", profile=profile), label=f"line{number}")
+            write_run(runs_directory(tmp_path, profile) / config.label, config, [1.0])
+    with pytest.raises(UserError, match=rf"{MOST_PANELS + 1} for .* {MOST_PANELS} is the most\. --results DIR"):
+        content_of(ADAPTATION, Results(tmp_path))
+    for profile, count in (("quick", MOST_PANELS), ("standard", 1)):
+        drawn = content_of(ADAPTATION, Results(tmp_path), profile).frame
+        assert set(drawn["profile"]) == {profile} and drawn["curve"].nunique() == count
+        assert drawn.equals(content_of(ADAPTATION, Results(tmp_path / profile)).frame)
+    with pytest.raises(NoResultsError):
+        content_of(ADAPTATION, Results(tmp_path), "smoke")
 
 
 def test_each_panel_shows_the_profile_with_most_curves_and_of_equals_the_largest(tmp_path):
