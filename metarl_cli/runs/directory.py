@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from metarl_cli.circumstances import circumstances
-from metarl_cli.config import RunConfig, save_config
+from metarl_cli.config import RunConfig, load_config, save_config
 from metarl_cli.errors import UserError
 from metarl_cli.runs.checkpoints import CHECKPOINT, PREVIOUS
 from metarl_cli.runs.progress import PROGRESS
@@ -27,6 +27,7 @@ from metarl_cli.store import sweep, sync_directory, write_whole
 __all__ = [
     "exclusive",
     "finish",
+    "holds",
     "is_finished",
     "prepare_new",
     "recorded",
@@ -40,6 +41,14 @@ META, DONE = "meta.json", "DONE"
 def is_finished(directory: Path) -> bool:
     """Whether the run has written its last row."""
     return (directory / DONE).exists()
+
+
+def holds(directory: Path, config: RunConfig) -> bool:
+    """Whether the run in a directory, finished or not, has these settings; where none can be read it has not."""
+    try:
+        return load_config(directory / CONFIG) == config
+    except UserError:
+        return False
 
 
 @contextmanager

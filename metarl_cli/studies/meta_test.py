@@ -14,7 +14,7 @@ import pandas as pd
 
 from metarl_cli.errors import UserError
 from metarl_cli.papers.figure import Figure, PlannedRun, planned_runs
-from metarl_cli.runs.directory import is_finished
+from metarl_cli.runs.directory import holds, is_finished
 from metarl_cli.runs.evaluate import evaluate
 from metarl_cli.store import runs_directory
 
@@ -34,8 +34,9 @@ def settings(profile: str) -> int:
 
 
 def finished_runs(figure: Figure, profile: str, results: Path) -> list[PlannedRun]:
-    """The runs of a figure that have written their last row."""
-    return [run for run in planned_runs(figure, profile) if is_finished(run.directory(results))]
+    """The runs of a figure that have written their last row, with the settings that are planned and no others."""
+    places = {run.directory(results): run for run in planned_runs(figure, profile)}
+    return [run for place, run in places.items() if is_finished(place) and holds(place, run.config)]
 
 
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
@@ -56,5 +57,6 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
         )
         frames.append(named)
     if not frames:
-        raise UserError(f"No run of {figure.name} below {runs_directory(results, profile)} is finished.")
+        home = runs_directory(results, profile)
+        raise UserError(f"No run of {figure.name} below {home} is finished with the planned settings.")
     return pd.concat(frames, ignore_index=True)[list(COLUMNS)]

@@ -397,8 +397,10 @@ def free(figure, profile):
 def study(monkeypatch, tmp_path):
     """A study of one number, which the test can change, as can its settings; its runs are finished."""
     for run in planned_runs(STUDIED, "smoke"):
-        (runs_directory(tmp_path, "smoke") / run.path).mkdir(parents=True)
-        (runs_directory(tmp_path, "smoke") / run.path / "DONE").touch()
+        place = runs_directory(tmp_path, "smoke") / run.path
+        place.mkdir(parents=True)
+        save_config(run.config, place / "config.json")
+        (place / "DONE").touch()
     state = {"number": 1.0, "settings": "small"}
     rows = lambda figure, profile, results: pd.DataFrame({"number": [state["number"]]})  # noqa: E731
     studies = {"tiny": tables.Study(rows, lambda profile: state["settings"], free)}
@@ -658,6 +660,19 @@ def test_a_table_of_some_runs_is_not_taken_for_the_whole(metarl, tmp_path):
         done.unlink()
     with pytest.raises(UserError, match="No run of sgmrl-table1 below"):
         tables.write(figure, "smoke", tmp_path)
+
+
+def test_a_finished_run_with_other_settings_than_planned_is_not_tested(metarl, tmp_path):
+    """A reproduction sets it aside before; a study that is called by itself meets it."""
+    figure, home = FIGURES["sgmrl-table1"], runs_directory(tmp_path, "smoke")
+    for run in planned_runs(figure, "smoke"):
+        other = ("--set", "inner.lr=0.03") if run.config.label == "sgmrl" else ()
+        settings = tmp_path / "run.json"
+        save_config(run.config, settings)
+        assert metarl("train", "--config", settings, *other, "--out", home / run.path, "--quiet").code == 0
+    tables.write(figure, "smoke", tmp_path)
+    assert set(pd.read_csv(table_path(tmp_path, "smoke", "sgmrl-table1"))["curve"]) == {"vpg-maml", "vpg-emaml"}
+    assert not is_current(figure, tmp_path)
 
 
 def test_a_run_whose_numbers_stop_being_finite_costs_the_others_nothing(metarl, tmp_path, monkeypatch):
