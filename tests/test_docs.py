@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import torch
 import typer.main
 
 import metarl_cli
@@ -162,3 +163,13 @@ def test_the_python_environment_example_runs():
     scope = {}
     exec(compile(block, "README.md", "exec"), scope)
     assert len(scope["observations"]) == scope["envs"].num_envs
+
+
+def test_the_estimator_of_the_documentation_is_the_one_that_it_is_said_to_be():
+    (block,) = re.findall(r"```python\n(.*?)```", text(ROOT / "docs/own-estimator.md"), re.DOTALL)
+    scope = {}
+    exec(compile(block, "own-estimator.md", "exec"), scope)
+    problem = metarl_cli.exact.parse_problem(metarl_cli.exact.EXAMPLE)
+    own, lvc = (metarl_cli.exact.bias(surrogate, problem) for surrogate in (scope["surrogate"], metarl_cli.lvc))
+    assert torch.allclose(own.gradient, lvc.gradient, atol=1e-12)
+    assert torch.allclose(own.hessian, lvc.hessian, atol=1e-12)
