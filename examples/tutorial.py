@@ -30,7 +30,8 @@ for name, surrogate in {"half_lvc": half_lvc, "lvc": metarl.lvc, "dice": metarl.
 assert metarl.exact.bias(half_lvc, problem).gradient.abs().max() < 1e-12
 assert metarl.exact.bias(half_lvc, problem).hessian.abs().max() > 0.1  # the gradient is exact, the second order is not
 
-# %% Train: the same as `metarl train --algo promp --env Navigation --iterations 20 --out tutorial/promp`.
+# %% Train: as `metarl train --algo promp --env Navigation --profile quick --out tutorial/promp --overwrite` does, with
+# `--set` for each of the settings.
 from metarl_cli.runs.launch import RunRequest, launch  # noqa: E402
 
 run = Path("tutorial/promp")
