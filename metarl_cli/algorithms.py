@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from metarl_cli.errors import UserError, check_known
+from metarl_cli.errors import UserError, check_known, unknown_name
 
 __all__ = ["ALGORITHMS", "CHOICES", "Algorithm", "find_algorithm", "is_file", "overrides_of", "read_document"]
 
@@ -120,7 +120,8 @@ def find_algorithm(name: str) -> Algorithm:
         UserError: if there is no such algorithm, or the file cannot be read or has a key or a value of another kind.
     """
     if not is_file(name):
-        check_known("algorithm", name, ALGORITHMS)
+        if name not in ALGORITHMS:
+            raise UserError(f"{unknown_name('algorithm', name, ALGORITHMS)} Yours is FILE.toml.")
         return ALGORITHMS[name]
     path = Path(name)
     entries = read_document(path)

@@ -53,6 +53,12 @@ def test_mistakes_are_named(metarl, tmp_path, text, message):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_name_that_is_none_says_how_a_file_is_given(metarl, tmp_path):
+    ended = metarl("train", "--algo", "mine.tml", "--out", tmp_path / "run")
+    assert ended.code == 2 and ended.err.startswith("Error: Unknown algorithm 'mine.tml'.")
+    assert ended.err.endswith("Yours is FILE.toml.\n")
+
+
 def test_a_file_that_is_not_there_is_named(metarl):
     done = metarl("train", "--algo", "nowhere.toml")
     assert done.code == 2 and "Cannot read nowhere.toml: No such file" in done.err

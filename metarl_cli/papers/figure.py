@@ -99,7 +99,9 @@ class Figure:
         """
         usual = size(environment, profile)
         if self.sizes and profile not in self.sizes and profile != "smoke":
-            raise UserError(f"{self.name} has sizes for {', '.join(self.sizes)}; {profile} is none: give --profile.")
+            raise UserError(
+                f"{self.name} has sizes for {', '.join(self.sizes)}, not for {profile}: choose by --profile."
+            )
         return self.sizes.get(profile, usual)
 
 

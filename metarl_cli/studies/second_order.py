@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from metarl_cli.errors import UserError, nearest
 from metarl_cli.params import flatten, unflatten
 from metarl_cli.runs.evaluate import load_run
 from metarl_cli.runs.settings_file import read_settings
@@ -47,6 +48,12 @@ def second_order(source: Path, tell: Callable[[str], None] = lambda message: Non
     Raises:
         UserError: if there is neither a run with a completed iteration nor a file of settings there.
     """
+    if not source.is_dir() and str(source) != "-" and source.suffix not in (".json", ".toml"):
+        known = (place.name for place in source.parent.glob("*/"))
+        raise UserError(
+            f"{source} is no directory of a run, nor the name of a file of settings, FILE.json or FILE.toml."
+            f"{nearest(source.name, known)}"
+        )
     config, state = load_run(source, tell) if source.is_dir() else (read_settings(source), None)
     trainer, fresh = build(config)
     state = state or fresh

@@ -134,7 +134,7 @@ def test_names_that_are_taken_and_sizes_that_are_not_there(metarl):
     Path("promp-fig2.toml").write_text(FIGURE, encoding="utf-8")
     assert "call the file otherwise" in metarl("reproduce", "promp-fig2.toml").err
     assert (
-        "mine-too has sizes for quick; overnight is none"
+        "mine-too has sizes for quick, not for overnight: choose by --profile."
         in metarl("reproduce", "mine-too.toml", "--profile", "overnight").err
     )
     assert "Cannot read nothing.toml: No such file" in metarl("reproduce", "nothing.toml").err

@@ -67,3 +67,11 @@ def test_mistakes_are_named(metarl, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "holds no run" in metarl("check", "second-order", tmp_path / "empty").err
     assert metarl("check", "second-order", tmp_path / "none.json").code == 2
+
+
+def test_a_run_that_is_not_there_is_named_with_the_nearest(metarl, tmp_path):
+    (tmp_path / "mine").mkdir()
+    ended = metarl("check", "second-order", tmp_path / "min")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"Error: {tmp_path / 'min'} is no directory of a run, nor ")
+    assert "Did you mean 'mine'?" in ended.err
