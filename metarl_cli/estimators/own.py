@@ -15,12 +15,15 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from metarl_cli.errors import RunFailedError, UserError, check_known
+from metarl_cli.errors import RunFailedError, UserError, unknown_name
 from metarl_cli.estimators import ESTIMATORS, Estimator
 from metarl_cli.references import is_reference, load_reference, unpinned
 from metarl_cli.types import Sample, Surrogate, for_task
 
-__all__ = ["find_estimator", "tried"]
+__all__ = ["OWN_ESTIMATOR", "find_estimator", "tried"]
+
+OWN_ESTIMATOR = "Yours is module:function or path/file.py:function."
+"""How one that is in no registry is named, for messages."""
 
 _FIELDS = ("behaviour_logp", "rewards", "advantages", "control_variate")
 _EXPECTED = "expected a tensor of shape [...] for logp [..., N, T]: sum over steps, mean over trajectories"
@@ -35,7 +38,8 @@ def find_estimator(name: str) -> Estimator:
             derivatives in logp, or does not return the same twice.
     """
     if not is_reference(name):
-        check_known("estimator", name, ESTIMATORS)
+        if name not in ESTIMATORS:
+            raise UserError(f"{unknown_name('estimator', name, ESTIMATORS)} {OWN_ESTIMATOR}")
         return ESTIMATORS[name]
     function, plain = load_reference(name, "function"), unpinned(name)
     if not callable(function):

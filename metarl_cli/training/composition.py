@@ -9,9 +9,9 @@ from types import MappingProxyType
 from metarl_cli.circumstances import memory
 from metarl_cli.config import InnerConfig, RunConfig, SamplingConfig
 from metarl_cli.envs.own import check_environment
-from metarl_cli.errors import UserError, check_known
+from metarl_cli.errors import UserError, check_known, unknown_name
 from metarl_cli.estimators import ESTIMATORS
-from metarl_cli.estimators.own import find_estimator
+from metarl_cli.estimators.own import OWN_ESTIMATOR, find_estimator
 from metarl_cli.references import is_reference
 from metarl_cli.training.control_variates import CONTROL_VARIATES
 from metarl_cli.training.exploration import EXPLORATIONS
@@ -38,7 +38,8 @@ def check_composition(config: RunConfig) -> None:
         find_estimator(inner.estimator)  # a function of the user's own, which has reasons of its own
     else:
         whole = [name for name, estimator in ESTIMATORS.items() if not estimator.per_action]
-        check_known("inner estimator", inner.estimator, whole)
+        if inner.estimator not in whole:
+            raise UserError(f"{unknown_name('inner estimator', inner.estimator, whole)} {OWN_ESTIMATOR}")
     check_known("control variate", inner.control_variate, CONTROL_VARIATES)
     check_known("reward scaling", inner.rewards, REWARD_SCALINGS)
     check_known("average", inner.average, AVERAGES)

@@ -169,6 +169,7 @@ def test_what_fails_only_later_is_a_failed_run():
     ("reference", "message"),
     [
         ("own", "Unknown estimator 'own'"),
+        ("mine.py", "Yours is module:function or path/file.py:function"),
         (":good", "':good' names no function; write it as package.module:Name or path/file.py:Name"),
         ("own_surrogates:", "'own_surrogates:' names no function"),
         ("own_missing:f", "There is no module own_missing, neither installed nor in"),

@@ -59,6 +59,11 @@ def test_a_name_that_does_not_exist_is_refused_with_its_nearest_match(key):
         check_composition(small(f"{key}=zzz"))
 
 
+def test_a_file_without_its_function_says_how_one_is_named():
+    with pytest.raises(UserError, match=r"Unknown inner estimator 'mine\.py'.* path/file\.py:function"):
+        check_composition(small("inner.estimator=mine.py"))
+
+
 @pytest.mark.parametrize("override", ["environment.name=Navigatoin", "environment.variant=squarred"])
 def test_environments_and_variants_that_do_not_exist_are_refused(override):
     with pytest.raises(UserError, match=r"Did you mean '(Navigation|squared)'"):
