@@ -139,7 +139,7 @@ def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
             key = (curve, environment, config.profile, config.seed)
             if key in homes:
                 both = f"{homes[key]} and {path.parent} are both {' '.join(map(str, key))}"
-                raise UserError(f"{both}: move one elsewhere.")
+                raise UserError(f"{both}: move one elsewhere, or give it another label in its {CONFIG}.")
             homes[key] = path.parent
             place = path.parent.relative_to(directory).as_posix()
             runs.append(_Run((*key, config.sampling.tasks, config.sampling.trajectories, place), columns, length))

@@ -73,8 +73,11 @@ def test_a_run_that_failed_in_its_first_iteration_leaves_numbers_numbers(tmp_pat
 def test_one_seed_never_counts_twice(tmp_path):
     write_run(tmp_path / "a")
     write_run(tmp_path / "b")
-    with pytest.raises(UserError, match=r"a and .*b are both promp Navigation quick 1"):
+    with pytest.raises(UserError, match=r"a and .*b are both promp Navigation quick 1: .* another label in its config"):
         load_runs(tmp_path)
+    settings = tmp_path / "b" / "config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"label": "longer steps"}))
+    assert load_runs(tmp_path)["curve"].unique().tolist() == ["promp", "longer steps"]
 
 
 @pytest.mark.parametrize(
