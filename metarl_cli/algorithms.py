@@ -17,7 +17,16 @@ from typing import Any
 
 from metarl_cli.errors import UserError, check_known, unknown_name
 
-__all__ = ["ALGORITHMS", "CHOICES", "Algorithm", "find_algorithm", "is_file", "overrides_of", "read_document"]
+__all__ = [
+    "ALGORITHMS",
+    "CHOICES",
+    "Algorithm",
+    "find_algorithm",
+    "is_file",
+    "overrides_of",
+    "read_algorithm",
+    "read_document",
+]
 
 
 CHOICES: Mapping[str, str] = MappingProxyType(
@@ -111,19 +120,27 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
 
 
 def find_algorithm(name: str) -> Algorithm:
-    """The algorithm of a name in `ALGORITHMS`, or of a TOML file with the fields of `Algorithm`.
+    """The algorithm of a name in `ALGORITHMS`, or of a TOML file.
+
+    Raises:
+        UserError: if there is no such algorithm; for a file, as `read_algorithm`.
+    """
+    if is_file(name):
+        return read_algorithm(Path(name))
+    if name not in ALGORITHMS:
+        raise UserError(f"{unknown_name('algorithm', name, ALGORITHMS)} Yours is FILE.toml.")
+    return ALGORITHMS[name]
+
+
+def read_algorithm(path: Path) -> Algorithm:
+    """The algorithm of a TOML file with the fields of `Algorithm`.
 
     Needed are inner, outer and optimizer; `[settings]` holds what else of a run it sets, as `"inner.lr" = 0.05`, or by
     section. Whether the parts exist and go together is for `training.composition` to say.
 
     Raises:
-        UserError: if there is no such algorithm, or the file cannot be read or has a key or a value of another kind.
+        UserError: if the file cannot be read, or has a key or a value of another kind.
     """
-    if not is_file(name):
-        if name not in ALGORITHMS:
-            raise UserError(f"{unknown_name('algorithm', name, ALGORITHMS)} Yours is FILE.toml.")
-        return ALGORITHMS[name]
-    path = Path(name)
     entries = read_document(path)
     known = {field.name: field for field in fields(Algorithm)}
     for key in entries:
