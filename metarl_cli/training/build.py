@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -65,6 +67,8 @@ def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[
     """
     check_composition(config)
     check_device(device)
+    if threads > 1:
+        _keep_heap()
     sampling, outer = config.sampling, config.outer
     env_options: dict[str, Any] = {"threads": threads, "max_episode_steps": sampling.horizon}
     if config.environment.variant:
@@ -99,6 +103,19 @@ def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[
     (action_size,) = trainer.workers.single_action_space.shape
     theta = policies.init(torch_generator(config.seed, "init"), (observation_size, *config.policy.hidden, action_size))
     return trainer, trainer.init(on_device(theta, device))
+
+
+def _keep_heap() -> None:
+    """Let all threads allocate from one heap that keeps what is freed, where the C library is glibc.
+
+    Each thread's own heap would give large blocks back and fault them in again, thousands of pages for each gradient.
+    """
+    arena_max, mmap_threshold, trim_threshold = -8, -3, -1  # of <malloc.h>
+    with suppress(AttributeError, OSError, TypeError):  # there is no glibc
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(arena_max, 1)
+        mallopt(mmap_threshold, 32 * 2**20)
+        mallopt(trim_threshold, 256 * 2**20)
 
 
 def check_device(device: str) -> None:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import copy
 import math
+import platform
+import subprocess
+import sys
 from dataclasses import fields, is_dataclass, replace
 
 import pytest
@@ -91,6 +94,38 @@ def test_threads_change_no_bit_of_a_simulated_body_either():
         rounds = sampled(trainer, state)
         results.append((rounds, trainer.step(state, rounds)[0]))
     assert_same(results[0], results[1])
+
+
+FREED_AND_TAKEN_AGAIN = """
+import resource
+from concurrent.futures import ThreadPoolExecutor
+import torch
+from metarl_cli.papers.settings import run_config
+from metarl_cli.training.build import build
+
+torch.set_num_threads(1)
+build(run_config("promp", "Navigation", profile="smoke"), threads=2)
+
+def work(_):
+    for _ in range(50):
+        kept = [torch.zeros(2**18) for _ in range(4)]
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps its memory as it likes")
+def test_threads_keep_what_they_free():
+    """A hundred times four megabytes are 100,000 pages, if each time they are faulted in again."""
+    found = subprocess.run([sys.executable, "-c", FREED_AND_TAKEN_AGAIN], capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 2000
 
 
 @pytest.mark.parametrize("algorithm", ["promp", "trpo-maml", "tmaml"])
