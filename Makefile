@@ -4,7 +4,7 @@ PROFILE ?= quick
 KILLS ?= 1000
 COUNT ?= 100000
 BIN := .venv/bin
-# Large pages for what malloc gives (Linux, glibc): a twentieth off an update, the same numbers.
+# Large pages for what malloc gives (Linux, glibc): up to a twentieth off an update, the same numbers.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
