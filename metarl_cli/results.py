@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import lzma
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from metarl_cli.errors import UserError
 from metarl_cli.packing import packed_below
 from metarl_cli.papers.figure import Figure
 from metarl_cli.references import directory_name, unpinned
+from metarl_cli.remembered import look, remembered
 from metarl_cli.schema import PROGRESS, TABLES, Meta
 from metarl_cli.store import CONFIG, META_SUFFIX, runs_directory, table_path
 from metarl_cli.tables import read_columns, read_meta, read_table
@@ -23,6 +25,11 @@ __all__ = ["Results", "load_runs"]
 
 SETTINGS = ("curve", "environment", "profile", "seed", "tasks", "trajectories", "directory")
 KEYS = SETTINGS[:4]
+
+MUCH = 200_000
+"""Bytes: it takes longer to read less and check every cell than to look for what was read of it."""
+
+T = TypeVar("T")
 
 
 class _Run(NamedTuple):
@@ -44,6 +51,7 @@ class Results:
         self.damage: dict[Path, str] = {}
         self._runs: dict[str, pd.DataFrame] = {}
         self._tables: dict[Path, pd.DataFrame] = {}
+        self._metas: dict[Path, Meta] = {}
 
     def runs(self, profile: str) -> pd.DataFrame:
         """The runs of a profile as one frame, as `load_runs` gives them; one that is damaged is left out."""
@@ -84,7 +92,7 @@ class Results:
             raise UserError(self.damage[path])
         if path not in self._tables and path.exists():
             try:
-                self._tables[path] = read_table(path, TABLES[figure.plot])
+                self._tables[path] = _remembered(path, [path], partial(read_table, path, TABLES[figure.plot]))
             except UserError as error:
                 self.damage[path] = str(error)
                 raise
@@ -100,11 +108,13 @@ class Results:
 
     def meta(self, path: Path) -> Meta:
         """A `meta.json`; empty where there is none, or a damaged one."""
-        try:
-            return read_meta(path)
-        except UserError as error:
-            self.damage[path] = str(error)
-            return Meta()
+        if path not in self._metas:
+            try:
+                self._metas[path] = read_meta(path)
+            except UserError as error:
+                self.damage[path] = str(error)
+                self._metas[path] = Meta()
+        return self._metas[path]
 
 
 def load_runs(directory: Path) -> pd.DataFrame:
@@ -125,10 +135,24 @@ def load_runs(directory: Path) -> pd.DataFrame:
 
 def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
     """The runs that can be read, and by directory why the others cannot."""
+    paths, packed = sorted(directory.rglob("progress.csv")), packed_below(directory)
+    files = [path for progress in paths for path in (progress, progress.with_name(CONFIG))]
+    return _remembered(directory, [*files, *packed], partial(_joined, directory, paths, packed))
+
+
+def _remembered(place: Path, files: Sequence[Path], read: Callable[[], T]) -> T:
+    """What is read from the files of a place, remembered if it is much."""
+    looks = [look(path) for path in files]
+    if sum(seen.size for seen in looks) < MUCH:
+        return read()
+    return remembered(str(place.resolve()), repr(looks), read)
+
+
+def _joined(directory: Path, paths: Sequence[Path], packed: Sequence[Path]) -> tuple[pd.DataFrame, dict[Path, str]]:
     runs: list[_Run] = []
     homes: dict[tuple[Any, ...], Path] = {}
     damage: dict[Path, str] = {}
-    for path in sorted(directory.rglob("progress.csv")):
+    for path in paths:
         if path.is_file() and not path.stat().st_size:
             continue  # a run that is about to begin
         try:
@@ -146,17 +170,17 @@ def _read_runs(directory: Path) -> tuple[pd.DataFrame, dict[Path, str]]:
         except UserError as error:
             damage[path.parent] = str(error)
     frames = []
-    for path in packed_below(directory):  # what an installation brings
+    for path in packed:  # what an installation brings
         try:
             frames.append(pd.read_csv(path))
         except (OSError, ValueError, EOFError, lzma.LZMAError) as error:
             damage[path] = f"{path} cannot be read: {error}."
     if runs or not frames:
-        frames.insert(0, _joined(runs))
+        frames.insert(0, _framed(runs))
     return pd.concat(frames, ignore_index=True), damage
 
 
-def _joined(runs: list[_Run]) -> pd.DataFrame:
+def _framed(runs: list[_Run]) -> pd.DataFrame:
     """One frame of all; a column that a run does not have is NaN there."""
     if not runs:
         return pd.DataFrame(columns=[*KEYS, "iteration", "env_steps"])

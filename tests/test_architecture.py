@@ -121,7 +121,18 @@ LAYERS = (
     (
         *(
             f"metarl_cli.{name}"
-            for name in (*("circumstances", "config", "packing", "envs", "estimators", "params", "claims.statistics"),)
+            for name in (
+                *(
+                    "circumstances",
+                    "config",
+                    "packing",
+                    "remembered",
+                    "envs",
+                    "estimators",
+                    "params",
+                    "claims.statistics",
+                ),
+            )
         ),
     ),
     ("metarl_cli.exact", "metarl_cli.schema"),

@@ -91,6 +91,25 @@ def test_a_damaged_run_is_named(tmp_path, file, content):
         load_runs(tmp_path)
 
 
+def test_results_that_change_are_read_again_however_much_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("metarl_cli.results.MUCH", 0)
+    write_run(tmp_path / "a", post=(1.0, 2.0))
+    progress = tmp_path / "a" / "progress.csv"
+    assert load_runs(tmp_path)["return/post"].tolist() == [1.0, 2.0]
+    monkeypatch.setattr("metarl_cli.results.read_columns", lambda *_: pytest.fail("read again"))
+    assert load_runs(tmp_path)["return/post"].tolist() == [1.0, 2.0]
+    monkeypatch.undo()
+    monkeypatch.setattr("metarl_cli.results.MUCH", 0)
+    progress.write_text(progress.read_text().replace("2.0", "3.0"))
+    assert load_runs(tmp_path)["return/post"].tolist() == [1.0, 3.0]
+    write_run(tmp_path / "b", seed=2)
+    assert set(load_runs(tmp_path)["seed"]) == {1, 2}
+    (tmp_path / "b" / "config.json").write_text("{")
+    for _ in range(2):  # what is damaged is told as often as it is asked for
+        with pytest.raises(UserError, match=r"config\.json"):
+            load_runs(tmp_path)
+
+
 def test_curves_are_means_over_seeds_at_the_iterations_that_all_have(tmp_path):
     values = {1: (1.0, 2.0, 9.0), 2: (3.0, 5.0), 7: (8.0, 2.0, 9.0, 9.0)}
     for seed, post in values.items():

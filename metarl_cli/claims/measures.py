@@ -62,6 +62,8 @@ class Grouped:
         self.columns: Mapping[str, Array] = {str(name): frame[name].to_numpy() for name in frame}
         self._blank = np.full(len(frame), np.nan)
         self._groups: dict[tuple[str, ...], dict[tuple[Any, ...], Array]] = {}
+        self.seeds, self._seed = np.unique(self.column("seed"), return_inverse=True)
+        self._iterations, self._iteration = np.unique(self.column("iteration"), return_inverse=True)
 
     def column(self, name: str) -> Array:
         """All its cells: blank in a table that lacks it, as one does that has none of the rows that would have it."""
@@ -79,17 +81,22 @@ class Grouped:
             self._groups[names] = {row: np.array(found) for row, found in places.items()}
         return self._groups[names].get(values, np.array([], dtype=np.int64))
 
-    def numbers(self, rows: Array, column: str, *, trained: bool) -> dict[tuple[int, int], float]:
+    def numbers(self, rows: Array, column: str, *, trained: bool) -> tuple[Array, Array]:
         """Of these rows one number for each seed and iteration, a mean where several have them.
 
-        The iteration is −1 where nothing was trained.
+        Args:
+            rows: the places of rows.
+            column: of the numbers.
+            trained: whether there are iterations; else there is one.
+
+        Returns:
+            Numbers, [seeds, iterations] of the whole table, in order, and where there is one.
         """
-        seeds = self.column("seed")[rows].tolist()
-        iterations = self.column("iteration")[rows].tolist() if trained else [-1] * len(rows)
-        found = defaultdict(list)
-        for seed, iteration, number in zip(seeds, iterations, self.column(column)[rows].tolist(), strict=True):
-            found[int(seed), int(iteration)].append(number)
-        return {key: several[0] if len(several) == 1 else float(np.mean(several)) for key, several in found.items()}
+        shape = len(self.seeds), len(self._iterations) if trained else 1
+        at = self._seed[rows] * shape[1] + (self._iteration[rows] if trained else 0)
+        counts = np.bincount(at, minlength=math.prod(shape))
+        sums = np.bincount(at, self.column(column)[rows], minlength=math.prod(shape))
+        return (sums / np.maximum(counts, 1)).reshape(shape), (counts > 0).reshape(shape)
 
 
 def effects(comparison: Comparison, table: Grouped) -> Iterator[Effect]:
@@ -108,19 +115,16 @@ def effects(comparison: Comparison, table: Grouped) -> Iterator[Effect]:
 
 def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[Array]) -> Effect:
     """Of the rows of one or two measures."""
-    iterations = table.column("iteration")
-    trained = not any(pd.isna(iterations[found]).any() for found in rows)
+    trained = not any(pd.isna(table.column("iteration")[at]).any() for at in rows)
     columns = (comparison.measure.column, (comparison.against or comparison.measure).column)
-    numbers = [table.numbers(found, column, trained=trained) for found, column in zip(rows, columns, strict=False)]
-    iterations_of = defaultdict(set)  # each seed's that all measures have
-    for seed, iteration in set.intersection(*(set(of) for of in numbers)):
-        iterations_of[seed].add(iteration)
-    shared = sorted(set.intersection(*iterations_of.values())) if iterations_of else []
-    if not shared:
+    found = [table.numbers(at, column, trained=trained) for at, column in zip(rows, columns, strict=False)]
+    shared = np.logical_and.reduce([there for _, there in found])
+    seeds = shared.any(axis=1)
+    iterations = np.flatnonzero(shared[seeds].all(axis=0))
+    if not seeds.any() or not len(iterations):
         return Effect(label)
-    seeds = tuple(sorted(iterations_of))
     summary = _SUMMARIES[comparison.summary if trained else "mean"]
-    first, *second = (summary(np.array([[of[seed, at] for at in shared] for seed in seeds])) for of in numbers)
+    first, *second = (summary(numbers[np.ix_(seeds, iterations)]) for numbers, _ in found)
     wanted = comparison.wanted
     if comparison.statistic == "ratio":
         logarithms = _logarithms(first) - _logarithms(second[0])
@@ -130,14 +134,17 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
         values = first - second[0] if comparison.statistic == "difference" else first
         mean, low, high = mean_interval(values)
         p_value = range_p_value(values, wanted.low, wanted.high)
-    least = []  # steps of each run, where the table says so, until the last iteration that counts
-    for found in rows:
-        if trained:
-            found = found[iterations[found] <= shared[-1]]
-        steps, owners = table.column("env_steps")[found], table.column("seed")[found]
-        least += [steps[owners == seed].max(initial=0) for seed in seeds]
-    env_steps = int(min((steps for steps in least if not math.isnan(steps)), default=0))
-    return Effect(label, float(mean), float(low), float(high), p_value, seeds, len(shared) if trained else 0, env_steps)
+    steps = np.concatenate([table.numbers(at, "env_steps", trained=trained)[0][seeds, iterations[-1]] for at in rows])
+    return Effect(
+        label,
+        float(mean),
+        float(low),
+        float(high),
+        p_value,
+        seeds=tuple(table.seeds[seeds].tolist()),
+        iterations=len(iterations) if trained else 0,
+        env_steps=int(min(steps[~np.isnan(steps)], default=0)),
+    )
 
 
 def _logarithms(values: Array) -> Array:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.schema import CURVES
@@ -25,30 +27,31 @@ def curves(runs: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
         One row per curve, environment, profile, quantity and iteration: `mean`, `low`, `high`, the `least` and the
         `greatest` of the seeds, and `seeds`, those that went in.
     """
+    if runs.empty:
+        return pd.DataFrame(columns=list(CURVES.columns))
+    columns = {name: runs[name].to_numpy() for name in ("iteration", "seed", "env_steps", *quantities)}
+    keys = ["curve", "environment", "profile"]
+    groups = cast("Mapping[Any, NDArray[np.int64]]", runs.groupby(keys, sort=True).indices)
     tables = []
-    for (curve, environment, profile), frame in runs.groupby(["curve", "environment", "profile"], sort=True):
-        seeds = sorted(frame["seed"].unique())
-        counts = frame["iteration"].value_counts()
-        common = frame[frame["iteration"].isin(counts.index[counts == len(seeds)])].sort_values(["iteration", "seed"])
-        columns = {
-            name: common[name].to_numpy().reshape(-1, len(seeds)) for name in ("iteration", "env_steps", *quantities)
-        }  # [iterations, n]
+    for key, places in groups.items():
+        iterations, seeds = columns["iteration"][places], np.unique(columns["seed"][places])
+        by_iteration = places[np.lexsort((columns["seed"][places], iterations))]
+        counts = np.unique(iterations, return_counts=True)[1]
+        common = by_iteration[np.repeat(counts == len(seeds), counts)].reshape(-1, len(seeds))  # [iterations, n]
         for quantity in quantities:
-            of_seeds = columns[quantity].T
+            of_seeds = columns[quantity][common].T
             table = {
-                "curve": str(curve),
-                "environment": str(environment),
-                "profile": str(profile),
+                **dict(zip(keys, map(str, key), strict=True)),
                 "seeds": " ".join(map(str, seeds)),
                 "quantity": quantity,
-                "iteration": columns["iteration"][:, 0],
-                "env_steps": columns["env_steps"][:, 0],
+                "iteration": columns["iteration"][common[:, 0]],
+                "env_steps": columns["env_steps"][common[:, 0]],
                 **mean_interval(of_seeds)._asdict(),
                 "least": np.fmin.reduce(of_seeds),
                 "greatest": np.fmax.reduce(of_seeds),
             }
             tables.append(pd.DataFrame(table))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(CURVES.columns))
+    return pd.concat(tables, ignore_index=True)
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -30,8 +30,8 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
         if shown.empty:
             continue
         seconds, size = shown["time/sampling"] + shown["time/update"], ["profile", "tasks", "trajectories"]
-        first = shown.drop_duplicates("directory")
-        devices = {run["directory"]: run_meta(results, run).device for _, run in first.iterrows()}
+        first = shown.drop_duplicates("directory").to_dict("records")
+        devices = {run["directory"]: run_meta(results, run).device for run in first}
         shown = shown.assign(seconds=seconds, card=shown["directory"].map(devices) != "cpu")
         runs = shown.groupby(["curve", "environment", "seed", *size], as_index=False, sort=False).agg(
             iterations=("iteration", "size"),

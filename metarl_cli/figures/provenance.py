@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -27,7 +29,7 @@ def run_rows(results: Results) -> list[Row]:
     for profile in PROFILES:
         runs = results.runs(profile)
         iterations = Counter(runs["directory"] if len(runs) else ())
-        for _, run in results.first_rows(profile).iterrows():
+        for run in results.first_rows(profile).to_dict("records"):
             meta = run_meta(results, run)
             settings = {key: run[key] for key in keys} | {"seeds": run["seed"]}
             rows.append(settings | {"iterations": iterations[run["directory"]]} | made_by(meta))
@@ -37,7 +39,7 @@ def run_rows(results: Results) -> list[Row]:
     return [{name: ", ".join(map(str, sorted(group[name].unique()))) for name in rows[0]} for _, group in groups]
 
 
-def run_meta(results: Results, run: pd.Series) -> Meta:
+def run_meta(results: Results, run: Mapping[Hashable, Any]) -> Meta:
     """What made a run, of which one row is given."""
     packed = run.get(META)  # else it stands in its directory
     home = runs_directory(results.directory, run["profile"]) / str(run["directory"])

@@ -6,8 +6,10 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
+import pytest
 from small_report import POSTS, Page
-from synthetic_results import META, write_figure_runs, write_study
+from synthetic_results import META, walks, write_figure_runs, write_study
 
 import metarl_cli.pages
 from metarl_cli.claims.judge import judge_all
@@ -119,6 +121,24 @@ def test_every_number_says_where_it_comes_from(results, report):
 def test_the_same_results_give_the_same_bytes(results, report):
     write_report(Results(results), results / "again.html")
     assert (results / "again.html").read_bytes() == report.read_bytes()
+
+
+def test_a_picture_is_drawn_again_only_when_what_it_shows_changes(tmp_path, monkeypatch):
+    def pictures(report):
+        return re.findall(r"data:image/png;base64,[^\"]+", report.read_text(encoding="utf-8"))
+
+    def write(name):
+        write_report(Results(tmp_path), tmp_path / f"{name}.html")
+        return pictures(tmp_path / f"{name}.html")
+
+    table = write_study(tmp_path, "sgmrl-fig1", "quick", walks("sgmrl-fig1", seeds=(1, 2)))
+    (first,) = write("first")
+    rows = pd.read_csv(table)
+    rows.assign(x=rows["x"] / 2).to_csv(table, index=False)
+    (second,) = write("second")
+    assert second != first
+    monkeypatch.setattr("metarl_cli.pages.report.png", lambda drawing: pytest.fail("drawn again"))
+    assert write("again") == [second]
 
 
 def test_a_directory_in_the_place_of_a_table_costs_that_table_alone(tmp_path):

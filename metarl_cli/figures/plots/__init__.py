@@ -8,12 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import __version__, rc_context, rcParams
 from matplotlib.figure import Figure as Drawing
 
 from metarl_cli.store import write_whole
 
-__all__ = ["PNG", "Drawing", "encoded", "png", "save"]
+__all__ = ["PNG", "Drawing", "encoded", "png", "save", "settings"]
 
 DPI = 160
 PNG: Mapping[str, Any] = MappingProxyType({"format": "png", "dpi": DPI, "metadata": {"Software": None}})
@@ -44,3 +44,8 @@ def encoded(figure: Drawing, options: Mapping[str, Any]) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, **options)
     return buffer.getvalue()
+
+
+def settings() -> str:
+    """What every drawing depends on besides what it shows: matplotlib, and what its user asks of it."""
+    return f"{__version__} {rcParams}"
