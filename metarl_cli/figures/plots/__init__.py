@@ -23,15 +23,15 @@ PDF: Mapping[str, Any] = MappingProxyType({"format": "pdf", "metadata": {"Creati
 def save(figure: Drawing, stem: Path) -> tuple[Path, Path]:
     """Write `<stem>.png` and `<stem>.pdf`, whole and without dates: the same figure gives the same bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    png, pdf = stem.with_suffix(".png"), stem.with_suffix(".pdf")
+    paths = stem.with_suffix(".png"), stem.with_suffix(".pdf")
+    write_whole(paths[0], png(figure))
     with rc_context({"pdf.fonttype": 42}):
-        write_whole(png, encoded(figure, PNG))
-        write_whole(pdf, encoded(figure, PDF))
-    return png, pdf
+        write_whole(paths[1], encoded(figure, PDF))
+    return paths
 
 
 def png(figure: Drawing) -> bytes:
-    """What `save` writes as PNG, for a page that holds its pictures itself."""
+    """What `save` writes as PNG, for a page that holds its pictures itself; the panels stay where it puts them."""
     figure.set_dpi(DPI)
     if layout := figure.get_layout_engine():
         layout.execute(figure)
