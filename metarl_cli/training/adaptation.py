@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metarl_cli.params import ascend
 from metarl_cli.training import policies
-from metarl_cli.training.layers import AroundTanh, Layer, layers_at, pulled, pulled_again, pushed
+from metarl_cli.training.layers import AroundLayer, Layer, layers_at, pulled, pulled_again, pushed
 from metarl_cli.types import Gaussian, Params, Round, Surrogate
 
 __all__ = [
@@ -91,7 +91,7 @@ class Network(NamedTuple):
     stage: Stage
     outputs: tuple[Tensor, Tensor]
 
-    def pulled(self, mean: Tensor, log_std: Tensor) -> tuple[Params, list[AroundTanh]]:
+    def pulled(self, mean: Tensor, log_std: Tensor) -> tuple[Params, list[AroundLayer]]:
         """From cotangents of the outputs, see `layers.pulled`."""
         gradient, cotangents = pulled(self.layers, _rows(mean))
         return gradient | {"log_std": log_std.flatten(1)}, cotangents
@@ -113,7 +113,7 @@ class InnerStep(NamedTuple):
         network: at θ.
         following: θ′.
         signal: ∂J̄/∂μ, with the graph of its own derivative unless the step is one of first order.
-        cotangents: those of J̄ around the tanh of every hidden layer.
+        cotangents: those of J̄ around every layer but the first.
         log_std: that of θ′, a function of the network's outputs in the same graph.
         inner: how it was taken.
     """
@@ -121,7 +121,7 @@ class InnerStep(NamedTuple):
     network: Network
     following: Params
     signal: Tensor
-    cotangents: Sequence[AroundTanh]
+    cotangents: Sequence[AroundLayer]
     log_std: Tensor
     inner: Inner
 
@@ -151,8 +151,7 @@ class InnerStep(NamedTuple):
         if first_order:
             image, _ = pulled(layers, _rows(mean))
         else:
-            signal = _rows(self.signal).detach()  # as numbers, for the layers
-            image = pulled_again(layers, signal, self.cotangents, _rows(mean), scaled, tangents)
+            image = pulled_again(layers, self.cotangents, _rows(mean), scaled, tangents)
         return {name: part + image[name] if name in image else log_std.flatten(1) for name, part in vector.items()}
 
 

@@ -38,13 +38,14 @@ def curvature(steps: Sequence[InnerStep], last: Network, round_: Round) -> Produ
     """
     mask = round_.sample.mask.flatten(1)
     log_std = last.outputs[1].detach().flatten(1, 2)  # as a number: F is taken where it is
+    layers = last.layers  # what objectives see of them has served
     fisher = (mask / mask.sum(-1, keepdim=True)).unsqueeze(-1) * torch.exp(-2.0 * log_std)
 
     def product(vector: Params) -> Params:
         for step in steps:
             vector = step.product(vector)
-        _, outputs = pushed(last.layers, vector)
-        cotangents, _ = pulled(last.layers, outputs.mul_(fisher))
+        _, outputs = pushed(layers, vector)
+        cotangents, _ = pulled(layers, outputs.mul_(fisher))
         cotangents["log_std"] = 2.0 * vector["log_std"]
         image = {name: cotangents[name] for name in vector}
         for step in reversed(steps):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metarl_cli.types import Params
 
-__all__ = ["AroundTanh", "Layer", "layers_at", "pulled", "pulled_again", "pushed", "through_tanh"]
+__all__ = ["AroundLayer", "AroundTanh", "Layer", "layers_at", "pulled", "pulled_again", "pushed", "through_tanh"]
 
 
 class Layer(NamedTuple):
@@ -36,10 +36,17 @@ class Layer(NamedTuple):
 
 
 class AroundTanh(NamedTuple):
-    """Derivatives on both sides of a tanh, [G, B, in]: tangents along a direction in the parameters, or cotangents."""
+    """Tangents along a direction in the parameters on both sides of a tanh, [G, B, in]."""
 
     before: Tensor
     after: Tensor
+
+
+class AroundLayer(NamedTuple):
+    """Cotangents on both sides of a layer: of what it gives, [G, B, out], and of the h that it is given, [G, B, in]."""
+
+    output: Tensor
+    inputs: Tensor
 
 
 def layers_at(params: Params, observations: Tensor) -> tuple[list[Layer], Tensor]:
@@ -53,16 +60,15 @@ def layers_at(params: Params, observations: Tensor) -> tuple[list[Layer], Tensor
     return layers, output
 
 
-def pulled(layers: Sequence[Layer], signal: Tensor) -> tuple[Params, list[AroundTanh]]:
-    """From a cotangent of the outputs: those of the parameters, and of each h but the observations."""
-    gradient, cotangents = Params(), list[AroundTanh]()
+def pulled(layers: Sequence[Layer], signal: Tensor) -> tuple[Params, list[AroundLayer]]:
+    """From a cotangent of the outputs: those of the parameters, and those around every layer but the first."""
+    gradient, cotangents = Params(), list[AroundLayer]()
     for layer in reversed(layers):
         gradient[layer.bias_name] = signal.sum(1)
         gradient[layer.weight_name] = signal.mT @ layer.inputs
         if not layer.first:
-            after = signal @ layer.weight
-            signal = through_tanh(after, layer.inputs)
-            cotangents.insert(0, AroundTanh(signal, after))
+            cotangents.insert(0, AroundLayer(signal, signal @ layer.weight))
+            signal = through_tanh(cotangents[0].inputs, layer.inputs)
     return dict(reversed(gradient.items())), cotangents
 
 
@@ -80,8 +86,7 @@ def pushed(layers: Sequence[Layer], vector: Params) -> tuple[list[AroundTanh], T
 
 def pulled_again(
     layers: Sequence[Layer],
-    signal: Tensor,
-    cotangents: Sequence[AroundTanh],
+    cotangents: Sequence[AroundLayer],
     turned: Tensor,
     vector: Params,
     tangents: Sequence[AroundTanh],
@@ -90,9 +95,8 @@ def pulled_again(
 
     Args:
         layers: of the network.
-        signal: the cotangent of the outputs that was pulled.
-        cotangents: what came of it, second result of `pulled`.
-        turned: the derivative of that signal along the direction.
+        cotangents: second result of `pulled`.
+        turned: the derivative along the direction of the cotangent that was pulled.
         vector: the direction.
         tangents: along it, first result of `pushed`.
     """
@@ -104,11 +108,10 @@ def pulled_again(
             break
         tangent, cotangent = tangents[-1], cotangents[-1]
         tangents, cotangents = tangents[:-1], cotangents[:-1]
-        image[layer.weight_name] += signal.mT @ tangent.after
-        turned = (signal @ vector[layer.weight_name]).baddbmm_(turned, layer.weight)
-        turned.add_((cotangent.after * layer.inputs).mul_(tangent.before), alpha=-2.0)  # tanh″ = −2 tanh tanh′
+        image[layer.weight_name] += cotangent.output.mT @ tangent.after
+        turned = (cotangent.output @ vector[layer.weight_name]).baddbmm_(turned, layer.weight)
+        turned.add_((cotangent.inputs * layer.inputs).mul_(tangent.before), alpha=-2.0)  # tanh″ = −2 tanh tanh′
         torch.ops.aten.tanh_backward.grad_input(turned, layer.inputs, grad_input=turned)  # `through_tanh`, in place
-        signal = cotangent.before
     return image
 
 
