@@ -33,6 +33,7 @@ import pandas as pd
 
 from metarl_cli.envs.registry import find_environment, find_variant
 from metarl_cli.results import load_runs
+from metarl_cli.store import check_there
 from metarl_cli.training.rollouts import Workers, make_workers
 
 __all__ = ["make_vec", "read_runs"]
@@ -58,6 +59,7 @@ def read_runs(directory: Path | str) -> pd.DataFrame:
     """Every `progress.csv` below a directory as one tidy frame, with curve, environment, profile and seed of each run.
 
     Raises:
-        UserError: if a file is damaged, or two runs cannot be told apart.
+        UserError: if there is no such directory, a file is damaged, or two runs cannot be told apart.
     """
+    check_there(Path(directory))
     return load_runs(Path(directory))

@@ -59,15 +59,23 @@ class Policy:
 
         Returns:
             [A], or [..., A].
+
+        Raises:
+            UserError: if an observation has another size than those that the policy was trained on.
         """
+        environment, size = self.config.environment, next(iter(self.state.theta.values())).shape[-1]
+        given = torch.from_numpy(np.asarray(observation, dtype=np.float32))
+        if given.shape[-1:] != (size,):
+            shape = tuple(given.shape)
+            raise UserError(
+                f"observation of shape {shape}: those of {environment.name} have {size} numbers, [..., {size}]."
+            )
         with torch.no_grad():
-            given = torch.from_numpy(np.asarray(observation, dtype=np.float32))
             gaussian = policies.distribution(self.state.theta, given)
             drawn = gaussian.mean
             if rng is not None:
                 noise = torch.from_numpy(rng.standard_normal(drawn.shape, dtype=np.float32))
                 drawn = drawn + gaussian.log_std.exp() * noise
-        environment = self.config.environment
         space = action_space(environment.name, environment.variant)
         return scale_actions(drawn, space, self.config.sampling.action_scale)
 

@@ -94,6 +94,8 @@ MISTAKES = [
     ((*SMOKE[:-1], "/proc/metarl"), r"Cannot write to /proc/metarl"),
     (("evaluate", "{tmp}"), r"holds no run"),
     (("evaluate", "{tmp}/file"), r"holds no run"),
+    (("evaluate", "{tmp}/damagd"), r"There is no .*damagd\. Did you mean 'damaged'"),
+    (("render", "{tmp}/damagd"), r"There is no .*damagd\. Did you mean 'damaged'"),
     (("evaluate", "{tmp}/damaged"), r"damaged.* is not valid JSON|damaged.*no .*checkpoint"),
     (("plot", "fig99"), r"Unknown figure 'fig99'.* Known: adaptation, promp-fig2"),
     (("plot", "promp-fig22"), r"Did you mean 'promp-fig2'"),
@@ -642,6 +644,12 @@ def test_a_table_without_rows_is_nothing_or_an_empty_list(metarl, tmp_path):
         ended = metarl(*asked, *more)
         assert (ended.code, ended.out) == (0, shown)
         assert "tmaml_released is left out: it couples two trajectories" in ended.err
+
+
+def test_blanks_between_names_count_for_nothing(metarl, tmp_path):
+    (tmp_path / "mdp.json").write_text(json.dumps(EXAMPLE))
+    asked = ("correlate", "exact", "--mdp", tmp_path / "mdp.json", "--estimators")
+    assert metarl(*asked, "lvc, dice,").out == metarl(*asked, "lvc,dice").out != ""
 
 
 def test_a_measurement_stopped_before_its_first_checkpoint_is_an_empty_list(metarl, tmp_path, monkeypatch):

@@ -121,6 +121,17 @@ def only(record, task):
     )
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (2, 1), (5, 4)])
+def test_an_observation_of_another_size_is_named(run, shape):
+    with pytest.raises(UserError, match=r"those of Navigation have 2 numbers, \[\.\.\., 2\]"):
+        metarl.load_policy(run).act(np.zeros(shape))
+
+
+def test_runs_of_a_directory_that_is_not_there_are_no_empty_frame(run):
+    with pytest.raises(UserError, match="There is no .*rum.* Did you mean 'run'"):
+        metarl.read_runs(run.with_name("rum"))
+
+
 def test_a_policy_adapts_exactly_as_the_trainer_does(run):
     policy = metarl.load_policy(run)
     trainer, _ = build(policy.config)

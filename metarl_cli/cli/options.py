@@ -11,7 +11,7 @@ import typer
 
 from metarl_cli.errors import UserError
 
-__all__ = ["AsJson", "Quiet", "Threads", "check_directory", "given_path", "path_option"]
+__all__ = ["AsJson", "Quiet", "Threads", "check_directory", "given_path", "listed", "path_option"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -30,6 +30,11 @@ def given_path(text: str | Path) -> Path:
     if any(category(character) == "Cc" for character in str(text)):
         raise typer.BadParameter(f"{str(text)!r} has a control character in it; choose a name without.")
     return Path(text)
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """The words of an option that takes several, with commas between."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def path_option(metavar: str, help: str) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metarl_cli.cli.exits import INTERRUPTED, OK
-from metarl_cli.cli.options import AsJson, Quiet, Threads, path_option
+from metarl_cli.cli.options import AsJson, Quiet, Threads, listed, path_option
 from metarl_cli.errors import UserError
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import OWN_STUDIES, table_path
@@ -54,9 +54,9 @@ def variance(
             env,
             profile=profile,
             seed=seed,
-            estimators=estimators,
+            estimators=listed(estimators),
             rounds=rounds,
-            checkpoints=checkpoints,
+            checkpoints=listed(checkpoints),
             out=out,
             threads=threads,
             overwrite=overwrite,
@@ -92,7 +92,7 @@ def exact(
         return
     if mdp is None:
         raise UserError("Which MDP? Give --mdp FILE.json; --example prints such a file.")
-    names = [*(estimators.split(",") if estimators else () if estimator else list(ESTIMATORS)), *(estimator or ())]
+    names = [*listed(estimators), *(estimator or ())] or list(ESTIMATORS)
     problem = load_problem(mdp)
     with results_alone():
         for name, reason in left_out(problem, names).items():

@@ -19,13 +19,13 @@ import pandas as pd
 from metarl_cli.claims.measures import Effect, Grouped, effects
 from metarl_cli.columns import meaning
 from metarl_cli.config import RunConfig, load_config, settable_keys
-from metarl_cli.errors import UserError, nearest, unknown_name
+from metarl_cli.errors import UserError, unknown_name
 from metarl_cli.figures.curves import curves
 from metarl_cli.papers.claim import RETURN, Comparison, Measure, Range, Summary
 from metarl_cli.references import unpinned
 from metarl_cli.results import SETTINGS, load_runs
 from metarl_cli.runs.progress import PROGRESS
-from metarl_cli.store import CONFIG
+from metarl_cli.store import CONFIG, check_there
 from metarl_cli.tables import write_table
 
 __all__ = ["Compared", "compare", "draw"]
@@ -145,10 +145,7 @@ def _curves(paths: Sequence[Path], notes: list[str]) -> list[_Curve]:
     """The runs by all their settings but the seed; a second run of the same seed begins a curve of its own."""
     directories = dict[Path, Path]()  # of the runs, each once
     for path in paths:
-        if not path.exists():
-            raise UserError(
-                f"There is no {path}.{nearest(path.name, (other.name for other in path.parent.glob('*/')))}"
-            )
+        check_there(path)
         below = [path] if (path / CONFIG).exists() else [file.parent for file in sorted(path.rglob(CONFIG))]
         below = [place for place in below if (place / PROGRESS).exists()]
         if not below:

@@ -16,6 +16,7 @@ from metarl_cli.references import pinned, unpinned
 from metarl_cli.runs import checkpoints
 from metarl_cli.runs import directory as runs
 from metarl_cli.seeding import numpy_generator
+from metarl_cli.store import check_there
 from metarl_cli.training.build import build
 from metarl_cli.training.trainer import TrainState
 
@@ -32,8 +33,9 @@ def load_run(directory: Path, tell: Callable[[str], None] = lambda message: None
     damaged checkpoint.
 
     Raises:
-        UserError: if the directory holds no run, one without a completed iteration, or one that is damaged.
+        UserError: if there is no such directory, or in it no run, one without a completed iteration, or a damaged one.
     """
+    check_there(directory)
     if not (directory / runs.CONFIG).exists():
         raise UserError(f"{directory} holds no run: there is no {runs.CONFIG}. `metarl train --out` makes one.")
     trained = load_config(directory / runs.CONFIG)

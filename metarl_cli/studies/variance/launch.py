@@ -60,9 +60,9 @@ def launch(
     *,
     profile: str,
     seed: int,
-    estimators: str | None,
+    estimators: tuple[str, ...],
     rounds: int | None,
-    checkpoints: str | None,
+    checkpoints: tuple[str, ...],
     out: Path | None,
     threads: int,
     overwrite: bool,
@@ -75,9 +75,9 @@ def launch(
         environment: the task distribution.
         profile: size of carrier and measurement.
         seed: of every random stream.
-        estimators: names with commas between; None for those of the figures.
+        estimators: names; none for those of the figures.
         rounds: R; None for the profile's.
-        checkpoints: iterations with commas between; None for the profile's.
+        checkpoints: iterations; none for the profile's.
         out: the directory; None for one named after the settings.
         threads: of the simulation and of the gradients.
         overwrite: begin anew.
@@ -89,16 +89,16 @@ def launch(
         RunFailedError: if a gradient stops being finite.
     """
     try:
-        iterations = tuple(int(word) for word in _words(checkpoints))
+        iterations = tuple(map(int, checkpoints))
     except ValueError:
         raise UserError(
-            f"--checkpoints {checkpoints}: expected iterations with commas between, for instance 0,20,40."
+            f"--checkpoints {','.join(checkpoints)}: expected iterations with commas between, for instance 0,20,40."
         ) from None
     asked = settings_for(
         environment,
         profile=profile,
         seed=seed,
-        estimators=_words(estimators),
+        estimators=estimators,
         rounds=rounds,
         checkpoints=iterations,
     )
@@ -117,7 +117,3 @@ def launch(
     if not finished:
         tell(f"Stopped. The same command continues in {directory}.")
     return Measurement(table, finished)
-
-
-def _words(text: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
