@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
-__all__ = ["RunFailedError", "UserError", "check_known", "nearest", "unknown_name"]
+__all__ = ["RunFailedError", "UserError", "check_known", "check_there", "nearest", "unknown_name"]
 
 
 class UserError(Exception):
@@ -26,6 +27,12 @@ def check_known(kind: str, given: str, known: Iterable[str]) -> None:
     """Raise `unknown_name` unless the name is in the registry."""
     if given not in known:
         raise unknown_name(kind, given, known)
+
+
+def check_there(path: Path) -> None:
+    """Raise `UserError`, with the nearest name beside it, if there is nothing at a path."""
+    if not path.exists():
+        raise UserError(f"There is no {path}.{nearest(path.name, (other.name for other in path.parent.glob('*/')))}")
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -32,8 +32,8 @@ from pathlib import Path
 import pandas as pd
 
 from metarl_cli.envs.registry import find_environment, find_variant
+from metarl_cli.errors import check_there
 from metarl_cli.results import load_runs
-from metarl_cli.store import check_there
 from metarl_cli.training.rollouts import Workers, make_workers
 
 __all__ = ["make_vec", "read_runs"]

@@ -12,8 +12,6 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from metarl_cli.errors import UserError, nearest
-
 __all__ = [
     "CONFIG",
     "INSTALLED",
@@ -22,7 +20,6 @@ __all__ = [
     "OWN_FIGURES",
     "OWN_STUDIES",
     "PUBLISHED",
-    "check_there",
     "runs_directory",
     "sweep",
     "sync_directory",
@@ -46,12 +43,6 @@ CONFIG = "config.json"
 """Of a run, its settings: what makes a directory that of a run."""
 STRAY = re.compile(r"(DONE|.+\.(csv|json|pt))(\.\d+)?\.tmp")
 """What `write_whole` may leave in the directory of a run or a measurement; earlier versions wrote no number."""
-
-
-def check_there(path: Path) -> None:
-    """Raise `UserError`, with the nearest name beside it, if there is nothing at a path."""
-    if not path.exists():
-        raise UserError(f"There is no {path}.{nearest(path.name, (other.name for other in path.parent.glob('*/')))}")
 
 
 def runs_directory(results: Path, profile: str) -> Path:

@@ -647,7 +647,7 @@ def test_a_table_without_rows_is_nothing_or_an_empty_list(metarl, tmp_path):
 
 
 def test_blanks_between_names_count_for_nothing(metarl, tmp_path):
-    (tmp_path / "mdp.json").write_text(json.dumps(EXAMPLE))
+    (tmp_path / "mdp.json").write_text(json.dumps(dict(EXAMPLE)))
     asked = ("correlate", "exact", "--mdp", tmp_path / "mdp.json", "--estimators")
     assert metarl(*asked, "lvc, dice,").out == metarl(*asked, "lvc,dice").out != ""
 

@@ -19,13 +19,13 @@ import pandas as pd
 from metarl_cli.claims.measures import Effect, Grouped, effects
 from metarl_cli.columns import meaning
 from metarl_cli.config import RunConfig, load_config, settable_keys
-from metarl_cli.errors import UserError, unknown_name
+from metarl_cli.errors import UserError, check_there, unknown_name
 from metarl_cli.figures.curves import curves
 from metarl_cli.papers.claim import RETURN, Comparison, Measure, Range, Summary
 from metarl_cli.references import unpinned
 from metarl_cli.results import SETTINGS, load_runs
 from metarl_cli.runs.progress import PROGRESS
-from metarl_cli.store import CONFIG, check_there
+from metarl_cli.store import CONFIG
 from metarl_cli.tables import write_table
 
 __all__ = ["Compared", "compare", "draw"]

@@ -11,12 +11,11 @@ import torch
 
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.config import RunConfig, load_config
-from metarl_cli.errors import UserError
+from metarl_cli.errors import UserError, check_there
 from metarl_cli.references import pinned, unpinned
 from metarl_cli.runs import checkpoints
 from metarl_cli.runs import directory as runs
 from metarl_cli.seeding import numpy_generator
-from metarl_cli.store import check_there
 from metarl_cli.training.build import build
 from metarl_cli.training.trainer import TrainState
 
