@@ -128,7 +128,7 @@ def test_an_observation_of_another_size_is_named(run, shape):
 
 
 def test_runs_of_a_directory_that_is_not_there_are_no_empty_frame(run):
-    with pytest.raises(UserError, match="There is no .*rum.* Did you mean 'run'"):
+    with pytest.raises(UserError, match=r"There is no .*rum.* Did you mean 'run'"):
         metarl.read_runs(run.with_name("rum"))
 
 
