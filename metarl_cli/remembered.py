@@ -37,6 +37,8 @@ def remembered(name: str, key: str, compute: Callable[[], T]) -> T:
         compute: what it raises is not remembered.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "metarl"
+    if not home.is_absolute():  # nobody's home is known: what lies in the working directory is the user's
+        return compute()
     path = home / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.pickle"
     key = hashlib.sha256(f"{_code()} {name} {key}".encode()).hexdigest()
     with suppress(Exception):  # none, or none that this version wrote whole: whatever unpickling makes of it

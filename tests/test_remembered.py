@@ -51,6 +51,14 @@ def test_a_home_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeypa
     assert remembered("a", "1", counted) != remembered("a", "1", counted)
 
 
+def test_without_a_home_nothing_is_left_where_the_user_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user whom the system does not know
+    assert remembered("a", "1", counted) != remembered("a", "1", counted)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_fails_is_not_remembered(home):
     def fails():
         raise ValueError("no")
