@@ -71,14 +71,15 @@ def test_what_fails_is_not_remembered(home):
 
 def test_the_oldest_is_forgotten(home, monkeypatch):
     monkeypatch.setattr(module, "MOST", 3)
-    for name in "abcde":
-        remembered(name, "1", counted)
-        for age, file in enumerate(sorted(home.iterdir(), key=os.path.getmtime, reverse=True)):
-            os.utime(file, ns=(0, 10**9 * (100 - age)))
+    values, seen = dict[str, int](), set()
+    for second, name in enumerate("abcde"):
+        values[name] = remembered(name, "1", counted)
+        for file in set(home.iterdir()) - seen:
+            os.utime(file, (second, second))
+            seen.add(file)
     assert len(list(home.iterdir())) == 3
-    assert remembered("e", "1", counted) == remembered("e", "1", counted)
-    before = remembered("d", "1", counted)
-    assert remembered("d", "1", counted) == before
+    assert {name: remembered(name, "1", counted) for name in "cde"} == {name: values[name] for name in "cde"}
+    assert remembered("a", "1", counted) != values["a"]
 
 
 def test_a_look_tells_every_change_of_a_file_and_that_there_is_none(tmp_path):
