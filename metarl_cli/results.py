@@ -27,7 +27,7 @@ SETTINGS = ("curve", "environment", "profile", "seed", "tasks", "trajectories", 
 KEYS = SETTINGS[:4]
 
 MUCH = 200_000
-"""Bytes: it takes longer to read less and check every cell than to look for what was read of it."""
+"""Bytes; what is less is read again each time, and leaves nothing in the user's cache."""
 
 T = TypeVar("T")
 
