@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -71,7 +71,13 @@ def scheduler(home, *more):
     file, quiet = home / "scheduler.json", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     program = ("-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
     with process(*program, *more, "--scheduler-file", str(file), cwd=home, **quiet):
-        yield wait_for(lambda: file.exists() and json.loads(file.read_text())["address"])
+        yield wait_for(lambda: address_in(file))
+
+
+def address_in(file):
+    """What a scheduler wrote, once it has: Dask opens the file before it writes into it."""
+    with suppress(FileNotFoundError, json.JSONDecodeError):
+        return json.loads(file.read_text())["address"]
 
 
 def worker(home, address, *more):
