@@ -133,19 +133,16 @@ class InnerStep(NamedTuple):
             value: what depends on the outputs of the network besides θ′: its gradient in θ is added.
         """
         layers, first_order = self.network.layers, self.inner.first_order
-        results, cotangents = [self.log_std], [vector["log_std"][:, None, None]]
+        # One number whose gradient is that of all of them: to be given a cotangent makes PyTorch import SymPy.
+        weighed = (self.log_std * vector["log_std"][:, None, None]).sum()
         if not first_order:
             scaled = {name: part * self.inner.lr for name, part in vector.items()}
             tangents, moved = pushed(layers, scaled)
             # The Hessian in the outputs is symmetric: the backward product is the forward one.
-            results.append(self.signal)
-            cotangents.append(moved.reshape(self.signal.shape))
-        if value is not None and value.requires_grad:
-            results.append(value)
-            cotangents.append(torch.ones_like(value))
-        mean, log_std = torch.autograd.grad(
-            results, self.network.outputs, cotangents, retain_graph=True, allow_unused=True
-        )
+            weighed = weighed + (self.signal * moved.reshape(self.signal.shape)).sum()
+        if value is not None:
+            weighed = weighed + value
+        mean, log_std = torch.autograd.grad(weighed, self.network.outputs, retain_graph=True, allow_unused=True)
         if mean is None:
             return vector | {"log_std": log_std.flatten(1)}
         if first_order:
