@@ -277,6 +277,15 @@ def test_nothing_heavy_is_loaded_where_nothing_heavy_is_done(arguments, heavy):
     assert loaded & heavy == set()
 
 
+def test_a_training_loads_nothing_but_what_it_needs(tmp_path):
+    """SymPy, half a second, is what PyTorch takes to check a cotangent that `autograd.grad` is given."""
+    loaded = modules_after(
+        "train", "--algo", "trpo-maml", "--profile", "smoke", "--quiet", "--out", str(tmp_path / "run")
+    )
+    assert "mujoco" in loaded
+    assert loaded.isdisjoint({"sympy", "torch._dynamo", "pandas", "matplotlib", "scipy"})
+
+
 def test_a_study_writes_its_table_and_beside_it_what_made_it(metarl, tmp_path):
     path = tmp_path / "deep" / "table.csv"
     completed = metarl("correlate", "tabular", "--profile", "smoke", "--out", path)

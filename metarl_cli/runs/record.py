@@ -89,5 +89,6 @@ def iterate(trainer: Trainer, state: TrainState, previous: Mapping[str, float]) 
     held = checkpoints.tensors_of(following)
     bad += [name for name, value in held.items() if not bool(torch.isfinite(value).all())]
     if bad:
-        raise RunFailedError(f"{', '.join(bad)} is not finite.")
+        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise RunFailedError(f"not finite: {', '.join(bad[:3])}{more}.")
     return following, row
