@@ -278,7 +278,7 @@ def test_nothing_heavy_is_loaded_where_nothing_heavy_is_done(arguments, heavy):
 
 
 def test_a_training_loads_nothing_but_what_it_needs(tmp_path):
-    """SymPy, half a second, is what PyTorch takes to check a cotangent that `autograd.grad` is given."""
+    """SymPy, .4 s, is what PyTorch takes to check a cotangent that `autograd.grad` is given."""
     loaded = modules_after(
         "train", "--algo", "trpo-maml", "--profile", "smoke", "--quiet", "--out", str(tmp_path / "run")
     )

@@ -313,7 +313,9 @@ def test_nothing_that_is_not_finite_reaches_a_checkpoint(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(trainer, "step", poisoned)
     before = (directory / checkpoints.CHECKPOINT).read_bytes()
-    with pytest.raises(RunFailedError, match=r"iteration 1: not finite: .+\. The last good checkpoint, after 1 iter"):
+    with pytest.raises(
+        RunFailedError, match=r"iteration 1: not finite: (?!.* more).+\. The last good checkpoint, after 1 iter"
+    ):
         resume(directory, "iterations=2")
     assert (directory / checkpoints.CHECKPOINT).read_bytes() == before
     assert len(numbers(directory)) == 1

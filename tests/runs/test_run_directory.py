@@ -454,9 +454,8 @@ def test_a_penalty_that_overflows_ends_a_run_before_its_moments_do(tmp_path, met
     asked = ("--algo", algorithm, "--env", environment, "--profile", "smoke", "--iterations", 20, "--out", tmp_path)
     code, said = message_of(metarl, *asked, "--set", "outer.kl_coefficient=1e30", "--set", "sampling.horizon=10")
     assert code == 1
-    assert re.match(
-        r"Error: the run failed: iteration \d+: not finite: optimiser's v\.[^,]+, [^,]+, [^,]+ and \d+ more\. ", said
-    )
+    three_of_seven = r"optimiser's v\.[^,]+, [^,]+, [^,]+ and 4 more"
+    assert re.match(rf"Error: the run failed: iteration \d+: not finite: {three_of_seven}\. ", said)
     assert re.search(r"The last good checkpoint, after \d+ iterations, is .*checkpoint\.pt|no checkpoint yet", said)
     assert meta(tmp_path)["status"] == "failed"
     assert not (tmp_path / "DONE").exists()
