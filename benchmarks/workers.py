@@ -92,7 +92,7 @@ def _cluster(home: Path, count: int) -> Iterator[str]:
             stack.callback(process.terminate)
 
         start("dask_scheduler", "--port", "0", "--scheduler-file", str(file))
-        while not file.exists():
+        while not (file.exists() and file.read_text()):  # Dask opens it before it writes into it
             time.sleep(0.1)
         for _ in range(count):
             start("dask_worker", "--scheduler-file", str(file), "--nthreads", "1", "--resources", "slot=1")
