@@ -64,6 +64,7 @@ def _trust_region(overrides: tuple[str, ...], rounds: int) -> list[Row]:
         Row("curvature product / its matrix products", "×", ratios(curvature, products)),
         Row("curvature product / gradient step, trpo-maml", "×", ratios(curvature, gradient)),
         Row("update / gradient step, trpo-maml", "×", ratios(update, gradient)),
+        Row("update, trpo-maml", "s", update),
     ]
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
-from metarl_cli.config import RunConfig
+from metarl_cli.config import InnerConfig, RunConfig
 from metarl_cli.errors import UserError
 from metarl_cli.params import mean
 from metarl_cli.runs.evaluate import load_run
@@ -90,7 +90,9 @@ class Policy:
         Returns:
             As the trainer samples them, with M = 1.
         """
-        trainer = self._trainer(trajectories or self.config.sampling.trajectories)
+        # One trajectory is enough to sample, whatever the inner step needs.
+        sampled = replace(self.config, inner=InnerConfig())
+        trainer = _alone(sampled, trajectories or self.config.sampling.trajectories)
         return collect(
             trainer.workers,
             np.asarray(task)[None],
@@ -142,26 +144,23 @@ class Policy:
                 f"inner.rewards is {MATCHED}: the length of a step is that of the other tasks' steps, and adapt sees "
                 "one task. `metarl evaluate` adapts to many at once."
             )
-        trainer = self._trainer()
+        # Two trajectories are the fewest that every control variate can be built for.
+        trainer = _alone(self.config, 2)
         round_ = process(trajectories, trainer.processing, self.state.control_variate)
         theta = adapted(policies.repeat(self.state.theta, 1), round_, trainer.parts.inner)
         return replace(self, state=replace(self.state, theta=mean(theta)))
 
-    def _trainer(self, trajectories: int = 2) -> Trainer:
-        """The run's trainer, for one task: without what compares tasks, which the inner step does not see.
 
-        Two trajectories are the fewest that every control variate can be built for.
-        """
-        config = self.config
-        alone = replace(
-            config,
-            sampling=replace(config.sampling, tasks=1, trajectories=trajectories),
-            inner=replace(
-                config.inner, rewards="controlled" if config.inner.rewards == MATCHED else config.inner.rewards
-            ),
-            outer=replace(config.outer, exploration="none"),
-        )
-        return build(alone)[0]
+def _alone(config: RunConfig, trajectories: int) -> Trainer:
+    """The trainer of one task: without what compares tasks, which the inner step does not see."""
+    rewards = "controlled" if config.inner.rewards == MATCHED else config.inner.rewards
+    alone = replace(
+        config,
+        sampling=replace(config.sampling, tasks=1, trajectories=trajectories),
+        inner=replace(config.inner, rewards=rewards),
+        outer=replace(config.outer, exploration="none"),
+    )
+    return build(alone)[0]
 
 
 def load_policy(directory: Path | str) -> Policy:

@@ -105,6 +105,7 @@ def test_a_policy_with_a_control_variate_acts_records_and_adapts(tmp_path, algor
     assert policy.record([episode, episode]).rewards.shape == (1, 2, 12)
     given = policy.collect(np.array([0.3, -0.2]), 4)
     assert given.rewards.shape == (1, 4, 12)
+    assert policy.collect(np.array([0.3, -0.2]), 1).rewards.shape == (1, 1, 12)
     assert not torch.equal(flatten(policy.adapt(given).state.theta), flatten(policy.state.theta))
 
 

@@ -73,7 +73,9 @@ def tally(judgements: Sequence[Judgement]) -> str:
 
 def _numbers_of(verdicts: Sequence[Verdict]) -> str:
     counted = Counter(verdicts)
-    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
+    several = {Verdict.HOLDS: "hold", Verdict.FAILS: "fail"}
+    words = {verdict: several.get(verdict, verdict) if counted[verdict] > 1 else verdict for verdict in Verdict}
+    return ", ".join(f"{counted[verdict]} {word}" for verdict, word in words.items() if counted[verdict])
 
 
 def verdict_text(judgement: Judgement) -> str:

@@ -556,7 +556,7 @@ def test_a_tally_counts_both_verdicts():
     judgements = [judged(claim, quick=differences(1.0, 1.1)) for claim in (claim_of(comparison()), scoped)]
     assert tally([*judgements, judged(scoped)]) == (
         "3 claims as printed: 1 holds, 1 undecided, 1 not yet run. "
-        "At the size that their scope names 2 of 3 are decided: 2 holds, 1 not yet run"
+        "At the size that their scope names 2 of 3 are decided: 2 hold, 1 not yet run"
     )
 
 
