@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -57,7 +56,6 @@ def main() -> None:
 
 def _hand_over(ended: SystemExit) -> NoReturn:
     """End once all that was printed is handed over; a reader who has enough (`| head`) is no failure."""
-    gc.freeze()  # the collections at the end would look through all that was imported: a tenth of `metarl plot`
     code = OK if isinstance(ended.__context__, BrokenPipeError) else ended.code  # Typer would make a 1 of it
     try:
         sys.stdout.flush()
