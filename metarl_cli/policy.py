@@ -153,11 +153,9 @@ class Policy:
 
 def _alone(config: RunConfig, trajectories: int) -> Trainer:
     """The trainer of one task: without what compares tasks, which the inner step does not see."""
-    rewards = "controlled" if config.inner.rewards == MATCHED else config.inner.rewards
     alone = replace(
         config,
         sampling=replace(config.sampling, tasks=1, trajectories=trajectories),
-        inner=replace(config.inner, rewards=rewards),
         outer=replace(config.outer, exploration="none"),
     )
     return build(alone)[0]
