@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from matplotlib import get_cachedir
 
 __all__ = ["Child", "Row", "cpu_seconds", "in_turn", "metarl", "ratios"]
 
@@ -64,14 +67,20 @@ def ratios(measured: Sequence[float], against: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(measured, against, strict=True)]
 
 
-def metarl(*arguments: str) -> Child:
+def metarl(*arguments: str, cache: str | None = None) -> Child:
     """Run a command of metarl in a process of its own.
+
+    Args:
+        arguments: of the command.
+        cache: the directory in which it finds and leaves what is remembered; None for the user's.
 
     Raises:
         SystemExit: if it fails, with what it printed.
     """
     command, start = [sys.executable, "-c", LAUNCHER, "-m", "metarl_cli", *arguments], time.perf_counter()
-    child = subprocess.run(command, capture_output=True, text=True)
+    # Matplotlib's list of fonts stays where it is: it is not made again when results or code change.
+    places = {"XDG_CACHE_HOME": cache, "MPLCONFIGDIR": get_cachedir()} if cache else {}
+    child = subprocess.run(command, capture_output=True, text=True, env=os.environ | places)
     wall = time.perf_counter() - start
     if child.returncode:
         raise SystemExit(f"metarl {' '.join(arguments)} ended with exit code {child.returncode}.\n{child.stderr}")

@@ -45,14 +45,29 @@ def test_what_does_not_compare_is_refused(tmp_path, other, reason):
     assert reason in refused.stderr
 
 
-def test_start_up_is_measured_of_every_command(monkeypatch):
-    asked = list[tuple[str, ...]]()
-    monkeypatch.setattr("benchmarks.commands.metarl", lambda *command: asked.append(command) or Child(1.0, 2.0, 3.0))
+def test_start_up_is_measured_of_every_command_and_of_what_is_shown_also_the_first_time(monkeypatch):
+    again, first = list[tuple[str, ...]](), list[tuple[str, ...]]()
+
+    def measured(*command, cache=None):
+        assert cache is None or not any(Path(cache).iterdir())
+        (first if cache else again).append(command)
+        return Child(1.0, 7.0 if cache else 2.0, 3.0)
+
+    monkeypatch.setattr("benchmarks.commands.metarl", measured)
     rows = start_up(quick=True, rounds=2)
-    assert {("--help",), ("train", "--help"), ("correlate", "toy1d", "--help"), ("list", "claims")} <= set(asked)
-    assert len(asked) == 1 + 2 * len(set(asked)) > 2 * len(COMMANDS)
+    shows = dict.fromkeys(again[:3])
+    assert {command[0] for command in shows} == {"list", "plot", "report"}
+    assert {("--help",), ("train", "--help"), ("correlate", "toy1d", "--help"), *shows} <= set(again)
+    assert len(again) == 3 + 2 * len(set(again)) > 2 * len(COMMANDS)
+    assert first == [command for command in shows for _ in range(2)]
     assert Row("metarl check env --help, CPU", "s", [2.0, 2.0]) in rows
     assert Row("metarl list claims, memory", "MiB", [3.0, 3.0]) in rows
+    assert Row("metarl plot fig2, the first time, CPU", "s", [7.0, 7.0]) in rows
+
+
+def test_a_command_finds_what_is_remembered_in_the_cache_that_it_is_given(tmp_path):
+    metarl("list", "claims", "--json", cache=str(tmp_path))
+    assert list((tmp_path / "metarl").glob("*.pickle"))
 
 
 def test_a_child_s_memory_is_not_its_parent_s():

@@ -12,9 +12,9 @@ import pandas as pd
 
 from metarl_cli.errors import UserError, check_known
 from metarl_cli.figures.curves import curves
-from metarl_cli.figures.plots import save
+from metarl_cli.figures.pictures import pictures_of
+from metarl_cli.figures.plots import write_pictures
 from metarl_cli.figures.tables import write_texts
-from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import ADAPTATION, REPORTED, Figure
 from metarl_cli.papers.claim import RETURN
 from metarl_cli.profiles import PROFILES
@@ -70,7 +70,7 @@ def plot(figure: Figure, results: Results, *, out: Path, profile: str | None = N
 
 def draw(figure: Figure, content: Content, *, out: Path) -> list[Path]:
     """Draw and write what `content_of` gave; returns as `plot`."""
-    files = list(save(VIEWS[figure.plot].draw(figure, content.frame), out / figure.name))
+    files = list(write_pictures(pictures_of(figure, content.frame), out / figure.name))
     if figure.source == "runs":
         for path, table in content.tables.items():
             if INSTALLED not in path.parents:  # what an installation brought is only read

@@ -9,7 +9,7 @@ import pandas as pd
 
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.claims.wording import interval, number
-from metarl_cli.figures.plots.style import curve_label
+from metarl_cli.figures.labels import curve_label
 from metarl_cli.papers import REPORTED, Figure
 from metarl_cli.papers.claim import RETURN
 from metarl_cli.papers.sizes import size

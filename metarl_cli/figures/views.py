@@ -12,9 +12,9 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from metarl_cli.figures.plots import Drawing
 from metarl_cli.figures.plots.correlation import taypo_fig1, tmaml_fig4
 from metarl_cli.figures.plots.learning import adaptation, learning_curves, training_panel
+from metarl_cli.figures.plots.style import Drawing
 from metarl_cli.figures.plots.tables import table_figure
 from metarl_cli.figures.plots.trajectories import trajectories
 from metarl_cli.figures.plots.variance import promp_fig3, tmaml_fig2

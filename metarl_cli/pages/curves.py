@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from metarl_cli.claims.wording import interval, steps_text
+from metarl_cli.figures.labels import colour, curve_label
 from metarl_cli.figures.plots.learning import band, evidence, explanation
-from metarl_cli.figures.plots.style import colour, curve_label
 from metarl_cli.papers import Figure
 from metarl_cli.papers.claim import RETURN
 

@@ -6,7 +6,6 @@ figures pictures. The same results give the same bytes: the page holds no date, 
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -29,18 +28,16 @@ from metarl_cli.claims.wording import (
     statistic_text,
 )
 from metarl_cli.errors import UserError
-from metarl_cli.figures.plots import png, settings
-from metarl_cli.figures.plots.style import curve_label
+from metarl_cli.figures.labels import curve_label
+from metarl_cli.figures.pictures import pictures_of
 from metarl_cli.figures.provenance import fingerprint, run_rows, table_rows
 from metarl_cli.figures.tables import beside_the_paper, cells, explanation
-from metarl_cli.figures.views import VIEWS
 from metarl_cli.pages.behind import behind
 from metarl_cli.pages.curves import explorable
 from metarl_cli.pages.rendering import render
 from metarl_cli.pages.shown import Shown, conclusions, plot_command, shown
 from metarl_cli.pages.worth import MEANINGS, Worth, worth
 from metarl_cli.papers import FIGURES, PAPERS, REPORTED, Figure
-from metarl_cli.remembered import remembered
 from metarl_cli.results import Results
 from metarl_cli.store import write_whole
 
@@ -121,12 +118,7 @@ def _entry(figure: Figure, results: Results, judgements: Sequence[Judgement]) ->
     curves, picture = explorable(figure, frame), None
     beside = beside_the_paper(figure, frame) if figure.name in REPORTED else None
     if curves is None and beside is None:
-        drawn = hashlib.sha256(pd.util.hash_pandas_object(frame).to_numpy().tobytes()).hexdigest()
-        image = remembered(
-            f"picture of {figure.name}",
-            f"{drawn} {list(frame)} {settings()}",
-            lambda: png(VIEWS[figure.plot].draw(figure, frame)),
-        )
+        image = pictures_of(figure, frame).png
         width, height = struct.unpack(">II", image[16:24])  # where a PNG's first chunk has them
         picture = Picture(b64encode(image).decode("ascii"), width, height)
     paths = [] if figure.source == "runs" else what.content.tables

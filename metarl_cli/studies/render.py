@@ -24,8 +24,8 @@ from metarl_cli.envs.rendering import PositionRecorder, Shoot, camera, is_body
 from metarl_cli.envs.replay import ActionRecorder, pictures
 from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import UserError, check_known
+from metarl_cli.figures.labels import curve_label
 from metarl_cli.figures.plots.filmstrip import Drawing, Film, Walk, animated_films, animated_walks, filmstrip, save
-from metarl_cli.figures.plots.style import curve_label
 from metarl_cli.references import is_reference
 from metarl_cli.runs.evaluate import HELD_OUT, load_run
 from metarl_cli.seeding import numpy_generator

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from metarl_cli.claims.statistics import mean_interval
+from metarl_cli.figures.labels import colour, estimator_label
 from metarl_cli.figures.plots import save
 from metarl_cli.figures.plots.correlation import (
     OTHER_METHODS,
@@ -17,7 +18,6 @@ from metarl_cli.figures.plots.correlation import (
     taypo_fig1,
     tmaml_fig4,
 )
-from metarl_cli.figures.plots.style import colour, estimator_label
 from metarl_cli.schema import TABLES
 from metarl_cli.studies import tabular, toy1d
 

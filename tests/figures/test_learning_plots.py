@@ -15,9 +15,9 @@ from metarl_cli.errors import UserError
 from metarl_cli.estimators import ESTIMATORS
 from metarl_cli.figures.draw import MOST_PANELS, NoResultsError, content_of
 from metarl_cli.figures.effort import effort
+from metarl_cli.figures.labels import COLOURS, CURVE_LABELS, ESTIMATOR_LABELS, colour, colours, curve_label
 from metarl_cli.figures.plots import save
 from metarl_cli.figures.plots.learning import adaptation, learning_curves
-from metarl_cli.figures.plots.style import COLOURS, CURVE_LABELS, ESTIMATOR_LABELS, colour, colours, curve_label
 from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import ADAPTATION, FIGURES
 from metarl_cli.papers.figure import Curve, planned_runs

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
+from metarl_cli.figures.labels import colour
 from metarl_cli.figures.plots import save
-from metarl_cli.figures.plots.style import colour
 from metarl_cli.figures.plots.trajectories import NUMBERS, TASK_COLOURS, trajectories
 from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import FIGURES

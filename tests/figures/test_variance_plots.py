@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
+from metarl_cli.figures.labels import colour, estimator_label
 from metarl_cli.figures.plots import save
-from metarl_cli.figures.plots.style import colour, estimator_label
 from metarl_cli.figures.plots.variance import LOOKS, NOISE, TRAINED_WITH, Look, promp_fig3, tmaml_fig2
 from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import FIGURES

@@ -137,7 +137,7 @@ def test_a_picture_is_drawn_again_only_when_what_it_shows_changes(tmp_path, monk
     rows.assign(x=rows["x"] / 2).to_csv(table, index=False)
     (second,) = write("second")
     assert second != first
-    monkeypatch.setattr("metarl_cli.pages.report.png", lambda drawing: pytest.fail("drawn again"))
+    monkeypatch.setattr("metarl_cli.figures.pictures.pictures", lambda drawing: pytest.fail("drawn again"))
     assert write("again") == [second]
 
 

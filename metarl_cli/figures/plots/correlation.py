@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullLocator
 
 from metarl_cli.claims.statistics import mean_interval
-from metarl_cli.figures.plots.style import caption, colour, estimator_label, mark_missing, new_figure
+from metarl_cli.figures.labels import colour, estimator_label
+from metarl_cli.figures.plots.style import caption, mark_missing, new_figure
 
 __all__ = ["taypo_fig1", "tmaml_fig4"]
 

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from metarl_cli.errors import UserError
+from metarl_cli.figures.labels import STAGE_LABELS, colour
 from metarl_cli.figures.plots import PNG, encoded
-from metarl_cli.figures.plots.style import STAGE_LABELS, caption, colour, new_figure
+from metarl_cli.figures.plots.style import caption, new_figure
 from metarl_cli.store import write_whole
 
 __all__ = ["Animation", "Drawing", "Film", "Walk", "animated_films", "animated_walks", "filmstrip", "save"]

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from metarl_cli.claims.wording import extent
-from metarl_cli.figures.plots.style import BROKEN, STAGE_LABELS, caption, colours, curve_label, mark_missing, new_figure
+from metarl_cli.figures.labels import BROKEN, STAGE_LABELS, colours, curve_label
+from metarl_cli.figures.plots.style import caption, mark_missing, new_figure
 from metarl_cli.papers.claim import RETURN
 
 __all__ = ["adaptation", "band", "evidence", "explanation", "learning_curves", "training_panel"]

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metarl_cli.figures.plots.style import caption, colour, curve_label, new_figure
+from metarl_cli.figures.labels import colour, curve_label
+from metarl_cli.figures.plots.style import caption, new_figure
 from metarl_cli.figures.tables import cells, explanation
 
 __all__ = ["table_figure"]

@@ -12,7 +12,8 @@ from matplotlib.patches import Circle
 
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.figures.curves import ranges
-from metarl_cli.figures.plots.style import caption, colour, curve_label, mark_missing, new_figure
+from metarl_cli.figures.labels import colour, curve_label
+from metarl_cli.figures.plots.style import caption, mark_missing, new_figure
 
 __all__ = ["trajectories"]
 

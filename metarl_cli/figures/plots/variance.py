@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from metarl_cli.figures.curves import ranges
-from metarl_cli.figures.plots.style import caption, colour, estimator_label, mark_missing, new_figure
+from metarl_cli.figures.labels import colour, estimator_label
+from metarl_cli.figures.plots.style import caption, mark_missing, new_figure
 from metarl_cli.papers.claim import RETURN
 
 __all__ = ["promp_fig3", "tmaml_fig2"]
