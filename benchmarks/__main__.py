@@ -3,10 +3,9 @@
     python -m benchmarks [--quick] [PART …]
     python -m benchmarks --compare A.json B.json
 
-Figures are medians of three rounds in which the compared take turns, `workers` of one. All of it takes twelve
-minutes. What has one thread is measured in CPU time, so that
-other work on the machine hardly counts; the rest only means something on a machine that is otherwise quiet, of which
-the load before each measurement, noted in the file, tells.
+Figures are medians of three rounds in which the compared take turns, `grid` of one. All of it takes a quarter of an
+hour. What has one thread is measured in CPU time, so that other work on the machine hardly counts; the rest only means
+something on a machine that is otherwise quiet, of which the load before each measurement, noted in the file, tells.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.commands import grid, iterations, start_up
+from benchmarks.commands import iterations, start_up
 from benchmarks.device import device
+from benchmarks.grid import grid
 from benchmarks.measuring import Row
 from benchmarks.rollouts import rollouts
 from benchmarks.threads import threads
 from benchmarks.updates import updates
-from benchmarks.workers import workers
 from metarl_cli.circumstances import circumstances
 
-PARTS = {part.__name__: part for part in (rollouts, updates, threads, iterations, grid, workers, start_up, device)}
+PARTS = {part.__name__: part for part in (rollouts, updates, threads, iterations, grid, start_up, device)}
 RESULTS = Path(__file__).parent / "results"
 
 ROUNDS = 3
-ONCE = frozenset({"workers"})
+ONCE = frozenset({"grid"})
 """Parts of which one round takes minutes: they are measured once."""
 
 

@@ -1,4 +1,4 @@
-"""Whole commands, each in a process of its own: iterations, a grid, start-up, memory."""
+"""Whole commands, each in a process of its own: iterations, start-up, memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ ALGORITHMS = ("promp", "trpo-maml", "tmaml")
 QUICK = ("--set", "sampling.tasks=4", "--set", "sampling.trajectories=10", "--set", "sampling.horizon=50")
 ITERATIONS = "2"
 """Of a run; the first warms up."""
-
-GRID = ("reproduce", "promp-fig2", "--profile", "smoke", "--quiet")
 
 
 def iterations(*, quick: bool, rounds: int) -> list[Row]:
@@ -46,22 +44,6 @@ def _run(algorithm: str, threads: int, *, quick: bool) -> tuple[float, float]:
         with Path(home, "run", "progress.csv").open(newline="") as file:
             taken = [float(row["time/sampling"]) + float(row["time/update"]) for row in csv.DictReader(file)]
     return statistics.median(taken[1:]), child.memory
-
-
-def grid(*, quick: bool, rounds: int) -> list[Row]:
-    """A grid of runs with one and with two child processes at a time."""
-    taken = [[_grid(jobs) for jobs in (1, 2)] for _ in range(rounds)]
-    one, two = (list(column) for column in zip(*taken, strict=True))
-    return [
-        Row("grid, 1 core", "s", one),
-        Row("grid, 2 cores", "s", two),
-        Row("grid: 1 core / 2 cores", "×", ratios(one, two)),
-    ]
-
-
-def _grid(jobs: int) -> float:
-    with TemporaryDirectory() as home:
-        return metarl(*GRID, "--results", home, "--jobs", str(jobs)).wall
 
 
 def start_up(*, quick: bool, rounds: int) -> list[Row]:

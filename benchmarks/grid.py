@@ -1,4 +1,4 @@
-"""Eight equal runs on one and on two Dask workers, beside what two processes cost each other on this machine."""
+"""Eight equal runs, one and two at a time: as processes of this machine, and on Dask workers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.measuring import Row, metarl, ratios
+from benchmarks.measuring import Row, ratios
 from metarl_cli.grid.cluster import dask_engine
-from metarl_cli.grid.jobs import Job, run_jobs
+from metarl_cli.grid.jobs import Engine, Job, run_jobs
+from metarl_cli.grid.local import local_engine
 
 RUNS = 8
 SIZES = {False: ("--profile", "quick", "--iterations", "30"), True: ("--profile", "smoke")}
 """Of a run: less than ten seconds, so that the imports of a worker are a few per cent; by `--quick` hardly one."""
+
+PRELOAD = ("metarl_cli.runs.launch",)
 
 CALM = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
@@ -29,49 +31,52 @@ CALM = {
 """What docs/clusters.md says of Dask's watch over itself."""
 
 
-def workers(*, quick: bool, rounds: int) -> list[Row]:
-    """Seconds from the first job to the last result, imports included; the workers have joined before."""
-    taken = [[_dask(n, quick) for n in (1, 2)] + [_plain(n, quick) for n in (1, 2)] for _ in range(rounds)]
-    one, two, alone, beside = (list(column) for column in zip(*taken, strict=True))
+def grid(*, quick: bool, rounds: int) -> list[Row]:
+    """Seconds from the first job to the last result, imports included; workers have joined before."""
+    taken = [[kind(n, quick) for kind in (_local, _dask) for n in (1, 2)] for _ in range(rounds)]
+    one, two, worker, workers = (list(column) for column in zip(*taken, strict=True))
     return [
-        Row(f"{RUNS} runs, 1 Dask worker", "s", one),
-        Row(f"{RUNS} runs, 2 Dask workers", "s", two),
-        Row(f"{RUNS} runs: 2 Dask workers / 1", "×", ratios(two, one)),
-        Row("2 runs: both at a time / one by one, as processes", "×", ratios(beside, alone)),
+        Row(f"{RUNS} runs, 1 at a time", "s", one),
+        Row(f"{RUNS} runs, 2 at a time", "s", two),
+        Row(f"{RUNS} runs: 1 at a time / 2", "×", ratios(one, two)),
+        Row(f"{RUNS} runs, 1 Dask worker", "s", worker),
+        Row(f"{RUNS} runs, 2 Dask workers", "s", workers),
+        Row(f"{RUNS} runs: 1 Dask worker / 2", "×", ratios(worker, workers)),
     ]
 
 
-def _train(seed: int, out: str, quick: bool) -> tuple[str, ...]:
-    return ("train", "--algo", "promp", *SIZES[quick], "--set", f"seed={seed}", "--quiet", "--out", out)
-
-
-def _plain(at_a_time: int, quick: bool) -> float:
-    with TemporaryDirectory() as home, ThreadPoolExecutor(at_a_time) as pool:
-        start = time.perf_counter()
-        list(pool.map(lambda seed: metarl(*_train(seed, f"{home}/{seed}", quick)), range(2)))
-        return time.perf_counter() - start
+def _local(count: int, quick: bool) -> float:
+    with TemporaryDirectory() as home, local_engine(count, Path(home), preload=PRELOAD) as engine:
+        return _seconds(engine, quick)
 
 
 def _dask(count: int, quick: bool) -> float:
+    with (
+        TemporaryDirectory() as home,
+        _cluster(Path(home), count) as address,
+        dask_engine(address, Path(home), preload=PRELOAD) as engine,
+    ):
+        while engine.slots < count:
+            time.sleep(0.1)
+        return _seconds(engine, quick)
+
+
+def _seconds(engine: Engine, quick: bool) -> float:
     jobs = [
         Job(
             name=f"run{seed}",
-            argv=("metarl_cli", *_train(seed, f"run{seed}", quick)),
+            argv=(
+                *("metarl_cli", "train", "--algo", "promp", *SIZES[quick], "--set", f"seed={seed}", "--quiet"),
+                *("--out", f"run{seed}"),
+            ),
             proofs={f"run{seed}/DONE": None},
             writes=(f"run{seed}",),
         )
         for seed in range(RUNS)
     ]
-    with (
-        TemporaryDirectory() as home,
-        _cluster(Path(home), count) as address,
-        dask_engine(address, Path(home), preload=("metarl_cli.runs.launch",)) as engine,
-    ):
-        while engine.slots < count:
-            time.sleep(0.1)
-        start = time.perf_counter()
-        over = run_jobs(jobs, engine, on_event=lambda job, result: None, stop_requests=lambda: 0)
-        taken = time.perf_counter() - start
+    start = time.perf_counter()
+    over = run_jobs(jobs, engine, on_event=lambda job, result: None, stop_requests=lambda: 0)
+    taken = time.perf_counter() - start
     if failed := [result.message for result in over if result.status != "done"]:
         raise SystemExit(failed[0])
     return taken
