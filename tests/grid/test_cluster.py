@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.workers import CALM
+from benchmarks.grid import CALM
 from metarl_cli.config import config_text, with_overrides
 from metarl_cli.grid.cluster import CERTIFICATES, packed, unpack, versions
 from metarl_cli.grid.jobs import Job, run_jobs
