@@ -19,7 +19,7 @@ from metarl_cli.grid.local import local_engine
 
 RUNS = 8
 SIZES = {False: ("--profile", "quick", "--iterations", "30"), True: ("--profile", "smoke")}
-"""Of a run: less than ten seconds, so that the imports of a worker are a few per cent; by `--quick` hardly one."""
+"""Of a run: some ten seconds, so that the imports of a worker are a few per cent; by `--quick` hardly one."""
 
 PRELOAD = ("metarl_cli.runs.launch",)
 

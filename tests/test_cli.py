@@ -15,6 +15,7 @@ import numpy
 import pandas as pd
 import pytest
 import torch
+from synthetic_results import write_figure_runs
 
 from metarl_cli import __version__, cli, terminal
 from metarl_cli.algorithms import ALGORITHMS
@@ -258,6 +259,14 @@ def modules_after(*arguments):
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     return set(ended.stdout.rpartition("MODULES ")[2].split())
+
+
+def test_what_is_remembered_is_shown_without_what_draws(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_figure_runs(tmp_path / "results", "promp-fig2", "quick", {"promp": {1: (0.0, 2.0), 2: (1.0, 2.5)}})
+    command = ("plot", "fig2", "--results", str(tmp_path / "results"), "--out", str(tmp_path))
+    assert "matplotlib.figure" in modules_after(*command)
+    assert "matplotlib.figure" not in modules_after(*command)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ SAMPLING: Mapping[str, float] = MappingProxyType(
         "AntRandGoal": 227.0,
         "HumanoidFwdBack": 109.0,
         "HumanoidRandDir": 109.0,
-        "WalkerFwdBack": 90.0,
+        "WalkerFwdBack": 90.0,  # a guess, by the clock of two runs at a time
         "WalkerRandVel": 62.0,
         "WalkerRandParams": 95.0,
         "HopperRandParams": 65.0,
@@ -42,8 +42,8 @@ SAMPLING: Mapping[str, float] = MappingProxyType(
         "Toy1D": 3.5,
     }
 )
-"""Microseconds per environment step of sampling: of a walker or hopper once it stands, which takes four times what it
-takes while it falls."""
+"""Microseconds per environment step of sampling: of a walker or hopper once it stands, which takes three or four
+times what it takes while it falls."""
 
 OWN_SAMPLING = 8.6
 """Of an environment of the user's own: that of `examples/reach.py`; of others a guess."""

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import count
 
@@ -50,18 +48,3 @@ def test_another_number_column_title_or_style_draws_anew(results, monkeypatch, f
     assert [pictures_of(FIGURE, frame), pictures_of(FIGURE, frame)] == [0, 0]
     with rc_context(style):
         assert pictures_of(figure, change(frame)) == 1
-
-
-def test_what_is_remembered_is_shown_without_what_draws(results, tmp_path):
-    code = (
-        "import sys; from metarl_cli.cli import main\n"
-        f"sys.argv = ['metarl', 'plot', 'fig2', '--results', {str(results.directory)!r}, '--out', {str(tmp_path)!r}]\n"
-        "try: main()\n"
-        "except SystemExit as ended: assert not ended.code\n"
-        "print('matplotlib' in sys.modules, 'matplotlib.figure' in sys.modules)"
-    )
-    loaded = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-        for _ in range(2)
-    ]
-    assert loaded == ["True True", "True False"]
