@@ -91,9 +91,9 @@ class Network(NamedTuple):
     stage: Stage
     outputs: tuple[Tensor, Tensor]
 
-    def pulled(self, mean: Tensor, log_std: Tensor) -> tuple[Params, list[AroundLayer]]:
+    def pulled(self, mean: Tensor, log_std: Tensor, *, kept: bool = False) -> tuple[Params, list[AroundLayer]]:
         """From cotangents of the outputs, see `layers.pulled`."""
-        gradient, cotangents = pulled(self.layers, _rows(mean))
+        gradient, cotangents = pulled(self.layers, _rows(mean), kept=kept)
         return gradient | {"log_std": log_std.flatten(1)}, cotangents
 
 
@@ -113,7 +113,7 @@ class InnerStep(NamedTuple):
         network: at θ.
         following: θ′.
         signal: ∂J̄/∂μ, with the graph of its own derivative unless the step is one of first order.
-        cotangents: those of J̄ around every layer but the first.
+        cotangents: those of J̄ around every layer but the first; to first order none.
         log_std: that of θ′, a function of the network's outputs in the same graph.
         inner: how it was taken.
     """
@@ -146,7 +146,7 @@ class InnerStep(NamedTuple):
         if mean is None:
             return vector | {"log_std": log_std.flatten(1)}
         if first_order:
-            image, _ = pulled(layers, _rows(mean))
+            image, _ = pulled(layers, _rows(mean), kept=False)
         else:
             image = pulled_again(layers, self.cotangents, _rows(mean), scaled, tangents)
         return {name: part + image[name] if name in image else log_std.flatten(1) for name, part in vector.items()}
@@ -161,15 +161,16 @@ def inner_step(params: Params, round_: Round, inner: Inner, *, differentiable: b
         inner: surrogate and step size.
         differentiable: keep the graphs of the outputs, for the Jacobian; sampling does without.
     """
-    network = network_at(params, round_)
+    network, curved = network_at(params, round_), differentiable and not inner.first_order
     signal, of_log_std = torch.autograd.grad(
         inner_objective(network.stage, round_, inner).sum(),
         network.outputs,
-        create_graph=differentiable and not inner.first_order,
+        create_graph=curved,
         retain_graph=differentiable,
     )
     log_std = network.outputs[1] + inner.lr * of_log_std
-    gradient, cotangents = network.pulled(signal.detach(), of_log_std.detach())  # as numbers, for the layers
+    # As numbers, for the layers.
+    gradient, cotangents = network.pulled(signal.detach(), of_log_std.detach(), kept=curved)
     return InnerStep(network, ascend(params, gradient, inner.lr), signal, cotangents, log_std, inner)
 
 

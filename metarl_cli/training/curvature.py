@@ -45,7 +45,7 @@ def curvature(steps: Sequence[InnerStep], last: Network, round_: Round) -> Produ
         for step in steps:
             vector = step.product(vector)
         _, outputs = pushed(layers, vector)
-        cotangents, _ = pulled(layers, outputs.mul_(fisher))
+        cotangents, _ = pulled(layers, outputs.mul_(fisher), kept=False)
         cotangents["log_std"] = 2.0 * vector["log_std"]
         image = {name: cotangents[name] for name in vector}
         for step in reversed(steps):

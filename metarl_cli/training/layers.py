@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metarl_cli.types import Params
 
-__all__ = ["AroundLayer", "AroundTanh", "Layer", "layers_at", "pulled", "pulled_again", "pushed", "through_tanh"]
+__all__ = ["AroundLayer", "AroundTanh", "Layer", "layers_at", "pulled", "pulled_again", "pushed"]
 
 
 class Layer(NamedTuple):
@@ -43,10 +43,10 @@ class AroundTanh(NamedTuple):
 
 
 class AroundLayer(NamedTuple):
-    """Cotangents on both sides of a layer: of what it gives, [G, B, out], and of the h that it is given, [G, B, in]."""
+    """Cotangents on both sides of a layer: of what it gives, [G, B, out], and of its h, times that h, [G, B, in]."""
 
     output: Tensor
-    inputs: Tensor
+    times_inputs: Tensor
 
 
 def layers_at(params: Params, observations: Tensor) -> tuple[list[Layer], Tensor]:
@@ -60,15 +60,22 @@ def layers_at(params: Params, observations: Tensor) -> tuple[list[Layer], Tensor
     return layers, output
 
 
-def pulled(layers: Sequence[Layer], signal: Tensor) -> tuple[Params, list[AroundLayer]]:
-    """From a cotangent of the outputs: those of the parameters, and those around every layer but the first."""
+def pulled(layers: Sequence[Layer], signal: Tensor, *, kept: bool) -> tuple[Params, list[AroundLayer]]:
+    """From a cotangent of the outputs: those of the parameters, and those around every layer but the first if kept.
+
+    What need not be kept is overwritten: a new array of this size costs half as much again.
+    """
     gradient, cotangents = Params(), list[AroundLayer]()
     for layer in reversed(layers):
         gradient[layer.bias_name] = signal.sum(1)
         gradient[layer.weight_name] = signal.mT @ layer.inputs
         if not layer.first:
-            cotangents.insert(0, AroundLayer(signal, signal @ layer.weight))
-            signal = through_tanh(cotangents[0].inputs, layer.inputs)
+            output, signal = signal, signal @ layer.weight
+            if kept:
+                cotangent, signal = signal, _through_tanh(signal, layer.inputs)
+                cotangents.insert(0, AroundLayer(output, cotangent.mul_(layer.inputs)))
+            else:
+                _through_tanh_(signal, layer.inputs)
     return dict(reversed(gradient.items())), cotangents
 
 
@@ -77,7 +84,7 @@ def pushed(layers: Sequence[Layer], vector: Params) -> tuple[list[AroundTanh], T
     tangents, output = list[AroundTanh](), torch.empty(0)
     for layer in layers:
         if not layer.first:
-            tangents.append(AroundTanh(output, through_tanh(output, layer.inputs)))
+            tangents.append(AroundTanh(output, _through_tanh(output, layer.inputs)))
         output = (layer.inputs @ vector[layer.weight_name].mT).add_(vector[layer.bias_name].unsqueeze(-2))
         if not layer.first:
             output.baddbmm_(tangents[-1].after, layer.weight.mT)
@@ -98,7 +105,7 @@ def pulled_again(
         cotangents: second result of `pulled`.
         turned: the derivative along the direction of the cotangent that was pulled.
         vector: the direction.
-        tangents: along it, first result of `pushed`.
+        tangents: along it, first result of `pushed`; they are used up.
     """
     image = Params()
     for layer in reversed(layers):
@@ -110,12 +117,17 @@ def pulled_again(
         tangents, cotangents = tangents[:-1], cotangents[:-1]
         image[layer.weight_name] += cotangent.output.mT @ tangent.after
         turned = (cotangent.output @ vector[layer.weight_name]).baddbmm_(turned, layer.weight)
-        turned.add_((cotangent.inputs * layer.inputs).mul_(tangent.before), alpha=-2.0)  # tanh″ = −2 tanh tanh′
-        torch.ops.aten.tanh_backward.grad_input(turned, layer.inputs, grad_input=turned)  # `through_tanh`, in place
+        turned.add_(tangent.before.mul_(cotangent.times_inputs), alpha=-2.0)  # tanh″ = −2 tanh tanh′
+        _through_tanh_(turned, layer.inputs)
     return image
 
 
-def through_tanh(derivative: Tensor, h: Tensor) -> Tensor:
+def _through_tanh(derivative: Tensor, h: Tensor) -> Tensor:
     """The derivative times 1 − h², forwards or backwards, without keeping 1 − h²."""
     through: Tensor = torch.ops.aten.tanh_backward(derivative, h)
     return through
+
+
+def _through_tanh_(derivative: Tensor, h: Tensor) -> None:
+    """The same, in its place."""
+    torch.ops.aten.tanh_backward.grad_input(derivative, h, grad_input=derivative)
