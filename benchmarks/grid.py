@@ -16,12 +16,11 @@ from benchmarks.measuring import Row, ratios
 from metarl_cli.grid.cluster import dask_engine
 from metarl_cli.grid.jobs import Engine, Job, run_jobs
 from metarl_cli.grid.local import local_engine
+from metarl_cli.reproduction.run import PRELOAD
 
 RUNS = 8
 SIZES = {False: ("--profile", "quick", "--iterations", "30"), True: ("--profile", "smoke")}
 """Of a run: some ten seconds, so that the imports of a worker are a few per cent; by `--quick` hardly one."""
-
-PRELOAD = ("metarl_cli.runs.launch",)
 
 CALM = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
