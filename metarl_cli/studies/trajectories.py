@@ -22,7 +22,9 @@ from metarl_cli.envs.distributions import CORNERS
 from metarl_cli.errors import UserError
 from metarl_cli.papers.figure import Figure, planned_runs
 from metarl_cli.runs.checkpoints import CHECKPOINT
+from metarl_cli.runs.directory import holds
 from metarl_cli.runs.evaluate import load_run
+from metarl_cli.store import runs_directory
 from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import Array
 
@@ -119,17 +121,23 @@ def settings(profile: str) -> object:
 
 
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
-    """The paths and numbers of every trained run of the figure, see `COLUMNS`; of the first seed also the paths.
+    """The numbers of every run of the figure, trained as planned, finished or not; of the first seed also the paths.
+
+    Returns:
+        See `COLUMNS`.
 
     Raises:
-        UserError: if none of its runs has been trained.
+        UserError: if none of its runs has been trained so.
     """
     planned = list(planned_runs(figure, profile))
-    homes = {run.directory(results): run.config.seed for run in planned}
-    trained = {path: seed for path, seed in homes.items() if (path / CHECKPOINT).exists()}
+    homes = {run.directory(results): run.config for run in planned}
+    trained = {path: run for path, run in homes.items() if (path / CHECKPOINT).exists() and holds(path, run)}
     if not trained:
-        raise UserError(f"{figure.name} shows trained policies, and there are none below {results / profile}.")
-    frames = [_of_run(path, drawn=seed == planned[0].config.seed) for path, seed in trained.items()]
+        home = runs_directory(results, profile)
+        raise UserError(
+            f"{figure.name} shows trained policies, and none below {home} was trained with the planned settings."
+        )
+    frames = [_of_run(path, drawn=run.seed == planned[0].config.seed) for path, run in trained.items()]
     whole = dict.fromkeys(("task", "trajectory", "step"), "Int64")  # also beside empty cells
     table = pd.concat(frames, ignore_index=True).reindex(columns=list(COLUMNS))
     return table.round({"x": 3, "y": 3}).astype(whole)

@@ -112,11 +112,22 @@ def short(config):
     return replace(config, sampling=replace(config.sampling, horizon=HORIZON))
 
 
+def short_runs(figure, profile):
+    return (replace(run, config=short(run.config)) for run in planned_runs(figure, profile))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plan_of_short_runs():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trajectories, "planned_runs", short_runs)
+        yield
+
+
 def trained(figure, directory, *, labels=None, seeds=(1,), theta=lambda theta: theta):
     """Run directories as training would leave them, without training."""
-    for run in planned_runs(FIGURES[figure], "smoke"):
+    for run in short_runs(FIGURES[figure], "smoke"):
         for seed in seeds:
-            config = short(replace(run.config, seed=seed))
+            config = replace(run.config, seed=seed)
             home = runs_directory(directory, "smoke") / run.path.with_name(f"seed{seed}")
             if labels is None or config.label in labels:
                 home.mkdir(parents=True)
@@ -214,7 +225,7 @@ def test_paths_are_those_of_the_first_seed_and_numbers_of_all(tmp_path, monkeypa
     planned = [
         replace(run, config=replace(run.config, seed=seed), path=run.path.with_name(f"seed{seed}"))
         for seed in (1, 2)
-        for run in planned_runs(figure, "smoke")
+        for run in short_runs(figure, "smoke")
     ]
     monkeypatch.setattr(trajectories, "planned_runs", lambda *_: iter(planned))
     trained("sgmrl-fig1", tmp_path, labels=("sgmrl",), seeds=(1, 2))
@@ -236,8 +247,20 @@ def test_the_same_runs_give_the_same_table_and_it_survives_a_file(tmp_path):
 
 
 def test_without_trained_runs_there_is_no_picture(tmp_path):
-    with pytest.raises(UserError, match="promp-fig4 shows trained policies, and there are none below"):
+    with pytest.raises(UserError, match="promp-fig4 shows trained policies, and none below"):
         study(FIGURES["promp-fig4"], "smoke", tmp_path)
+
+
+def test_a_run_with_other_settings_than_planned_is_not_in_the_picture(tmp_path, monkeypatch):
+    trained("sgmrl-fig1", tmp_path, labels=("sgmrl", "vpg-maml"))
+    otherwise = [
+        replace(run, config=replace(run.config, inner=replace(run.config.inner, lr=run.config.inner.lr / 2)))
+        if run.config.label == "sgmrl"
+        else run
+        for run in short_runs(FIGURES["sgmrl-fig1"], "smoke")
+    ]
+    monkeypatch.setattr(trajectories, "planned_runs", lambda *_: iter(otherwise))
+    assert set(study(FIGURES["sgmrl-fig1"], "smoke", tmp_path)["curve"]) == {"vpg-maml"}
 
 
 def test_what_decides_a_table_is_the_same_text_each_time():
