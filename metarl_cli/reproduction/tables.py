@@ -23,7 +23,7 @@ from metarl_cli.circumstances import circumstances
 from metarl_cli.errors import UserError
 from metarl_cli.figures.curves import curves
 from metarl_cli.papers import Figure
-from metarl_cli.papers.figure import PlannedRun, planned_runs
+from metarl_cli.papers.figure import PlannedRun
 from metarl_cli.reproduction.costs import (
     START_SECONDS,
     accuracy_seconds,
@@ -34,6 +34,7 @@ from metarl_cli.reproduction.costs import (
 from metarl_cli.results import load_runs
 from metarl_cli.store import META_SUFFIX, table_path, write_whole
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
+from metarl_cli.studies.trained import finished_runs
 from metarl_cli.tables import write_table
 
 __all__ = [
@@ -81,8 +82,8 @@ class Study:
 def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     """Panels a to c, the accuracy, and panel d, the learning curves, told apart by `study`."""
     accuracy = tabular.run(tabular.settings(profile, VARIANT))
-    runs = [load_runs(run.directory(results)) for run in planned_runs(figure, profile)]
-    training = curves(pd.concat(runs), ("return/pre", "return/post"))
+    runs = [load_runs(run.directory(results)) for run in finished_runs(figure, profile, results)]
+    training = curves(pd.concat(runs) if runs else pd.DataFrame(), ("return/pre", "return/post"))
     return pd.concat([accuracy, training.assign(study="training")], ignore_index=True)
 
 
@@ -125,7 +126,7 @@ def write(figure: Figure, profile: str, results: Path) -> None:
 
     A table that was made before all runs of its figure were there is no proof that the figure is done.
     """
-    table, finished = table_path(results, profile, figure.name), meta_test.finished_runs(figure, profile, results)
+    table, finished = table_path(results, profile, figure.name), finished_runs(figure, profile, results)
     table.parent.mkdir(parents=True, exist_ok=True)
     write_whole(origin_path(table), json.dumps({"figure": figure.name}) + "\n")  # of no table yet, but of this study
     write_study_table(partial(STUDIES[figure.plot].rows, figure, profile, results), table)

@@ -12,13 +12,11 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from metarl_cli.errors import UserError
-from metarl_cli.papers.figure import Figure, PlannedRun, planned_runs
-from metarl_cli.runs.directory import holds, is_finished
+from metarl_cli.papers.figure import Figure
 from metarl_cli.runs.evaluate import evaluate
-from metarl_cli.store import runs_directory
+from metarl_cli.studies.trained import runs_to_study
 
-__all__ = ["COLUMNS", "finished_runs", "settings", "study"]
+__all__ = ["COLUMNS", "settings", "study"]
 
 COLUMNS = ("curve", "environment", "profile", "steps", "seed", "tasks", "return")
 
@@ -33,12 +31,6 @@ def settings(profile: str) -> int:
     return TASKS[profile]
 
 
-def finished_runs(figure: Figure, profile: str, results: Path) -> list[PlannedRun]:
-    """The runs of a figure that have written their last row, with the settings that are planned and no others."""
-    places = {run.directory(results): run for run in planned_runs(figure, profile)}
-    return [run for place, run in places.items() if is_finished(place) and holds(place, run.config)]
-
-
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
     """Mean return over the held-out tasks of a figure's runs that are finished, after each of 0 … K adaptation steps.
 
@@ -49,14 +41,11 @@ def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
         UserError: if none is.
     """
     frames = []
-    for run in finished_runs(figure, profile, results):
+    for run in runs_to_study(figure, profile, results):
         config, home = run.config, run.directory(results)
         table = evaluate(home, steps=None, tasks=settings(profile), trajectories=None, seed=SEED, threads=1)
         named = table.rename(columns={"step": "steps"}).assign(
             curve=config.label, environment=config.environment.name, profile=config.profile, seed=config.seed
         )
         frames.append(named)
-    if not frames:
-        home = runs_directory(results, profile)
-        raise UserError(f"No run of {figure.name} below {home} is finished with the planned settings.")
     return pd.concat(frames, ignore_index=True)[list(COLUMNS)]

@@ -19,12 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from metarl_cli.envs.distributions import CORNERS
-from metarl_cli.errors import UserError
-from metarl_cli.papers.figure import Figure, planned_runs
-from metarl_cli.runs.checkpoints import CHECKPOINT
-from metarl_cli.runs.directory import holds
+from metarl_cli.papers.figure import Figure
 from metarl_cli.runs.evaluate import load_run
-from metarl_cli.store import runs_directory
+from metarl_cli.studies.trained import runs_to_study
 from metarl_cli.training.build import build
 from metarl_cli.training.rollouts import Array
 
@@ -121,23 +118,16 @@ def settings(profile: str) -> object:
 
 
 def study(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
-    """The numbers of every run of the figure, trained as planned, finished or not; of the first seed also the paths.
+    """The numbers of every run of the figure that is finished; of the first seed also the paths.
 
     Returns:
         See `COLUMNS`.
 
     Raises:
-        UserError: if none of its runs has been trained so.
+        UserError: if none is.
     """
-    planned = list(planned_runs(figure, profile))
-    homes = {run.directory(results): run.config for run in planned}
-    trained = {path: run for path, run in homes.items() if (path / CHECKPOINT).exists() and holds(path, run)}
-    if not trained:
-        home = runs_directory(results, profile)
-        raise UserError(
-            f"{figure.name} shows trained policies, and none below {home} was trained with the planned settings."
-        )
-    frames = [_of_run(path, drawn=run.seed == planned[0].config.seed) for path, run in trained.items()]
+    runs = runs_to_study(figure, profile, results)  # seed by seed
+    frames = [_of_run(run.directory(results), drawn=run.config.seed == runs[0].config.seed) for run in runs]
     whole = dict.fromkeys(("task", "trajectory", "step"), "Int64")  # also beside empty cells
     table = pd.concat(frames, ignore_index=True).reindex(columns=list(COLUMNS))
     return table.round({"x": 3, "y": 3}).astype(whole)

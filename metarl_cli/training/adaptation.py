@@ -91,7 +91,7 @@ class Network(NamedTuple):
     stage: Stage
     outputs: tuple[Tensor, Tensor]
 
-    def pulled(self, mean: Tensor, log_std: Tensor, *, kept: bool = False) -> tuple[Params, list[AroundLayer]]:
+    def pulled(self, mean: Tensor, log_std: Tensor, *, kept: bool) -> tuple[Params, list[AroundLayer]]:
         """From cotangents of the outputs, see `layers.pulled`."""
         gradient, cotangents = pulled(self.layers, _rows(mean), kept=kept)
         return gradient | {"log_std": log_std.flatten(1)}, cotangents
@@ -177,7 +177,7 @@ def inner_step(params: Params, round_: Round, inner: Inner, *, differentiable: b
 def inner_gradient(network: Network, round_: Round, inner: Inner) -> Params:
     """∇_θ J̄(θ) of each task, [G, …], as numbers; the graph of the outputs is kept for another estimator's."""
     value = inner_objective(network.stage, round_, inner).sum()
-    gradient, _ = network.pulled(*torch.autograd.grad(value, network.outputs, retain_graph=True))
+    gradient, _ = network.pulled(*torch.autograd.grad(value, network.outputs, retain_graph=True), kept=False)
     return gradient
 
 

@@ -91,7 +91,7 @@ def _pulled(value: Tensor, steps: Sequence[InnerStep], last: Network) -> Params:
     value = value.sum()  # each depends on its own task
     # An exploration term alone sees nothing of the last policies.
     cotangents = torch.autograd.grad(value, last.outputs, retain_graph=True, materialize_grads=True)
-    gradient, _ = last.pulled(*cotangents)
+    gradient, _ = last.pulled(*cotangents, kept=False)
     for step in reversed(steps):
         gradient = step.product(gradient, value)
     return gradient

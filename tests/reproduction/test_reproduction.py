@@ -6,13 +6,15 @@ import pickle
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from instant_training import main as train_instantly
 
 from metarl_cli import __version__
-from metarl_cli.config import load_config, save_config, with_overrides
+from metarl_cli.config import config_text, load_config, save_config, with_overrides
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.errors import UserError
 from metarl_cli.grid.jobs import Job, Share
@@ -29,7 +31,7 @@ from metarl_cli.reproduction.forecast import ends
 from metarl_cli.reproduction.plan import run_state
 from metarl_cli.reproduction.run import Reproduction
 from metarl_cli.reproduction.tables import STUDIES
-from metarl_cli.runs.directory import exclusive
+from metarl_cli.runs.directory import DONE, exclusive
 from metarl_cli.runs.settings_file import read_settings
 from metarl_cli.store import runs_directory, table_path
 from metarl_cli.studies import variance
@@ -506,6 +508,19 @@ def test_a_table_over_one_of_a_reproduction_is_no_longer_the_reproductions(
     (step,) = (step for step in plan.plan([FIGURES[figure]], "smoke", tmp_path) if step.job.name == figure)
     assert step.state == "missing"
     assert step.obstacles == (path, path.with_suffix(".meta.json"))
+
+
+def test_the_curves_of_a_study_are_of_finished_runs_with_the_planned_settings(tmp_path, monkeypatch):
+    figure, accuracy = FIGURES["taypo-fig1"], pd.DataFrame({"study": ["accuracy"]})
+    monkeypatch.setattr("metarl_cli.studies.tabular.run", lambda settings: accuracy)
+    table = STUDIES["taypo_fig1"].rows
+    assert list(table(figure, "smoke", tmp_path)["study"]) == ["accuracy"]
+    first, second, third = islice(planned_runs(figure, "smoke"), 3)
+    for run in (first, second, third):
+        train_instantly(run.directory(tmp_path), config_text(run.config))
+    (second.directory(tmp_path) / DONE).unlink()
+    save_config(with_overrides(third.config, ["inner.lr=0.01"]), third.directory(tmp_path) / "config.json")
+    assert set(table(figure, "smoke", tmp_path)["curve"].dropna()) == {first.config.label}
 
 
 @pytest.mark.parametrize("name", ["mine.json", "list.json", "text.json"])

@@ -119,7 +119,7 @@ def short_runs(figure, profile):
 @pytest.fixture(scope="module", autouse=True)
 def plan_of_short_runs():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trajectories, "planned_runs", short_runs)
+        patch.setattr("metarl_cli.studies.trained.planned_runs", short_runs)
         yield
 
 
@@ -134,6 +134,7 @@ def trained(figure, directory, *, labels=None, seeds=(1,), theta=lambda theta: t
                 runs.prepare_new(home, config, overwrite=False)
                 _, state = build(config)
                 checkpoints.save(home, config, replace(state, theta=theta(state.theta), iteration=2))
+                (home / runs.DONE).touch()
 
 
 def numbers_of(table):
@@ -227,7 +228,7 @@ def test_paths_are_those_of_the_first_seed_and_numbers_of_all(tmp_path, monkeypa
         for seed in (1, 2)
         for run in short_runs(figure, "smoke")
     ]
-    monkeypatch.setattr(trajectories, "planned_runs", lambda *_: iter(planned))
+    monkeypatch.setattr("metarl_cli.studies.trained.planned_runs", lambda *_: iter(planned))
     trained("sgmrl-fig1", tmp_path, labels=("sgmrl",), seeds=(1, 2))
     trained("sgmrl-fig1", tmp_path, labels=("vpg-maml",), seeds=(2,))
     table = study(figure, "smoke", tmp_path)
@@ -247,8 +248,15 @@ def test_the_same_runs_give_the_same_table_and_it_survives_a_file(tmp_path):
 
 
 def test_without_trained_runs_there_is_no_picture(tmp_path):
-    with pytest.raises(UserError, match="promp-fig4 shows trained policies, and none below"):
+    with pytest.raises(UserError, match=r"No run of promp-fig4 below .* is finished with the planned settings"):
         study(FIGURES["promp-fig4"], "smoke", tmp_path)
+
+
+def test_a_run_that_is_not_finished_is_not_in_the_picture(tmp_path):
+    trained("sgmrl-fig1", tmp_path, labels=("sgmrl", "vpg-maml"))
+    (done,) = tmp_path.glob(f"smoke/runs/sgmrl/*/seed1/{runs.DONE}")
+    done.unlink()
+    assert set(study(FIGURES["sgmrl-fig1"], "smoke", tmp_path)["curve"]) == {"vpg-maml"}
 
 
 def test_a_run_with_other_settings_than_planned_is_not_in_the_picture(tmp_path, monkeypatch):
@@ -259,7 +267,7 @@ def test_a_run_with_other_settings_than_planned_is_not_in_the_picture(tmp_path, 
         else run
         for run in short_runs(FIGURES["sgmrl-fig1"], "smoke")
     ]
-    monkeypatch.setattr(trajectories, "planned_runs", lambda *_: iter(otherwise))
+    monkeypatch.setattr("metarl_cli.studies.trained.planned_runs", lambda *_: iter(otherwise))
     assert set(study(FIGURES["sgmrl-fig1"], "smoke", tmp_path)["curve"]) == {"vpg-maml"}
 
 
