@@ -295,6 +295,14 @@ def test_a_training_loads_nothing_but_what_it_needs(tmp_path):
     assert loaded.isdisjoint({"sympy", "torch._dynamo", "pandas", "matplotlib", "scipy"})
 
 
+def test_exact_answers_load_no_compiler(metarl, tmp_path):
+    """`torch.func` imports it for its first gradient, 1.7 s; the answers take a quarter of that."""
+    (tmp_path / "mdp.json").write_text(metarl("correlate", "exact", "--example").out)
+    loaded = modules_after("correlate", "exact", "--mdp", str(tmp_path / "mdp.json"))
+    assert "metarl_cli.exact.oracles" in loaded
+    assert loaded.isdisjoint({"sympy", "torch._dynamo"})
+
+
 def test_a_study_writes_its_table_and_beside_it_what_made_it(metarl, tmp_path):
     path = tmp_path / "deep" / "table.csv"
     completed = metarl("correlate", "tabular", "--profile", "smoke", "--out", path)

@@ -46,10 +46,15 @@ def derivatives(
 
 def logp_derivatives(surrogate: Surrogate, logp: Tensor, sample: Sample) -> tuple[Tensor, Tensor]:
     """∂J/∂l, [B, N·T], and ∂²J/∂l², [B, N·T, N·T], of each batch's surrogate, for logp and sample [B, N, T]."""
-    first, pull_back = torch.func.vjp(lambda at: gradient_of(lambda x: surrogate(x, sample), at), logp)[:2]
-    directions = torch.eye(logp[0].numel(), dtype=logp.dtype).reshape(-1, 1, *logp.shape[1:]).expand(-1, *logp.shape)
-    rows = [pull_back(direction)[0].flatten(start_dim=1) for direction in directions]
-    return first.flatten(start_dim=1), torch.stack(rows, dim=1)
+    at = logp.detach().requires_grad_()  # by itself, whatever made it
+    first = gradient_of(lambda x: surrogate(x, sample), at)
+    if not first.requires_grad:  # a surrogate that is linear in logp
+        first = first + 0.0 * at
+    # No batch depends on another: the sum over them has the derivatives of each.
+    steps = first.sum(dim=0).flatten()
+    rows = [torch.autograd.grad(step, at, retain_graph=True, materialize_grads=True)[0] for step in steps]
+    # As numbers: the graph has served.
+    return first.detach().flatten(start_dim=1), torch.stack(rows, dim=1).flatten(start_dim=2)
 
 
 def mean_derivatives(
@@ -80,7 +85,10 @@ def mean_derivatives(
 
 
 def policy_derivatives(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """∇ log π(a|s), [S·A, D], and the block of state s of ∇² log π(a|s), [S, A, A], the same for every a."""
-    first = torch.func.jacrev(lambda theta: theta.log_softmax(dim=-1))
-    second = torch.func.vmap(torch.func.jacrev(lambda row: first(row)[0]))
-    return first(logits).reshape(logits.numel(), -1), second(logits)
+    """∇ log π(a|s), [S·A, D], and the block of state s of ∇² log π(a|s), [S, A, A], the same for every a.
+
+    ∂ log π(a|s)/∂θ_b = 1[a = b] − π(b|s),   ∂² log π(a|s)/∂θ_b ∂θ_c = π(b|s) π(c|s) − 1[b = c] π(b|s)
+    """
+    policy = logits.softmax(dim=-1)
+    scores: Tensor = torch.block_diag(*torch.eye(logits.shape[1]) - policy.unsqueeze(1))  # type: ignore[no-untyped-call]
+    return scores, policy.unsqueeze(2) * policy.unsqueeze(1) - torch.diag_embed(policy)

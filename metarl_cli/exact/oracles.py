@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.functional import jacobian
 
 from metarl_cli.types import check_shape
 
@@ -124,13 +125,21 @@ def gradient(logits: Tensor, mdp: TabularMDP) -> Tensor:
 def hessian(logits: Tensor, mdp: TabularMDP) -> Tensor:
     """∇²J(θ), [S, A, S, A] for logits [S, A]."""
     check_shape("logits", logits, mdp.rewards.shape)
-    second: Tensor = torch.func.jacrev(lambda theta: gradient(theta, mdp))(logits)
-    return second
+    cells = torch.eye(logits.numel(), dtype=logits.dtype).reshape(-1, *logits.shape)
+    rows = gradient_of(lambda theta: (gradient(theta, mdp) * cells).sum(dim=(-2, -1)), logits.expand_as(cells))
+    return rows.reshape(*logits.shape, *logits.shape)
 
 
 def gradient_of(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
-    """∇f of a function from [..., S, A] to [...], each leading index by itself, [..., S, A]. Differentiable."""
-    first: Tensor = torch.func.grad(lambda x: function(x).sum())(at)
+    """∇f of a function from [..., S, A] to [...], each leading index by itself, [..., S, A]. Differentiable.
+
+    Not by `torch.func`: its first gradient imports PyTorch's compiler, which takes longer than all of the exact checks.
+    """
+
+    def total(x: Tensor) -> Tensor:
+        return function(x).sum()
+
+    first: Tensor = jacobian(total, at, create_graph=at.requires_grad)  # type: ignore[no-untyped-call]
     return first
 
 

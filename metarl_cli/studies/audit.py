@@ -89,7 +89,7 @@ def _disagreement(estimator: Estimator, problem: Problem) -> float:
     def first(at: Tensor) -> Tensor:
         return gradient_of(lambda x: surrogate(x, sample), at)
 
-    product: Tensor = torch.func.vjp(first, logp)[1](direction)[0]
+    product = gradient_of(lambda at: first(at) * direction, logp)
     above, below = logp + _STEP * direction, logp - _STEP * direction
     slope = (surrogate(above, sample) - surrogate(below, sample)) / (2 * _STEP)
     change = (first(above) - first(below)) / (2 * _STEP)
