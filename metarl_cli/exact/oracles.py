@@ -125,13 +125,13 @@ def gradient(logits: Tensor, mdp: TabularMDP) -> Tensor:
 def hessian(logits: Tensor, mdp: TabularMDP) -> Tensor:
     """∇²J(θ), [S, A, S, A] for logits [S, A]."""
     check_shape("logits", logits, mdp.rewards.shape)
-    cells = torch.eye(logits.numel(), dtype=logits.dtype).reshape(-1, *logits.shape)
+    cells = torch.eye(logits.numel(), dtype=logits.dtype, device=logits.device).reshape(-1, *logits.shape)
     rows = gradient_of(lambda theta: (gradient(theta, mdp) * cells).sum(dim=(-2, -1)), logits.expand_as(cells))
     return rows.reshape(*logits.shape, *logits.shape)
 
 
 def gradient_of(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
-    """∇f of a function from [..., S, A] to [...], each leading index by itself, [..., S, A]. Differentiable.
+    """∇f of a function from [..., S, A] to [...], each leading index by itself, [..., S, A]; differentiable if `at` is.
 
     Not by `torch.func`: its first gradient imports PyTorch's compiler, which takes longer than all of the exact checks.
     """
