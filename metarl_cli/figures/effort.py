@@ -54,12 +54,12 @@ def _trained(runs: pd.DataFrame) -> str:
     size = runs.iloc[0]
     seeds = runs.groupby(["curve", "environment"])["seed"].nunique()
     card, seconds = runs["card"], runs["seconds"]
-    count, took = f"{len(runs)} run{'' if len(runs) == 1 else 's'}", f"{_hours(seconds[~card].sum())} core-hours"
+    count, took = f"{len(runs)} run{'' if len(runs) == 1 else 's'}", f"{_hours(seconds.sum())} core-hours"
     if card.all():
-        count, took = f"{count} on a GPU", f"{_hours(seconds.sum())} hours"
+        count = f"{count} on a GPU"
     elif card.any():
         count = f"{count}, {card.sum()} of them on a GPU"
-        took = f"{took} and {_hours(seconds[card].sum())} hours on a GPU"
+        took = f"{took}, {_hours(seconds[card].sum())} of them with a GPU"  # which several runs may have shared
     return (
         f"`{size['profile']}`: {', '.join(dict.fromkeys(runs['environment']))}, {size['tasks']} tasks × "
         f"{size['trajectories']} trajectories × {size['iterations']} iterations, "

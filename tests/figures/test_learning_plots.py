@@ -270,8 +270,8 @@ def test_a_study_without_training_of_its_size_shows_that_of_another_which_its_pa
     ("cards", "words"),
     [
         (0, "4 runs, n = 2, 0.0022 core-hours."),
-        (1, "4 runs, 1 of them on a GPU, n = 2, 0.0017 core-hours and 0.00056 hours on a GPU."),
-        (4, "4 runs on a GPU, n = 2, 0.0022 hours."),
+        (1, "4 runs, 1 of them on a GPU, n = 2, 0.0022 core-hours, 0.00056 of them with a GPU."),
+        (4, "4 runs on a GPU, n = 2, 0.0022 core-hours."),
     ],
 )
 def test_hours_on_a_gpu_are_no_core_hours(tmp_path, cards, words):
