@@ -56,11 +56,12 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     ]
     # In a file or a pipe a row is a line, however long; a terminal has a width to keep to, and COLUMNS sets one.
     console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
-    longest = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(rows[0])]
-    # A word of the header is not broken, and none of the first column, where the names are.
-    words = [max(map(len, name.split()), default=0) for name in rows[0]]
-    words[0] = max(words[0], *(len(word) for row in cells for word in row[0].split()))
-    least = [whole if whole <= NARROW else word for whole, word in zip(longest, words, strict=True)]
+    columns = [(name, *(row[place] for row in cells)) for place, name in enumerate(rows[0])]
+    longest = [max(map(len, column)) for column in columns]
+    least = [
+        whole if whole <= NARROW else max(map(len, _unbroken(column, names=place == 0)), default=0)
+        for place, (whole, column) in enumerate(zip(longest, columns, strict=True))
+    ]
     room = console.width - 2 * len(least)
     if sum(least) > room:  # nothing is cut off
         blocks = ["\n".join(f"{name}: {cell}" for name, cell in zip(rows[0], row, strict=True)) for row in cells]
@@ -76,6 +77,12 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
     for row in cells:
         table.add_row(*row)
     console.print(table, markup=False)
+
+
+def _unbroken(column: Sequence[str], *, names: bool) -> Iterator[str]:
+    """The words of a column that stay whole where it is narrow: of its header, its numbers, and all of its names."""
+    for place, cell in enumerate(column):
+        yield from (word for word in cell.split() if names or place == 0 or word.lstrip("[−+-")[:1].isdigit())
 
 
 def print_json(document: object) -> None:
