@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,9 @@ __all__ = [
 WIDE = 400
 NARROW = 12
 """What is at most as wide is left as it is when a table has to become narrower."""
+
+NUMBER = re.compile(r"\[?[−+-]?\d[\d.e−+-]*[],]*")
+"""Also as the limit of an interval."""
 
 
 def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
@@ -82,7 +86,7 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
 def _unbroken(column: Sequence[str], *, names: bool) -> Iterator[str]:
     """The words of a column that stay whole where it is narrow: of its header, its numbers, and all of its names."""
     for place, cell in enumerate(column):
-        yield from (word for word in cell.split() if names or place == 0 or word.lstrip("[−+-")[:1].isdigit())
+        yield from (word for word in cell.split() if names or place == 0 or NUMBER.fullmatch(word))
 
 
 def print_json(document: object) -> None:
