@@ -386,6 +386,14 @@ def test_no_number_of_a_list_is_broken(metarl, monkeypatch, columns):
     assert not words - set(metarl("list", "claims").out.split())
 
 
+def test_the_limits_of_an_interval_stay_whole_where_a_table_is_narrow(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    terminal.print_table(
+        [{"claim": "taypo-corner", "effect": "−0.0003 [−0.01025, 0.009646]", "wanted": "≥ 0"}], as_json=False
+    )
+    assert {"−0.0003", "[−0.01025,", "0.009646]"} <= set(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80])
 @pytest.mark.parametrize("what", LISTINGS)
 def test_no_name_of_a_list_is_broken(metarl, monkeypatch, what, columns):

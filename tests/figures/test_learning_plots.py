@@ -274,7 +274,7 @@ def test_a_study_without_training_of_its_size_shows_that_of_another_which_its_pa
         (4, "4 runs on a GPU, n = 2, 0.0022 core-hours."),
     ],
 )
-def test_hours_on_a_gpu_are_no_core_hours(tmp_path, cards, words):
+def test_core_hours_with_a_gpu_are_told_apart(tmp_path, cards, words):
     figure = FIGURES["tmaml-table1"]
     write_figure_runs(tmp_path, figure.name, "quick", {"lvc-ppo": {1: (0.0, 9.0), 2: (0.0, 9.0)}})
     for path in sorted(tmp_path.rglob("progress.csv"))[:cards]:
