@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -53,6 +54,10 @@ OPTIMIZERS: Mapping[str, Callable[[OuterConfig], Optimizer]] = MappingProxyType(
     }
 )
 
+SWITCH_INTERVAL = 5e-4
+"""Seconds until a thread that waits for Python's lock is given it, instead of .005: one that has many short operations
+leaves it at each of them, and has it again before the other has woken."""
+
 
 def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[Trainer, TrainState]:
     """The trainer that the settings describe, and its state before the first iteration.
@@ -67,10 +72,15 @@ def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[
     """
     check_composition(config)
     check_device(device)
+    halves = _halves(config, threads)
     if threads > 1:
-        _keep_heap()
+        _keep_heaps()
+        sys.setswitchinterval(SWITCH_INTERVAL)
     sampling, outer = config.sampling, config.outer
-    env_options: dict[str, Any] = {"threads": threads, "max_episode_steps": sampling.horizon}
+    env_options: dict[str, Any] = {
+        "threads": threads - 1 if halves else threads,  # of each half, while a thread decides for the other
+        "max_episode_steps": sampling.horizon,
+    }
     if config.environment.variant:
         env_options["variant"] = config.environment.variant
     trainer = Trainer(
@@ -78,7 +88,7 @@ def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[
             config.environment.name,
             num_envs=sampling.tasks * sampling.trajectories,
             env_options=env_options,
-            halves=_halves(config, threads),
+            halves=halves,
         ),
         tasks=sampling.tasks,
         horizon=sampling.horizon,
@@ -105,17 +115,17 @@ def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[
     return trainer, trainer.init(on_device(theta, device))
 
 
-def _keep_heap() -> None:
-    """Let all threads allocate from one heap that keeps what is freed, where the C library is glibc.
+def _keep_heaps() -> None:
+    """Let the heap of every thread keep what is freed, where the C library is glibc.
 
-    Each thread's own heap would give large blocks back and fault them in again, thousands of pages for each gradient.
+    It would give large blocks back and fault them in again, thousands of pages for each gradient.
     """
-    arena_max, mmap_threshold, trim_threshold = -8, -3, -1  # of <malloc.h>
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # of <malloc.h>
     with suppress(AttributeError, OSError, TypeError):  # there is no glibc
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(arena_max, 1)
         mallopt(mmap_threshold, 32 * 2**20)
         mallopt(trim_threshold, 256 * 2**20)
+        mallopt(top_pad, 64 * 2**20)  # a thread's heap consists of such pieces, and gives back whole ones but for this
 
 
 def check_device(device: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -22,6 +21,7 @@ from metarl_cli.envs.vector import TaskVectorEnv
 from metarl_cli.errors import RunFailedError
 from metarl_cli.references import is_reference
 from metarl_cli.training import policies
+from metarl_cli.training.parallel import mapped
 from metarl_cli.types import Gaussian, Params, Trajectories, for_task, joined
 
 __all__ = ["Array", "Workers", "action_space", "collect", "make_workers", "scale_actions", "unscaled_actions"]
@@ -146,8 +146,7 @@ def collect(
     def of_half(half: Workers, rows: slice, own: slice) -> Trajectories:
         return _rolled_out(half, for_task(params, own), state[rows], noise[:, own], action_scale)
 
-    with ThreadPoolExecutor(2) as pool:
-        return joined([*pool.map(of_half, workers.pair, *parts)])
+    return joined(mapped(of_half, workers.pair, *parts, threads=2))
 
 
 def _rolled_out(workers: Workers, params: Params, state: Array, noise: Tensor, action_scale: float) -> Trajectories:

@@ -8,7 +8,6 @@ acts in them, runs on the device on which θ is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -22,6 +21,7 @@ from metarl_cli.training.adaptation import adapted, inner_gradient, network_at
 from metarl_cli.training.curvature import Product
 from metarl_cli.training.meta_gradient import Parts, TaskData
 from metarl_cli.training.optimizers import Diagnosis, MetaProblem, Optimizer, OptimizerState
+from metarl_cli.training.parallel import mapped
 from metarl_cli.training.processing import Processing, predicted, processed
 from metarl_cli.training.rollouts import Array, Workers, collect
 from metarl_cli.training.step_lengths import distance, divergence, matched
@@ -247,10 +247,7 @@ class Trainer:
         return [slice(first, min(first + size, self.tasks)) for first in range(0, self.tasks, size)]
 
     def _map(self, function: Callable[..., Result], groups: Sequence[object]) -> list[Result]:
-        if self.threads == 1:
-            return [function(group) for group in groups]
-        with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(function, groups))
+        return mapped(function, groups, threads=self.threads)
 
 
 def _each(theta: Params, group: TaskData) -> Params:
