@@ -4,9 +4,9 @@
     python -m benchmarks --compare A.json B.json
 
 Figures are medians of three rounds in which the compared take turns, `grid` of one, `threads` of nine. All of it takes
-twenty minutes. What has one thread is measured in CPU time, so that other work on the machine hardly counts; the rest
-only means something on a machine that is otherwise quiet, of which the load before each measurement, noted in the file,
-tells.
+twelve to twenty minutes. What has one thread is measured in CPU time, so that other work on the machine hardly counts;
+the rest only means something on a machine that is otherwise quiet, of which the load before each measurement, noted in
+the file, tells.
 """
 
 from __future__ import annotations
