@@ -29,10 +29,10 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
             shown = shown.merge(content.frame[row].drop_duplicates(), on=row)
         if shown.empty:
             continue
-        seconds, size = shown["time/sampling"] + shown["time/update"], ["profile", "tasks", "trajectories"]
+        size = ["profile", "tasks", "trajectories"]
         first = shown.drop_duplicates("directory").to_dict("records")
         devices = {run["directory"]: run_meta(results, run).device for run in first}
-        shown = shown.assign(seconds=seconds, card=shown["directory"].map(devices) != "cpu")
+        shown = shown.assign(seconds=_awake(shown), card=shown["directory"].map(devices) != "cpu")
         runs = shown.groupby(["curve", "environment", "seed", *size], as_index=False, sort=False).agg(
             iterations=("iteration", "size"),
             env_steps=("env_steps", "max"),
@@ -48,6 +48,14 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
             hours = f", {_hours(core_seconds)} core-hours" if core_seconds >= 1.0 else ""
             texts.append(f"`{profile}`: its study, n = {table['seed'].nunique()}{hours}.")
     return texts
+
+
+def _awake(shown: pd.DataFrame) -> pd.Series[float]:
+    """Seconds of every iteration; of one that took three times as long as those around it, a laptop closed, theirs."""
+    seconds = shown["time/sampling"] + shown["time/update"]
+    by_run = seconds.groupby(shown["directory"])
+    around = by_run.transform(lambda run: run.rolling(9, min_periods=1, center=True).median())
+    return seconds.where(seconds < 3.0 * around, around)
 
 
 def _trained(runs: pd.DataFrame) -> str:

@@ -283,6 +283,17 @@ def test_core_hours_with_a_gpu_are_told_apart(tmp_path, cards, words):
     assert sentence.partition("; ")[2] == words
 
 
+def test_core_hours_leave_out_what_a_suspended_run_slept(tmp_path):
+    figure = FIGURES["tmaml-table1"]
+    write_figure_runs(tmp_path, figure.name, "quick", {"lvc-ppo": {1: (0.0,) * 20}})
+    before = effort(figure, content_of(figure, Results(tmp_path)), Results(tmp_path))
+    for path in tmp_path.rglob("progress.csv"):
+        rows = pd.read_csv(path)
+        rows.loc[7, "time/sampling"] = 30_000.0
+        rows.to_csv(path, index=False)
+    assert effort(figure, content_of(figure, Results(tmp_path)), Results(tmp_path)) == before
+
+
 @pytest.mark.parametrize("figure", [f for f in FIGURES.values() if f.plot == "learning_curves"], ids=lambda f: f.name)
 def test_legend_and_caption_fit_into_the_figure(figure):
     labels = [c.label for c in figure.curves]
