@@ -64,7 +64,8 @@ def build(config: RunConfig, *, threads: int = 1, device: str = "cpu") -> tuple[
 
     Args:
         config: what decides the numbers.
-        threads: simulation threads, and groups of tasks that are differentiated at once; neither changes a number.
+        threads: simulation threads, and groups of tasks that are differentiated at once; neither changes a number. With
+            several, PyTorch has one of its own from then on, the process over.
         device: of all but the simulations; it changes numbers by their rounding, as another processor does.
 
     Raises:
