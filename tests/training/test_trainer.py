@@ -123,7 +123,7 @@ print(faults())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps its memory as it likes")
 def test_threads_keep_what_they_free():
-    """Twenty times a hundred megabytes, more than a piece of a heap, are 500,000 pages, if each time faulted in again."""
+    """Twenty times a hundred megabytes, more than one piece of a heap, are 500,000 pages, if faulted in again."""
     found = subprocess.run([sys.executable, "-c", FREED_AND_TAKEN_AGAIN], capture_output=True, text=True, check=True)
     assert int(found.stdout) < 2000
 
