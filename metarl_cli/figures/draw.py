@@ -54,7 +54,8 @@ def plot(figure: Figure, results: Results, *, out: Path, profile: str | None = N
         results: where; for `adaptation`, any directory with runs in it.
         out: where PNG and PDF go.
         profile: of the results; None for what shows most: of a study the largest, which for a paper's table is chosen
-            row by row, of runs, panel by panel, the one with most curves, the larger of equals; of `adaptation` all.
+            row by row, of runs, panel by panel, the largest that has half of the curves that any has; of `adaptation`
+            all.
 
     Returns:
         The files that were written: PNG, PDF, for a figure of runs the tables that it was drawn from (in the results,
@@ -112,8 +113,8 @@ def _runs_content(figure: Figure, results: Results, profile: str | None) -> Cont
     chosen = dict[str, str]()
     for environment in figure.environments:
         counts = {name: rows["curve"][rows["environment"] == environment].nunique() for name, rows in runs.items()}
-        # Of profiles with as many curves the last, which is the largest.
-        chosen[environment] = max(reversed(counts), key=counts.__getitem__)
+        enough = max(counts.values()) / 2  # a few curves that have bent say more than the beginnings of all
+        chosen[environment] = next(name for name in reversed(counts) if counts[name] >= enough)
     tables = {name: _curves(figure, rows, results) for name, rows in runs.items() if name in chosen.values()}
     panels = [tables[name][tables[name]["environment"] == environment] for environment, name in chosen.items()]
     used = {results.table_path(figure, name): table for name, table in tables.items()}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from metarl_cli.claims.wording import interval, steps_text
 from metarl_cli.figures.labels import colour, curve_label
-from metarl_cli.figures.plots.learning import band, evidence, explanation
+from metarl_cli.figures.plots.learning import band, explanation, heading
 from metarl_cli.papers import Figure
 from metarl_cli.papers.claim import RETURN
 
@@ -35,9 +35,9 @@ def explorable(figure: Figure, frame: pd.DataFrame) -> Mapping[str, Any] | None:
     """
     if figure.plot != "learning_curves":
         return None
-    names = [curve.label for curve in figure.curves]
-    drawn = frame[(frame["quantity"] == RETURN) & frame["curve"].isin(names)]
-    seen = [name for name in names if name in set(drawn["curve"])]
+    titles = {curve.label: curve.title for curve in figure.curves}
+    drawn = frame[(frame["quantity"] == RETURN) & frame["curve"].isin(titles)]
+    seen = [name for name in titles if name in set(drawn["curve"])]
     panels, rows = list[Mapping[str, Any]](), list[tuple[str, ...]]()
     for environment in figure.environments:
         curves, lines = drawn[drawn["environment"] == environment], list[Mapping[str, Any]]()
@@ -55,7 +55,7 @@ def explorable(figure: Figure, frame: pd.DataFrame) -> Mapping[str, Any] | None:
             mean, count = interval(last["mean"], last[low], last[high]), len(str(last["seeds"]).split())
             numbers = steps_text(last["env_steps"]), mean, last["profile"], str(count)
             rows.append((environment, curve_label(name), *numbers))
-        title = f"{environment} ({evidence(curves)})" if len(curves) else environment
+        title = heading(environment, curves, by="curve", names=titles)
         panels.append({"title": title, "steps": steps, "lines": lines})
     return {
         "panels": panels,

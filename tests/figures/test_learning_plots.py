@@ -17,7 +17,7 @@ from metarl_cli.figures.draw import MOST_PANELS, NoResultsError, content_of
 from metarl_cli.figures.effort import effort
 from metarl_cli.figures.labels import COLOURS, CURVE_LABELS, ESTIMATOR_LABELS, colour, colours, curve_label
 from metarl_cli.figures.plots import save
-from metarl_cli.figures.plots.learning import adaptation, learning_curves
+from metarl_cli.figures.plots.learning import TITLE_CHARACTERS, adaptation, learning_curves
 from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import ADAPTATION, FIGURES
 from metarl_cli.papers.figure import Curve, planned_runs
@@ -110,6 +110,20 @@ def test_a_legend_is_within_its_figure(length):
     (drawn,) = figure.legends
     box = drawn.get_window_extent()
     assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+
+
+def test_a_panel_names_the_lines_that_it_lacks():
+    names = {"promp": "ProMP", "trpo-maml": "MAML-TRPO", "trpo-emaml": "E-MAML-TRPO"}
+    both = curves(curve("promp"), curve("trpo-maml"), curve("promp", "Toy1D"))
+    environments = ("Navigation", "Toy1D", "AntRandDir")
+    first, second, third = visible(learning_curves(both, environments=environments, names=names))
+    assert first.get_title() == "Navigation (quick, n = 3)\nwithout E-MAML-TRPO"
+    assert second.get_title() == "Toy1D (quick, n = 3)\nwithout MAML-TRPO, E-MAML-TRPO"
+    assert third.get_title() == "AntRandDir"
+    many = {f"promp{i}": f"a curve with a long title, number {i}" for i in range(9)} | {"promp": "ProMP"}
+    (panel,) = visible(learning_curves(curve("promp"), environments=("Navigation",), names=many))
+    lines = panel.get_title().splitlines()
+    assert max(map(len, lines)) <= TITLE_CHARACTERS and " ".join(lines[1:]).count("number") == 9
 
 
 def test_panels_of_different_sizes_say_so():
@@ -231,16 +245,19 @@ def test_adaptation_of_more_runs_than_a_picture_holds_says_how_to_choose(tmp_pat
         content_of(ADAPTATION, Results(tmp_path), "smoke")
 
 
-def test_each_panel_shows_the_profile_with_most_curves_and_of_equals_the_largest(tmp_path):
-    figure, fewer = FIGURES["taypo-fig2"], {"overnight": ("HalfCheetahFwdBack",), "paper": ("AntRandGoal",)}
+def test_each_panel_shows_the_largest_profile_with_half_of_the_curves(tmp_path):
+    figure = FIGURES["taypo-fig2"]
+    larger = {"overnight": {"HalfCheetahFwdBack": 6, "WalkerFwdBack": 3, "AntRandDir": 2}, "paper": {"AntRandGoal": 1}}
+    labels = [curve.label for curve in figure.curves]
     for profile in ("quick", "overnight", "paper"):
         for run in planned_runs(figure, profile):
-            alone = profile == "paper" and run.config.label != "promp"
-            if run.config.environment.name in fewer.get(profile, figure.environments) and not alone:
+            count = larger.get(profile, {}).get(run.config.environment.name, 0 if profile in larger else 6)
+            if run.config.label in labels[:count]:
                 write_run(runs_directory(tmp_path, profile) / run.path, run.config, (1.0, 2.0))
     content = content_of(figure, Results(tmp_path))
     shown = content.frame.groupby("environment")["profile"].unique().map(list).to_dict()
-    assert shown == {name: ["quick"] for name in figure.environments} | {"HalfCheetahFwdBack": ["overnight"]}
+    half = {"HalfCheetahFwdBack": ["overnight"], "WalkerFwdBack": ["overnight"]}
+    assert shown == {name: ["quick"] for name in figure.environments} | half
     assert [path.relative_to(tmp_path).parts[0] for path in content.tables] == ["quick", "overnight"]
     quick, overnight = content.tables.values()
     assert set(quick["environment"]) == set(figure.environments) and set(overnight["profile"]) == {"overnight"}

@@ -18,10 +18,13 @@ from metarl_cli.figures.labels import BROKEN, STAGE_LABELS, colours, curve_label
 from metarl_cli.figures.plots.style import caption, mark_missing, new_figure
 from metarl_cli.papers.claim import RETURN
 
-__all__ = ["adaptation", "band", "evidence", "explanation", "learning_curves", "training_panel"]
+__all__ = ["adaptation", "band", "explanation", "heading", "learning_curves", "training_panel"]
 
 LINE_INCHES, CHARACTER_INCHES = 0.6, 0.07
 """Of an entry of the legend: its line with the space around, and each character of its text."""
+
+TITLE_CHARACTERS = 52
+"""What fits above a panel, of a title's font."""
 
 FEWEST = 3
 """Seeds with which the interval is drawn: that of two is 12.7 times as wide as their standard error."""
@@ -93,7 +96,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 def curve_panel(panel: Axes, title: str, curves: pd.DataFrame, *, by: str, names: Mapping[str, str]) -> None:
     """One line with its band for each name that the column `by` holds, under its label; says so if there is none."""
-    panel.set_title(f"{title} ({evidence(curves)})" if len(curves) else title, fontsize=9)
+    panel.set_title(heading(title, curves, by=by, names=names), fontsize=9)
     if curves.empty:
         mark_missing(panel)
         return
@@ -125,9 +128,14 @@ def band(line: pd.DataFrame) -> tuple[str, str]:
     return ("low", "high") if min(_counts(line)) >= FEWEST else ("least", "greatest")
 
 
-def evidence(curves: pd.DataFrame) -> str:
-    """Profile and number of seeds, for instance "quick, n = 2" or "paper, n = 1 to 3"."""
-    return f"{', '.join(sorted(curves['profile'].unique()))}, n = {extent(_counts(curves), str)}"
+def heading(title: str, curves: pd.DataFrame, *, by: str, names: Mapping[str, str]) -> str:
+    """A panel's title with profiles and seeds, "Navigation (paper, n = 1 to 3)", and below it which lines it lacks."""
+    if curves.empty:
+        return title
+    evidence = f"{', '.join(sorted(curves['profile'].unique()))}, n = {extent(_counts(curves), str)}"
+    lacking = [label for name, label in names.items() if name not in set(curves[by])]
+    without = textwrap.wrap(f"without {', '.join(lacking)}", TITLE_CHARACTERS) if lacking else []
+    return "\n".join([f"{title} ({evidence})", *without])
 
 
 def _counts(curves: pd.DataFrame) -> set[int]:
