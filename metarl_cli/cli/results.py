@@ -37,7 +37,7 @@ def plot(
         path_option("DIR", "Where the CSV files are. Default: the published ones; those of your FIGURE.toml."),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="Profile of the results. Default: the one that has most of the figure.")
+        str | None, typer.Option(help="Profile of the results. Default: what shows most, panel by panel.")
     ] = None,
     out: Annotated[
         Path,
