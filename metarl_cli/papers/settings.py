@@ -3,7 +3,7 @@
 Sources: the sweeps of the released ProMP code for the locomotion tasks (`all_envs_eval`) and its exploration comparison
 for the point tasks; Tang et al. 2021, Sec. 5.2.1 for the three adaptation steps of the corners; Fallah et al. 2021,
 App. H for the navigation task. The η of the corners is metarl's own: with the released 5e-4 the policy walks to one
-corner before it has adapted, see `docs/deviations.md`.
+corner before it has adapted, see `docs/findings.md`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `paper` is the size of the papers' own experiments. `standard` is what shows a curve to its bend on a server of today:
 half the tasks and trajectories in locomotion; five seeds and 300 iterations on HalfCheetah, which all four papers have
 and whose simulator is fast, because three seeds leave too much open; three seeds and 100 iterations elsewhere, where it
-is slower: the first bend, and not the end (docs/deviations.md, HopperRandParams); the papers' own size on Navigation,
+is slower: the first bend, and not the end (docs/findings.md, HopperRandParams); the papers' own size on Navigation,
 and nearly so in the corners.
 """
 
