@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from metarl_cli.claims.wording import interval, steps_text
-from metarl_cli.figures.labels import colour, curve_label
+from metarl_cli.figures.labels import colour
 from metarl_cli.figures.plots.learning import band, explanation, heading
 from metarl_cli.papers import Figure
 from metarl_cli.papers.claim import RETURN
@@ -54,12 +54,12 @@ def explorable(figure: Figure, frame: pd.DataFrame) -> Mapping[str, Any] | None:
             lines.append(shown)
             mean, count = interval(last["mean"], last[low], last[high]), len(str(last["seeds"]).split())
             numbers = steps_text(last["env_steps"]), mean, last["profile"], str(count)
-            rows.append((environment, curve_label(name), *numbers))
+            rows.append((environment, titles[name], *numbers))
         title = heading(environment, curves, by="curve", names=titles)
         panels.append({"title": title, "steps": steps, "lines": lines})
     return {
         "panels": panels,
-        "names": [{"name": name, "label": curve_label(name), "colour": colour(name)} for name in seen],
+        "names": [{"name": name, "label": titles[name], "colour": colour(name)} for name in seen],
         "last": rows,
         "explanation": explanation(drawn),
     }
