@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from metarl_cli.results import Results, load_runs
 from metarl_cli.store import INSTALLED
 from metarl_cli.tables import write_table
 
-__all__ = ["MOST_PANELS", "Content", "NoResultsError", "content_of", "draw", "plot"]
+__all__ = ["MOST_PANELS", "Content", "NoResultsError", "content_of", "draw", "plot", "runs_behind"]
 
 
 MOST_PANELS = 40
@@ -101,6 +101,17 @@ def content_of(figure: Figure, results: Results, profile: str | None = None) -> 
         frame = _curves(figure, runs, results)
         return Content(frame, {results.directory / f"{figure.name}.csv": frame})
     return (_study_content if figure.source == "study" else _runs_content)(figure, results, profile)
+
+
+def runs_behind(figure: Figure, content: Content, results: Results) -> Iterator[pd.DataFrame]:
+    """The rows of the runs that a figure draws, or that its study tests: a frame for each profile that has some."""
+    for profile in content.frame["profile"].dropna().unique():
+        runs = results.runs_of(figure, profile)
+        if figure.source == "runs" or figure.name in REPORTED:  # each panel, or row, is of one profile
+            row = ["curve", "environment", "profile"]
+            runs = runs.merge(content.frame[row].drop_duplicates(), on=row)
+        if len(runs):
+            yield runs
 
 
 def _runs_content(figure: Figure, results: Results, profile: str | None) -> Content:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from metarl_cli.claims.wording import extent, number, steps_text
-from metarl_cli.figures.draw import Content
+from metarl_cli.figures.draw import Content, runs_behind
 from metarl_cli.figures.provenance import run_meta
-from metarl_cli.papers import REPORTED, Figure
+from metarl_cli.papers import Figure
 from metarl_cli.results import Results
 
 __all__ = ["effort"]
@@ -22,13 +22,7 @@ def effort(figure: Figure, content: Content, results: Results) -> list[str]:
         results: from which.
     """
     texts = list[str]()
-    for profile in content.frame["profile"].dropna().unique():
-        shown = results.runs_of(figure, profile)  # of which the figure draws some, or its study tests them
-        if figure.source == "runs" or figure.name in REPORTED:  # each panel, or row, is of one profile
-            row = ["curve", "environment", "profile"]
-            shown = shown.merge(content.frame[row].drop_duplicates(), on=row)
-        if shown.empty:
-            continue
+    for shown in runs_behind(figure, content, results):
         size = ["profile", "tasks", "trajectories"]
         first = shown.drop_duplicates("directory").to_dict("records")
         devices = {run["directory"]: run_meta(results, run).device for run in first}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from metarl_cli.claims.wording import interval, steps_text
 from metarl_cli.figures.labels import colour
 from metarl_cli.figures.plots.learning import band, explanation, heading
 from metarl_cli.papers import Figure
@@ -30,15 +29,14 @@ def explorable(figure: Figure, frame: pd.DataFrame) -> Mapping[str, Any] | None:
     Returns:
         `panels` to draw, one per environment: its `title`, the `steps` that any of its curves has, and its `lines`,
         none where nothing was run: `name`, `mean`, `low` and `high`, None where the curve has no number; `names` of the
-        curves with label and colour, in the order of the legend; `last` numbers of every curve as rows of text, for who
-        cannot see a drawing; and `explanation` of line and band.
+        curves with label and colour, in the order of the legend; and `explanation` of line and band.
     """
     if figure.plot != "learning_curves":
         return None
     titles = {curve.label: curve.title for curve in figure.curves}
     drawn = frame[(frame["quantity"] == RETURN) & frame["curve"].isin(titles)]
     seen = [name for name in titles if name in set(drawn["curve"])]
-    panels, rows = list[Mapping[str, Any]](), list[tuple[str, ...]]()
+    panels = list[Mapping[str, Any]]()
     for environment in figure.environments:
         curves, lines = drawn[drawn["environment"] == environment], list[Mapping[str, Any]]()
         steps = sorted(int(step) for step in curves["env_steps"].unique())
@@ -47,19 +45,15 @@ def explorable(figure: Figure, frame: pd.DataFrame) -> Mapping[str, Any] | None:
             line = points.sort_values("env_steps")
             if line.empty:
                 continue
-            at, last, (low, high) = line.set_index("env_steps").reindex(steps), line.iloc[-1], band(line)
+            at, (low, high) = line.set_index("env_steps").reindex(steps), band(line)
             shown: dict[str, Any] = {"name": name}
             for key, column in (("mean", "mean"), ("low", low), ("high", high)):
                 shown[key] = [float(f"{v:.{DIGITS}g}") if math.isfinite(v) else None for v in at[column]]
             lines.append(shown)
-            mean, count = interval(last["mean"], last[low], last[high]), len(str(last["seeds"]).split())
-            numbers = steps_text(last["env_steps"]), mean, last["profile"], str(count)
-            rows.append((environment, titles[name], *numbers))
         title = heading(environment, curves, by="curve", names=titles)
         panels.append({"title": title, "steps": steps, "lines": lines})
     return {
         "panels": panels,
         "names": [{"name": name, "label": titles[name], "colour": colour(name)} for name in seen],
-        "last": rows,
         "explanation": explanation(drawn),
     }

@@ -8,6 +8,7 @@ from metarl_cli.claims.judge import judge_all
 from metarl_cli.claims.wording import evidence_text, interval_text, range_text, tally, verdict_text
 from metarl_cli.errors import check_known
 from metarl_cli.figures.draw import draw
+from metarl_cli.figures.ends import HEADER
 from metarl_cli.pages.rendering import render
 from metarl_cli.pages.shown import Shown, conclusions, plot_command, shown
 from metarl_cli.papers import FIGURES, PAPERS
@@ -45,6 +46,6 @@ def write_gallery(results: Results, out: Path, profile: str | None = None) -> li
     page = out / "README.md"
     out.mkdir(parents=True, exist_ok=True)
     texts = {text.__name__: text for text in (evidence_text, interval_text, range_text, tally, verdict_text)}
-    content = {"sections": sections, "judgements": judgements, "papers": PAPERS, **texts}
+    content = {"sections": sections, "judgements": judgements, "papers": PAPERS, "header": HEADER, **texts}
     write_whole(page, render("gallery.md", content))
     return [*files, page]

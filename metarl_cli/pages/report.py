@@ -28,6 +28,7 @@ from metarl_cli.claims.wording import (
     statistic_text,
 )
 from metarl_cli.errors import UserError
+from metarl_cli.figures.ends import HEADER
 from metarl_cli.figures.labels import curve_label
 from metarl_cli.figures.pictures import pictures_of
 from metarl_cli.figures.provenance import fingerprint, run_rows, table_rows
@@ -100,7 +101,8 @@ def write_report(results: Results, out: Path) -> list[Judgement]:
             "Tables of studies": table_rows(results),
         },
         "version": __version__,
-        **{"Verdict": Verdict, "Worth": Worth, "MEANINGS": MEANINGS, "SYMBOLS": SYMBOLS, "PAPERS": PAPERS},
+        **{"Verdict": Verdict, "Worth": Worth, "MEANINGS": MEANINGS, "SYMBOLS": SYMBOLS},
+        **{"PAPERS": PAPERS, "ENDS": HEADER},
         **{word.__name__: word for word in (*numbers, cells, explanation, curve_label, worth)},
         **{name: here.joinpath(path).read_text(encoding="utf-8") for name, path in {**assets, **LIBRARY}.items()},
     }

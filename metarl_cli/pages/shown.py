@@ -1,4 +1,4 @@
-"""What a page says of a figure: its content, profile and seeds, what was run for it, and what to conclude."""
+"""What a page says of a figure: its content, profile and seeds, what was run and came of it, and what to conclude."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from metarl_cli.errors import UserError
 from metarl_cli.figures.curves import ranges
 from metarl_cli.figures.draw import Content, NoResultsError, content_of
 from metarl_cli.figures.effort import effort
+from metarl_cli.figures.ends import ends
 from metarl_cli.papers import Figure
 from metarl_cli.results import Results
 from metarl_cli.store import PUBLISHED
@@ -22,12 +23,13 @@ __all__ = ["Shown", "conclusions", "plot_command", "shown"]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a figure shows, of which profiles and seeds, and what was run for it, in words."""
+    """What a figure shows, of which profiles and seeds; in words, what was run for it and what its curves come to."""
 
     content: Content
     profile: str
     seeds: str
     effort: Sequence[str]
+    ends: Sequence[Sequence[str]]
 
 
 def shown(figure: Figure, results: Results, profile: str | None) -> Shown | str | None:
@@ -45,7 +47,8 @@ def shown(figure: Figure, results: Results, profile: str | None) -> Shown | str 
     # A column of seeds, a column of lists of them, or both.
     columns = [content.frame[name].dropna().unique() for name in ("seed", "seeds") if name in content.frame]
     seeds = ranges({int(float(seed)) for column in columns for entry in column for seed in str(entry).split()})
-    return Shown(content, ", ".join(profiles), seeds, effort(figure, content, results))
+    words = effort(figure, content, results), ends(figure, content, results)
+    return Shown(content, ", ".join(profiles), seeds, *words)
 
 
 def plot_command(figure: Figure, results: Path, profile: str | None) -> str:

@@ -61,19 +61,11 @@ def test_an_environment_without_runs_has_a_panel_without_lines(frame):
     assert others == [{"title": name, "steps": [], "lines": []} for name in FIGURE.environments[1:]]
 
 
-def test_the_last_numbers_stand_as_text(frame):
-    last = explorable(FIGURE, frame)["last"]
-    assert len(last) == 6 * 2
-    assert last[0] == ("HalfCheetahFwdBack", "ProMP", "0.00M", "5.062 [4, 6.123]", "quick", "2")
-    assert last[1][3] == "0.5 [0, 1]"
-
-
 def test_of_iterations_at_the_same_step_the_last_counts(frame):
     """As in a `progress.csv` that was put together by hand."""
     found = explorable(FIGURE, frame.assign(env_steps=frame["env_steps"].clip(upper=200)))
     assert found["panels"][0]["steps"] == [100, 200]
     assert found["panels"][0]["lines"][0]["mean"] == [1.5, 5.0617]
-    assert found["last"][0][3] == "5.062 [4, 6.123]"
 
 
 def test_what_is_not_learning_curves_is_not_explorable(frame):

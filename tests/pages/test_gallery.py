@@ -58,6 +58,14 @@ def test_a_figure_says_what_was_run_and_what_to_conclude(results, tmp_path):
     assert text.count("What to conclude:") == 2
 
 
+def test_a_figure_with_runs_says_what_every_curve_comes_to(results, tmp_path):
+    write_gallery(Results(results), tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    sections = {part.partition(":")[0]: part for part in text.split("\n## ")}
+    rows = re.findall(r"^\| AntFwdBack \| .* \| 2 \| 2 \| quick \|$", sections["tmaml-table1"], re.MULTILINE)
+    assert len(rows) == 3 and "What every curve comes to" not in sections["sgmrl-fig1"]
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(7200.0, ", 2 core-hours"), (0.1, "")])
 def test_the_seconds_of_a_study_are_said_where_it_measured(tmp_path, seconds, said):
     path = write_study(tmp_path, "sgmrl-table2", "quick", returns_on_new_tasks("sgmrl-table2", {1: 0.0, 2: 3.0}))

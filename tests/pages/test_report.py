@@ -109,6 +109,13 @@ def test_the_papers_numbers_stand_beside_ours(report):
     assert "SwimmerRandVel MAML-VPG, K = 3 90.6 ± 14.99 91.27 [86.1, 96.44] 3" in text
 
 
+def test_every_curve_says_what_it_comes_to(report):
+    text = Page(report).text
+    assert "What every curve comes to (6) Undiscounted return of every curve of tmaml-table1" in text
+    assert "AntFwdBack LVC-PPO 9.25 [6.073, 12.43] 7.125 [5.537, 8.713] −1 2 2 quick" in text
+    assert text.count("What every curve comes to") == 1  # the other figures have studies alone
+
+
 def test_every_number_says_where_it_comes_from(results, report):
     text = Page(report).text
     assert "quick lvc-ppo AntFwdBack 1, 2 2 abcdef123456 0.1.0 torch 2.13.0" in text
