@@ -51,4 +51,3 @@ def test_a_claim_is_on_the_difference_of_two_of_these_numbers(tmp_path):
     effect = next(f.effect for f in claim.findings if "trpo-maml, AntRandDir" in f.effect.label)
     ours = {row["Method"]: float(row["Last tenth [95 %]"].split()[0]) for row in rows(FIGURE, results)}
     assert effect.mean == pytest.approx(ours["ProMP"] - ours["MAML-TRPO"])
-

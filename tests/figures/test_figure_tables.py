@@ -104,6 +104,17 @@ def test_the_figure_has_a_mark_for_each_number_and_its_digits():
     assert "95 % Student t" in figure.get_supxlabel() and "Profile of ours: quick" in figure.get_supxlabel()
 
 
+def test_the_interval_of_two_seeds_does_not_stretch_the_axis():
+    """It is 12.7 standard errors wide to either side."""
+    table = new_tasks("sgmrl-table1", {1: 0.0, 2: 2.0})
+    figure = table_figure(table)
+    (panel,) = figure.axes
+    assert table["high"].max() > -5.0 > panel.get_xlim()[1]
+    assert not [line for line in panel.lines if line.get_marker() == "None" and len(line.get_xdata()) == 2]
+    assert figure.get_supxlabel().endswith("Intervals of two seeds are in the digits alone.")
+    assert "two seeds" not in table_figure(new_tasks("sgmrl-table1")).get_supxlabel()
+
+
 def test_digits_lie_within_the_picture():
     figure = table_figure(new_tasks("sgmrl-table2"))
     figure.draw_without_rendering()

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarl_cli.figures.labels import colour, curve_label
+from metarl_cli.figures.plots.learning import FEWEST
 from metarl_cli.figures.plots.style import caption, new_figure
 from metarl_cli.figures.tables import cells, explanation
 
@@ -20,6 +21,8 @@ _OFFSETS = (10, 95)
 def table_figure(table: pd.DataFrame) -> Figure:
     """A panel per environment, a row per method: the paper's mean ± spread in grey, ours with its interval in blue.
 
+    An interval of two seeds, which would stretch the axis, stands in the digits alone.
+
     Args:
         table: as `figures.tables.beside_the_paper` gives it.
     """
@@ -31,8 +34,9 @@ def table_figure(table: pd.DataFrame) -> Figure:
         for height, (_, row) in enumerate(rows.iterrows()):
             at, spread = height - 0.12, row["spread"]
             panel.errorbar(row["paper"], at, xerr=spread, color=_PAPER, fmt="D", markersize=4, capsize=2)
-            if row["n"]:
+            if row["n"] >= FEWEST:
                 panel.plot([row["low"], row["high"]], [height + 0.12] * 2, color=_OURS, linewidth=1.4)
+            if row["n"]:
                 panel.plot(row["ours"], height + 0.12, "o", color=_OURS, markersize=5)
             paper, ours, n, profile = cells(row)
             _digits(panel, height, (paper, f"{ours}  n = {n}, {profile}" if row["n"] else "not yet run"))
@@ -40,7 +44,8 @@ def table_figure(table: pd.DataFrame) -> Figure:
         panel.set_ylim(len(rows) - 0.4, -0.6)
         panel.margins(x=0.08)
         panel.set_xlabel("return", fontsize=8)
-    caption(figure, explanation(table))
+    few = " Intervals of two seeds are in the digits alone." if FEWEST - 1 in set(table["n"]) else ""
+    caption(figure, explanation(table) + few)
     return figure
 
 
