@@ -163,14 +163,16 @@ def _curves(paths: Sequence[Path], notes: list[str]) -> list[_Curve]:
         key = (same, times[same, config.seed])
         times[same, config.seed] += 1
         groups.setdefault(key, (config, []))[1].append(rows.assign(directory=str(directory)))
-    # What tells the curves apart: their labels, if need be with the settings that differ, or their number.
+    # What tells the curves apart: their labels, if need be with settings, or with their number.
     configs = [config for config, _ in groups.values()]
-    labels, differing = [config.curve for config in configs], _differing(configs)
-    told = []
-    for label, own in zip(labels, map(settable_keys, configs), strict=True):
-        told.append(" ".join([label, *(f"{key}={own[key]}" for key in differing)]))
-    numbered = [f"{label} {number}" for number, label in enumerate(labels, start=1)]
-    names = next(names for names in (labels, told, numbered) if len(set(names)) == len(names))
+    labels = [config.curve for config in configs]
+    names = labels
+    for key in _differing(configs):
+        longer = [f"{name} {key}={settable_keys(config)[key]}" for name, config in zip(names, configs, strict=True)]
+        if key != "label" and len(set(longer)) > len(set(names)):  # one that tells no more of them apart is no name
+            names = longer
+    if len(set(names)) < len(names):
+        names = [f"{label} {number}" for number, label in enumerate(labels, start=1)]
     return [
         _Curve(name=name, config=config, rows=pd.concat(parts, ignore_index=True))
         for name, (config, parts) in zip(names, groups.values(), strict=True)

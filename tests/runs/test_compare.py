@@ -53,6 +53,23 @@ def test_an_environment_of_ones_own_is_named_with_its_variant(metarl, tmp_path):
     assert {row["environment"] for row in found["curves"]} == {"mine.py:Maze (near)"}
 
 
+def test_a_curve_is_named_by_as_few_settings_as_tell_it_apart(metarl, tmp_path):
+    alike = ["label=mine", "sampling.tasks=7"]
+    for name, overrides in {
+        "a": [],
+        "b": [*alike, "inner.lr=0.05"],
+        "c": [*alike, "inner.lr=0.05", "inner.steps=2"],
+    }.items():
+        write(tmp_path / name, {1: FIRST[1]}, "label=promp", *overrides)
+    found = compared(metarl, *(tmp_path / name for name in "abc"))
+    assert [row["curve"] for row in found["curves"]] == [
+        "promp inner.steps=1",
+        "mine inner.steps=1",
+        "mine inner.steps=2",
+    ]
+    assert {row["setting"] for row in found["settings"]} >= {"sampling.tasks", "inner.lr", "inner.steps"}
+
+
 def test_the_difference_is_paired_by_the_seeds_that_both_have(metarl, two):
     found = compared(metarl, *two)
     assert found["settings"] == [{"setting": "inner.lr", "promp inner.lr=0.1": 0.1, "promp inner.lr=0.05": 0.05}]
