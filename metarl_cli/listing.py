@@ -92,8 +92,8 @@ def _claims() -> Listing:
     results = Results(PUBLISHED)
     judgements = judge_all(results)
     words = (
-        f"{tally(judgements)}. Shown is what a verdict hangs on; of m comparisons one alone refutes a claim at 5 %/m "
-        '(half of them what is so "generally"): an interval may miss what is wanted and leave it open. '
+        f"{tally(judgements)}. Shown is what a verdict hangs on. Of m comparisons, u of which must hold, one holds at "
+        "the level 5 %/(m − u + 1) and fails at 5 %/u: a 95 % interval may miss zero and leave it open. "
         "All of them: metarl report, or --json."
     )
     return Listing([claim_row(judgement) for judgement in judgements], words, tuple(results.damage.values()))

@@ -1,11 +1,15 @@
 """Verdicts: each claim of the papers against the results in a directory. No verdict is written by hand.
 
 A comparison pairs two curves or estimators by seed, because one seed gives both the same tasks and initial weights; its
-effect is the mean over seeds with a 95 % Student t interval. It `holds` where the whole interval lies in the range that
-the claim wants. It `fails` where the interval lies wholly outside even at the level 5 % / m, of m comparisons in the
-claim (Bonferroni): most claims are the conjunction of their comparisons, so that one of them is enough to refute them,
-and among many one would be found by chance. Else it is `undecided`, as with fewer than two seeds. A claim of what is so
-"generally" holds if more than half of its comparisons do, and fails once so many fail that this cannot be.
+effect is the mean over seeds with a Student t interval. It `holds` where the whole interval lies in the range that the
+claim wants, and `fails` where it lies wholly outside; else it is `undecided`, as with fewer than two seeds.
+
+A claim holds if u of its m comparisons do: all of them, or more than half of what is so "generally". It fails once so
+many fail that this cannot be. Among many comparisons some would hold, or fail, by chance; so that each verdict on the
+claim errs at most once in twenty times, an interval is that of the level 1 − 5 % / (m − u + 1) to hold, and 1 − 5 % / u
+to fail (Bonferroni's test of a partial conjunction, Benjamini and Heller 2008,
+https://doi.org/10.1111/j.1541-0420.2007.00984.x). Of a conjunction that is 95 % to hold, for it takes all of them, and
+1 − 5 % / m to fail, for one of them is enough.
 
 A claim has two verdicts. The one at its scope says what the results show at the size that they have. The one as
 printed is the same where that size can decide what the paper claims of its own, and `undecided` where the results were
@@ -29,6 +33,7 @@ import pandas as pd
 
 from metarl_cli.claims.exact import exact_number
 from metarl_cli.claims.measures import Effect, Grouped, effects
+from metarl_cli.claims.statistics import range_test
 from metarl_cli.errors import UserError
 from metarl_cli.papers import CLAIMS, FIGURES
 from metarl_cli.papers.claim import Claim, Comparison, ExactCheck, Range
@@ -44,7 +49,6 @@ __all__ = [
     "judge",
     "judge_all",
     "load_tables",
-    "verdict_of",
 ]
 
 Tables: TypeAlias = Mapping[tuple[str, str], Grouped]
@@ -53,7 +57,7 @@ Tables: TypeAlias = Mapping[tuple[str, str], Grouped]
 RUNS = "runs"
 
 LEVEL = 0.05
-"""At which a claim is refuted, all its comparisons together."""
+"""At which a claim holds or fails, all its comparisons together."""
 
 
 class Verdict(StrEnum):
@@ -77,14 +81,15 @@ class Finding:
         part: of the claim, which says where it is wanted.
         profile: of the results; `exact` for a number without sampling error; empty where there is none.
         decisive: whether they are large enough to decide the claim as printed.
-        compared: how many comparisons of the claim have a number.
+        holds_at, fails_at: the levels below which its p-values decide, among all comparisons of the claim.
     """
 
     effect: Effect
     part: Comparison | ExactCheck
     profile: str = ""
     decisive: bool = True
-    compared: int = 1
+    holds_at: float = LEVEL
+    fails_at: float = LEVEL
 
     @property
     def wanted(self) -> Range:
@@ -93,8 +98,12 @@ class Finding:
 
     @property
     def scoped(self) -> Verdict:
-        """The verdict on this comparison alone, at the size of the results."""
-        return verdict_of(self.effect, self.wanted, self.compared) if self.profile else Verdict.NOT_RUN
+        """The verdict on this comparison, at the size of the results."""
+        if not self.profile:
+            return Verdict.NOT_RUN
+        if self.effect.test.outside < self.holds_at:
+            return Verdict.HOLDS
+        return Verdict.FAILS if self.effect.test.inside < self.fails_at else Verdict.UNDECIDED
 
     @property
     def verdict(self) -> Verdict:
@@ -122,7 +131,7 @@ class Judgement:
     def _of(self, verdicts: Sequence[Verdict]) -> Verdict:
         if set(verdicts) == {Verdict.NOT_RUN}:
             return Verdict.NOT_RUN
-        needed = len(verdicts) if self.claim.needs == "all" else len(verdicts) // 2 + 1
+        needed = _needed(self.claim, len(verdicts))
         if verdicts.count(Verdict.HOLDS) >= needed:
             return Verdict.HOLDS
         return Verdict.FAILS if verdicts.count(Verdict.FAILS) > len(verdicts) - needed else Verdict.UNDECIDED
@@ -139,10 +148,10 @@ class Judgement:
         return {verdict: counted[verdict] for verdict in Verdict if counted[verdict]}
 
     @property
-    def weakest(self) -> Finding:
-        """The finding on which the verdicts hang: of the worst kind, and of these the farthest on the wrong side.
+    def deciding(self) -> Finding:
+        """The finding on which the verdicts hang: the u-th best where u must hold, the worst where all must.
 
-        How far is measured into the wanted range, in half-widths of the interval where it has a width.
+        Better is first a better verdict, then a number that lies farther inside, in half-widths of its interval.
         """
 
         def place(finding: Finding) -> tuple[int, int, float]:
@@ -151,12 +160,19 @@ class Judgement:
             half = (effect.high - effect.low) / 2
             return _RANK[finding.verdict], _RANK[finding.scoped], inside / half if half > 0 else inside
 
-        return min(self.findings, key=place)
+        there = [finding for finding in self.findings if finding.scoped != Verdict.NOT_RUN] or self.findings
+        needed = _needed(self.claim, len(self.findings))
+        return sorted(there, key=place)[max(len(there) - needed, 0)]
 
 
 _RANK: Mapping[Verdict, int] = MappingProxyType(
     {Verdict.FAILS: 0, Verdict.UNDECIDED: 1, Verdict.HOLDS: 2, Verdict.NOT_RUN: 3}
 )
+
+
+def _needed(claim: Claim, comparisons: int) -> int:
+    """How many of a claim's comparisons must hold."""
+    return comparisons if claim.needs == "all" else comparisons // 2 + 1
 
 
 def judge_all(results: Results) -> list[Judgement]:
@@ -168,8 +184,10 @@ def judge_all(results: Results) -> list[Judgement]:
 def judge(claim: Claim, tables: Tables) -> Judgement:
     """One claim."""
     findings = [finding for part in claim.comparisons for finding in _findings(part, claim, tables)]
-    compared = sum(bool(finding.profile) for finding in findings)
-    return Judgement(claim, tuple(replace(finding, compared=compared) for finding in findings))
+    compared, needed = sum(bool(finding.profile) for finding in findings), _needed(claim, len(findings))
+    false = len(findings) - needed + 1  # so many must be, if the claim is
+    holds_at, fails_at = (LEVEL / max(compared - wanted + 1, 1) for wanted in (needed, false))
+    return Judgement(claim, tuple(replace(one, holds_at=holds_at, fails_at=fails_at) for one in findings))
 
 
 def load_tables(results: Results) -> Tables:
@@ -197,19 +215,12 @@ def _with_training(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return table.merge(runs.groupby(run, as_index=False)["env_steps"].max(), how="left", on=run)
 
 
-def verdict_of(effect: Effect, wanted: Range, compared: int = 1) -> Verdict:
-    """What an effect says of a range, if it is one of so many that were compared; one without interval says nothing."""
-    if wanted.low <= effect.low and effect.high <= wanted.high:
-        return Verdict.HOLDS
-    return Verdict.FAILS if effect.p_value * compared < LEVEL else Verdict.UNDECIDED
-
-
 def _findings(part: Comparison | ExactCheck, claim: Claim, tables: Tables) -> list[Finding]:
     """A number, or one for each value of a sweep, of the profile that counts most."""
     if isinstance(part, ExactCheck):
         number = exact_number(part.check)
-        p_value = float(part.wanted.low <= number <= part.wanted.high)
-        return [Finding(Effect(part.label, number, number, number, p_value), part, "exact")]
+        test = range_test([number, number], part.wanted.low, part.wanted.high)  # without error
+        return [Finding(Effect(part.label, number, number, number, test), part, "exact")]
     found = list[list[Finding]]()
     for (profile, name), table in tables.items():
         if name == (RUNS if claim.reads == "runs" else claim.figure):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metarl_cli.claims.statistics import mean_interval, range_p_value
+from metarl_cli.claims.statistics import RangeTest, mean_interval, range_test
 from metarl_cli.papers.claim import Comparison, Where
 
 __all__ = ["Effect", "Grouped", "effects"]
@@ -29,7 +29,7 @@ class Effect(NamedTuple):
     Attributes:
         label: the comparison, and where on its sweep.
         mean, low, high: with a 95 % Student t interval, in logarithms for a ratio; NaN where there is none.
-        p_value: of a mean in the range that the comparison wants, see `statistics.range_p_value`.
+        test: of the range in which the comparison wants it.
         seeds: the seeds that went in.
         iterations: that all of these seeds have: of training, or checkpoints of a study; 0 where there are none.
         env_steps: of each run until the last of these iterations, of the run with fewest; 0 where nothing was trained.
@@ -39,7 +39,7 @@ class Effect(NamedTuple):
     mean: float = math.nan
     low: float = math.nan
     high: float = math.nan
-    p_value: float = 1.0
+    test: RangeTest = RangeTest()
     seeds: tuple[int, ...] = ()
     iterations: int = 0
     env_steps: int = 0
@@ -129,18 +129,18 @@ def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[A
     if comparison.statistic == "ratio":
         logarithms = _logarithms(first) - _logarithms(second[0])
         mean, low, high = np.exp(mean_interval(logarithms))
-        p_value = range_p_value(logarithms, _logarithm(wanted.low), _logarithm(wanted.high))
+        test = range_test(logarithms, _logarithm(wanted.low), _logarithm(wanted.high))
     else:
         values = first - second[0] if comparison.statistic == "difference" else first
         mean, low, high = mean_interval(values)
-        p_value = range_p_value(values, wanted.low, wanted.high)
+        test = range_test(values, wanted.low, wanted.high)
     steps = np.concatenate([table.numbers(at, "env_steps", trained=trained)[0][seeds, iterations[-1]] for at in rows])
     return Effect(
         label,
         float(mean),
         float(low),
         float(high),
-        p_value,
+        test,
         seeds=tuple(table.seeds[seeds].tolist()),
         iterations=len(iterations) if trained else 0,
         env_steps=int(min(steps[~np.isnan(steps)], default=0)),

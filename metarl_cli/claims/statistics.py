@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-__all__ = ["Interval", "mean_interval", "range_p_value"]
+__all__ = ["Interval", "RangeTest", "mean_interval", "range_test"]
 
 
 class Interval(NamedTuple):
@@ -43,10 +43,19 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def range_p_value(values: ArrayLike, low: float, high: float) -> float:
-    """How compatible values are with a mean in [low, high]: the p-value of the two-sided t-test against its nearer end.
+class RangeTest(NamedTuple):
+    """How compatible values are with a mean that lies in a range, and with one that does not: two p-values.
 
-    It is below α exactly where the 1 − α interval of `mean_interval` lies wholly outside.
+    `inside` is below α exactly where the 1 − α interval of `mean_interval` lies wholly outside the range, and `outside`
+    where it lies wholly inside.
+    """
+
+    inside: float = 1.0
+    outside: float = 1.0
+
+
+def range_test(values: ArrayLike, low: float, high: float) -> RangeTest:
+    """Two-sided t-tests of a mean against the ends of a range, the nearer one where it lies outside.
 
     Args:
         values: [n], one per seed.
@@ -54,11 +63,12 @@ def range_p_value(values: ArrayLike, low: float, high: float) -> float:
         high: may be ∞.
 
     Returns:
-        p in [0, 1]; 1 where the mean lies inside, and where there is no interval: of one seed, or of NaN.
+        The p-values; 1 of what the mean itself speaks for, and both where there is no interval: of one seed, or of NaN.
     """
     runs = np.asarray(values, dtype=np.float64)
-    distance = max(low - runs.mean(), runs.mean() - high)
-    if len(runs) < 2 or not distance > 0.0:
-        return 1.0
+    into = min(runs.mean() - low, high - runs.mean())  # how far into the range
+    if len(runs) < 2 or np.isnan(into):
+        return RangeTest()
     error = runs.std(ddof=1) / np.sqrt(len(runs))
-    return float(2.0 * special.stdtr(len(runs) - 1, -distance / error)) if error > 0.0 else 0.0
+    p_value = float(2.0 * special.stdtr(len(runs) - 1, -abs(into) / error)) if error > 0.0 else 0.0
+    return RangeTest(outside=p_value) if into >= 0.0 else RangeTest(inside=p_value)

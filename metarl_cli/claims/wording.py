@@ -110,7 +110,7 @@ def extent(values: Iterable[int], text: Callable[[int], str]) -> str:
 
 def conclusion_text(judgement: Judgement) -> str:
     """What a reader should conclude: whether the results bear the claim out, at which size, and on what that hangs."""
-    claim, weakest = judgement.claim, judgement.weakest
+    claim, deciding = judgement.claim, judgement.deciding
     if judgement.scoped == Verdict.NOT_RUN:
         return f"Not yet run: {claim.statement}"
     lead = {Verdict.HOLDS: "Borne out", Verdict.FAILS: "Contradicted", Verdict.UNDECIDED: "Left open"}
@@ -118,7 +118,7 @@ def conclusion_text(judgement: Judgement) -> str:
     reserve = "" if judgement.decisive else " The paper's own size is larger: as printed that decides nothing."
     return (
         f"{lead[judgement.scoped]} at {scope_text(judgement)}{found}: {claim.statement}{reserve} It hangs on "
-        f"{weakest.effect.label}: {interval_text(weakest.effect)}, wanted {range_text(weakest.wanted)}."
+        f"{deciding.effect.label}: {interval_text(deciding.effect)}, wanted {range_text(deciding.wanted)}."
     )
 
 
@@ -152,7 +152,7 @@ def claim_row(judgement: Judgement) -> dict[str, object]:
     `verdict` is on the claim as printed, `scoped` at the size of the results, `scope`. Effect, interval, profile and n
     are those of the comparison on which the verdicts hang; `findings` has them all.
     """
-    claim, weakest = judgement.claim, judgement.weakest
+    claim, deciding = judgement.claim, judgement.deciding
     return {
         "claim": claim.name,
         "verdict": str(judgement.verdict),
@@ -160,7 +160,7 @@ def claim_row(judgement: Judgement) -> dict[str, object]:
         "scope": scope_text(judgement),
         "verdicts": verdict_text(judgement),
         "found": counts_text(judgement),
-        **finding_row(weakest),
+        **finding_row(deciding),
         "evidence": evidence_text(judgement),
         "statistic": statistic_text(claim) or "exact",
         "figure": claim.figure,

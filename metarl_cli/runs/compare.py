@@ -167,9 +167,10 @@ def _curves(paths: Sequence[Path], notes: list[str]) -> list[_Curve]:
     configs = [config for config, _ in groups.values()]
     labels = [config.curve for config in configs]
     names = labels
-    for key in _differing(configs):
-        longer = [f"{name} {key}={settable_keys(config)[key]}" for name, config in zip(names, configs, strict=True)]
-        if key != "label" and len(set(longer)) > len(set(names)):  # one that tells no more of them apart is no name
+    for setting in _differing(configs):
+        values = [settable_keys(config)[setting] for config in configs]
+        longer = [f"{name} {setting}={value}" for name, value in zip(names, values, strict=True)]
+        if setting != "label" and len(set(longer)) > len(set(names)):  # one that tells no more of them apart is no name
             names = longer
     if len(set(names)) < len(names):
         names = [f"{label} {number}" for number, label in enumerate(labels, start=1)]

@@ -10,7 +10,7 @@ import pytest
 from synthetic_results import returns_on_new_tasks, write_figure_runs, write_study
 
 from metarl_cli.claims.exact import exact_number
-from metarl_cli.claims.judge import Verdict, judge, judge_all, load_tables, verdict_of
+from metarl_cli.claims.judge import Verdict, judge, judge_all, load_tables
 from metarl_cli.claims.measures import Effect, Grouped, effects
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.claims.wording import (
@@ -148,27 +148,59 @@ def test_builders():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "p_value", "wanted", "verdict"),
+    ("numbers", "wanted", "verdict"),
     [
-        (0.1, 2.0, 1.0, ABOVE, "holds"),
-        (0.0, 2.0, 1.0, ABOVE, "holds"),
-        (-2.0, -0.1, 0.04, ABOVE, "fails"),
-        (-1.0, 1.0, 1.0, ABOVE, "undecided"),
-        (-1.0, 0.0, 0.05, ABOVE, "undecided"),
-        (math.nan, math.nan, 1.0, ABOVE, "undecided"),
-        (1.0, 1.04, 1.0, Range(high=1.05), "holds"),
-        (1.5, 2.5, 1.0, Range(1.4, 2.8), "holds"),
-        (1.5, 2.9, 1.0, Range(1.4, 2.8), "undecided"),
-        (1.0, 3.0, 1.0, Range(1.4, 2.8), "undecided"),
+        ((1.0, 1.2, 1.4), ABOVE, "holds"),
+        ((0.0, 0.0, 0.0), ABOVE, "holds"),
+        ((-1.0, -1.2, -1.4), ABOVE, "fails"),
+        ((-1.0, 1.0, 0.5), ABOVE, "undecided"),
+        ((0.1, 1.0, 2.0), ABOVE, "undecided"),
+        ((5.0,), ABOVE, "undecided"),
+        ((5.0, math.nan), ABOVE, "undecided"),
+        ((1.0, 1.01, 1.02), Range(high=1.05), "holds"),
+        ((1.9, 2.0, 2.1), Range(1.4, 2.8), "holds"),
+        ((1.9, 2.0, 2.6), Range(1.4, 2.8), "undecided"),
+        ((3.9, 4.0, 4.1), Range(1.4, 2.8), "fails"),
     ],
 )
-def test_the_interval_decides(low, high, p_value, wanted, verdict):
-    assert verdict_of(Effect("x", (low + high) / 2, low, high, p_value), wanted) == verdict
+def test_the_interval_decides(numbers, wanted, verdict):
+    frame = table({("a", seed): value for seed, value in enumerate(numbers)})
+    assert judged(claim_of(comparison("value", wanted=wanted)), quick=frame).verdict == verdict
 
 
-def test_of_many_comparisons_one_fails_by_chance():
-    effect = Effect("x", -1.0, -2.0, -0.1, 0.011)
-    assert [verdict_of(effect, ABOVE, compared) for compared in (1, 4, 5)] == ["fails", "fails", "undecided"]
+MISSING = Comparison(label="c", statistic="value", measure=measure("c"), wanted=ABOVE)
+
+
+@pytest.mark.parametrize(
+    ("needs", "comparisons", "missing", "holds_at", "fails_at"),
+    [
+        ("all", 1, 0, 0.05, 0.05),
+        ("all", 4, 0, 0.05, 0.05 / 4),
+        ("all", 3, 1, 0.05, 0.05 / 3),
+        ("most", 4, 0, 0.05 / 2, 0.05 / 3),
+        ("most", 20, 0, 0.05 / 10, 0.05 / 11),
+        ("most", 3, 1, 0.05, 0.05 / 2),
+        ("most", 1, 3, 0.05, 0.05),  # too few of four to decide anything
+    ],
+)
+def test_the_more_comparisons_there_are_the_less_one_may_owe_to_chance(needs, comparisons, missing, holds_at, fails_at):
+    claim = replace(claim_of(*[comparison()] * comparisons, *[MISSING] * missing), needs=needs)
+    findings = judged(claim, quick=differences(4.0, 4.1)).findings
+    assert {(finding.holds_at, finding.fails_at) for finding in findings} == {(holds_at, fails_at)}
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_chance_seldom_decides_what_is_so_generally(sign):
+    """Ten of twenty hold beyond doubt where eleven must, or nine fail of ten; each other does in one case of forty."""
+    names, rng = [f"c{number}" for number in range(20)], np.random.default_rng(0)
+    parts = [Comparison(label=n, statistic="value", measure=measure(n), wanted=Range(low=0.0)) for n in names]
+    claim, repeats, decided = replace(claim_of(*parts), needs="most"), 200, 0
+    certain = 10 if sign > 0 else 9
+    for _ in range(repeats):
+        draws = rng.normal(size=(20, 3)) + 1000.0 * sign * (np.arange(20) < certain)[:, None]
+        values = {(name, seed): draws[i, seed] for i, name in enumerate(names) for seed in range(3)}
+        decided += judged(claim, quick=table(values)).verdict == ("holds" if sign > 0 else "fails")
+    assert decided <= 0.05 * repeats
 
 
 @pytest.mark.parametrize("statistic", ["value", "difference", "ratio"])
@@ -176,14 +208,19 @@ def test_of_many_comparisons_one_fails_by_chance():
     ("wanted", "edge"),
     [(Range(low=1.9), 1.9), (Range(high=0.9), 0.9), (Range(1.9, 3.0), 1.9), (Range(-1.0, 0.9), 0.9)],
 )
-def test_a_p_value_is_the_level_at_which_the_interval_leaves_the_range(statistic, wanted, edge):
+def test_a_p_value_is_the_level_at_which_the_interval_meets_the_range(statistic, wanted, edge):
     numbers, neutral = [1.0, 1.1, 1.6], float(statistic == "ratio")
     frame = table({(curve, seed): v if curve == "a" else neutral for seed, v in enumerate(numbers) for curve in "ab"})
     scale = np.log if statistic == "ratio" else np.asarray
-    p_value = only_effect(comparison(statistic, wanted=wanted), frame).p_value
-    assert min(abs(limit - scale(edge)) for limit in mean_interval(scale(numbers), 1.0 - p_value)[1:]) < 1e-9
-    inside = comparison(statistic, wanted=Range(1.0, 1.3))
-    assert only_effect(inside, frame).p_value == 1.0
+
+    def meets(wanted, which, edge):
+        p_value = getattr(only_effect(comparison(statistic, wanted=wanted), frame).test, which)
+        limits = mean_interval(scale(numbers), 1.0 - p_value)[1:]
+        return min(abs(limit - scale(edge)) for limit in limits) < 1e-9
+
+    assert meets(wanted, "inside", edge) and meets(Range(1.0, 9.0), "outside", 1.0)
+    assert only_effect(comparison(statistic, wanted=wanted), frame).test.outside == 1.0
+    assert only_effect(comparison(statistic, wanted=Range(1.0, 1.3)), frame).test.inside == 1.0
 
 
 def test_a_profile_that_is_too_small_decides_nothing():
@@ -390,9 +427,15 @@ def test_a_verdict_hangs_on_the_worst_comparison():
     frame = differences(4.0, 4.1)
     near, far = (comparison(wanted=Range(high=limit)) for limit in (3.0, -3.0))
     judgement = judged(claim_of(comparison(), near, far), quick=frame)
-    assert judgement.weakest is judgement.findings[2]
+    assert judgement.deciding is judgement.findings[2]
     wide = judged(claim_of(comparison(wanted=Range(low=-9.0)), comparison()), quick=frame)
-    assert wide.weakest is wide.findings[1]
+    assert wide.deciding is wide.findings[1]
+    most = judged(
+        replace(claim_of(comparison(), far, comparison(wanted=Range(low=-9.0)), MISSING), needs="most"), quick=frame
+    )
+    assert most.deciding is most.findings[1]  # three of four must hold
+    most = judged(replace(claim_of(comparison(), far, comparison(wanted=Range(low=-9.0))), needs="most"), quick=frame)
+    assert (most.scoped, most.deciding) == ("holds", most.findings[0])  # two of three
 
 
 # Results on disk decide
@@ -425,7 +468,7 @@ def test_a_verdict_changes_when_a_run_changes(tmp_path):
     assert verdicts(tmp_path)["promp-lvc-beats-emaml"] == "fails"
     judgement = judge(CLAIMS["promp-lvc-beats-emaml"], load_tables(Results(tmp_path)))
     assert counts_text(judgement) == "holds on 5, fails on 1"
-    assert judgement.weakest.effect.label == "lvc-vpg − vpg-emaml, HopperRandParams, final return"
+    assert judgement.deciding.effect.label == "lvc-vpg − vpg-emaml, HopperRandParams, final return"
 
 
 def accuracies(lead, seeds=4):
@@ -448,7 +491,7 @@ def accuracies(lead, seeds=4):
 def test_the_best_at_every_point_may_be_equalled_at_one(tmp_path, lead, verdict):
     write_study(tmp_path, "taypo-fig1", "quick", accuracies(lead))
     judgement = judge(CLAIMS["taypo-best-at-every-epsilon"], load_tables(Results(tmp_path)))
-    assert (judgement.verdict, judgement.weakest.effect.label[-13:]) == (verdict, "epsilon = 0.1")
+    assert (judgement.verdict, judgement.deciding.effect.label[-13:]) == (verdict, "epsilon = 0.1")
     assert "0.01" in judgement.claim.statement
 
 
