@@ -4,14 +4,15 @@ import pytest
 
 from metarl_cli.claims.judge import Finding, Judgement, Verdict
 from metarl_cli.claims.measures import Effect
+from metarl_cli.claims.statistics import RangeTest
 from metarl_cli.pages.worth import MEANINGS, Worth, worth
 from metarl_cli.papers import CLAIMS
 
 SEEDS = (1, 2, 3)
 EFFECTS = {
-    Verdict.HOLDS: Effect("a − b", 1.0, 0.5, 1.5, 1.0, SEEDS),
-    Verdict.FAILS: Effect("a − b", -1.0, -1.5, -0.5, 0.0, SEEDS),
-    Verdict.UNDECIDED: Effect("a − b", 0.0, -1.0, 1.0, 1.0, SEEDS),
+    Verdict.HOLDS: Effect("a − b", 1.0, 0.5, 1.5, RangeTest(outside=0.0), SEEDS),
+    Verdict.FAILS: Effect("a − b", -1.0, -1.5, -0.5, RangeTest(inside=0.0), SEEDS),
+    Verdict.UNDECIDED: Effect("a − b", 0.0, -1.0, 1.0, RangeTest(), SEEDS),
     Verdict.NOT_RUN: Effect("a − b"),
 }
 PART = CLAIMS["promp-final-return"].comparisons[0]
