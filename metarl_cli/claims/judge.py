@@ -110,6 +110,11 @@ class Finding:
         """As printed."""
         return self.scoped if self.decisive else Verdict.UNDECIDED
 
+    @property
+    def perhaps_by_chance(self) -> bool:
+        """Whether it is undecided only as one of many: the only comparison of a claim would be decided by it."""
+        return self.scoped == Verdict.UNDECIDED and min(self.effect.test) < LEVEL
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:

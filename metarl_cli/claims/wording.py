@@ -11,6 +11,7 @@ from metarl_cli.claims.measures import Effect
 from metarl_cli.papers.claim import Claim, Comparison, Range
 
 __all__ = [
+    "chance_text",
     "claim_row",
     "conclusion_text",
     "counts_text",
@@ -118,7 +119,8 @@ def conclusion_text(judgement: Judgement) -> str:
     reserve = "" if judgement.decisive else " The paper's own size is larger: as printed that decides nothing."
     return (
         f"{lead[judgement.scoped]} at {scope_text(judgement)}{found}: {claim.statement}{reserve} It hangs on "
-        f"{deciding.effect.label}: {interval_text(deciding.effect)}, wanted {range_text(deciding.wanted)}."
+        f"{deciding.effect.label}: {interval_text(deciding.effect)}, wanted {range_text(deciding.wanted)}"
+        f"{chance_text(deciding)}."
     )
 
 
@@ -130,6 +132,11 @@ def finding_evidence(finding: Finding) -> str:
     length = f" over {effect.iterations} iterations" if effect.iterations else ""
     short = "" if finding.decisive else ", too small to decide as printed"
     return f"{finding.profile}, n = {len(effect.seeds)}{length}{short}"
+
+
+def chance_text(finding: Finding) -> str:
+    """Why a number is undecided whose interval would decide it, if it were the claim's only one; else nothing."""
+    return ", enough for a single comparison and not for one of so many" if finding.perhaps_by_chance else ""
 
 
 def evidence_text(judgement: Judgement) -> str:

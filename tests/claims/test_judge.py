@@ -14,7 +14,9 @@ from metarl_cli.claims.judge import Verdict, judge, judge_all, load_tables
 from metarl_cli.claims.measures import Effect, Grouped, effects
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.claims.wording import (
+    chance_text,
     claim_row,
+    conclusion_text,
     counts_text,
     evidence_text,
     interval_text,
@@ -436,6 +438,19 @@ def test_a_verdict_hangs_on_the_worst_comparison():
     assert most.deciding is most.findings[1]  # three of four must hold
     most = judged(replace(claim_of(comparison(), far, comparison(wanted=Range(low=-9.0))), needs="most"), quick=frame)
     assert (most.scoped, most.deciding) == ("holds", most.findings[0])  # two of three
+
+
+def test_a_number_that_chance_may_explain_says_so():
+    numbers = table({("a", seed): value for seed, value in enumerate((1.0, 1.2, 2.0))})  # p = .045
+    enough, claim = comparison("value"), claim_of(comparison("value"))
+    assert chance_text(judged(claim, quick=numbers).deciding) == ""
+    many = replace(
+        claim, comparisons=(enough, enough, enough, comparison("value", wanted=Range(high=9.0))), needs="most"
+    )
+    judgement = judged(many, quick=numbers)
+    assert counts_text(judgement) == "holds on 1, undecided on 3"
+    assert conclusion_text(judgement).endswith("wanted ≥ 0, enough for a single comparison and not for one of so many.")
+    assert chance_text(judgement.findings[3]) == ""
 
 
 # Results on disk decide
