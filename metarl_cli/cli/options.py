@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from unicodedata import category
@@ -11,7 +12,9 @@ import typer
 
 from metarl_cli.errors import UserError
 
-__all__ = ["AsJson", "Quiet", "Threads", "check_directory", "given_path", "listed", "path_option"]
+__all__ = ["AsJson", "Quiet", "Threads", "check_directory", "given_path", "listed", "path_option", "seeds"]
+
+MOST_SEEDS = 10_000
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -35,6 +38,24 @@ def given_path(text: str | Path) -> Path:
 def listed(text: str | None) -> tuple[str, ...]:
     """The words of an option that takes several, with commas between."""
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def seeds(text: str | None) -> tuple[int, ...]:
+    """The numbers that `--seeds` names, with commas between, and ranges of them, as in 1-5 or 4,7.
+
+    Raises:
+        UserError: for anything else, or for more than are ever run.
+    """
+    found = dict[int, None]()
+    for word in listed(text):
+        first, dash, last = word.partition("-")
+        numbers = [int(number) for number in (first, last if dash else first) if re.fullmatch("[0-9]{1,9}", number)]
+        if len(numbers) < 2 or not 0 <= numbers[1] - numbers[0] < MOST_SEEDS:
+            raise UserError(
+                f"--seeds {word}: expected seeds and ranges of at most {MOST_SEEDS:,} of them, as in 1-5 or 4,7."
+            )
+        found |= dict.fromkeys(range(numbers[0], numbers[1] + 1))
+    return tuple(found)
 
 
 def path_option(metavar: str, help: str) -> Any:

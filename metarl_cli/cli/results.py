@@ -13,7 +13,8 @@ import typer
 
 from metarl_cli.algorithms import is_file
 from metarl_cli.cli.exits import CLAIM_FAILED, INTERRUPTED, OK, PARTIAL
-from metarl_cli.cli.options import AsJson, Quiet, check_directory, path_option
+from metarl_cli.cli.options import AsJson, Quiet, check_directory, listed, path_option
+from metarl_cli.cli.options import seeds as seeds_of
 from metarl_cli.errors import UserError, check_known
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, OWN_FIGURES, PUBLISHED
@@ -80,6 +81,13 @@ def reproduce(
             "DIR", "Where everything is made and continued. Default: results/local, or results/local/own/FIGURE."
         ),
     ] = None,
+    env: Annotated[
+        str | None, typer.Option(help="Of its runs only those on these, as in AntRandDir,Navigation.")
+    ] = None,
+    curves: Annotated[str | None, typer.Option(help="Only those of these curves, as in promp,trpo-maml.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Only these, as in 1-5 or 4,7; also more than the profile has.")
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Child processes at a time, one thread each. Default: one per core.")
     ] = None,
@@ -96,18 +104,27 @@ def reproduce(
     Example: metarl reproduce promp-fig4 --profile quick
     """
     from metarl_cli.cli.display import grid_display
+    from metarl_cli.papers.figure import Part
     from metarl_cli.reproduction.run import Reproduction, planned
     from metarl_cli.reproduction.run import reproduce as run
     from metarl_cli.terminal import print_table
 
     if (figure is None) != everything:
         raise UserError("Reproduce what? Give one figure, see `metarl list figures`, or --all, not both.")
+    for option, given in (("--env", env), ("--curves", curves), ("--seeds", seeds)):
+        if given is not None and not listed(given):  # a shell's variable that is not set means no more than it says
+            raise UserError(f"{option} {given!r} names nothing. Without it all are meant.")
     check_known("engine", engine, ("local", "dask"))
     if jobs and engine == "dask":
         raise UserError("--jobs is for the local engine: a Dask worker does as many as the slots it was started with.")
     scheduler = address if engine == "dask" else None
     request = Reproduction(
-        figure=figure, profile=profile, results=results or _home(figure, LOCAL), jobs=jobs, scheduler=scheduler
+        figure=figure,
+        profile=profile,
+        results=results or _home(figure, LOCAL),
+        part=Part(environments=listed(env), curves=listed(curves), seeds=seeds_of(seeds)),
+        jobs=jobs,
+        scheduler=scheduler,
     )
     if plan:
         print_table(planned(request), as_json=False)

@@ -6,7 +6,7 @@ belongs to the profile, not to the figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,7 @@ from metarl_cli.papers.sizes import Size, size
 from metarl_cli.references import directory_name
 from metarl_cli.store import runs_directory
 
-__all__ = ["RELEASED_REWARDS", "Curve", "Figure", "PlannedRun", "plain", "planned_runs"]
+__all__ = ["RELEASED_REWARDS", "WHOLE", "Curve", "Figure", "Part", "PlannedRun", "plain", "planned_runs"]
 
 OF_RUNS = frozenset({"learning_curves", "return_table", "adaptation"})
 """The plots that are drawn from training runs alone."""
@@ -105,6 +105,24 @@ class Figure:
         return self.sizes.get(profile, usual)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which runs of a figure: those of the environments, curves and seeds that are named, all where none is.
+
+    Attributes:
+        environments: of its panels.
+        curves: labels of its lines.
+        seeds: also such as the size of a profile does not have.
+    """
+
+    environments: Sequence[str] = ()
+    curves: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+
+
+WHOLE = Part()
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
     """A run that a figure needs: its settings, and its path below `runs/`, which names it."""
@@ -122,16 +140,19 @@ class PlannedRun:
         return runs_directory(results, self.config.profile) / self.path
 
 
-def planned_runs(figure: Figure, profile: str) -> Iterator[PlannedRun]:
-    """Every run of a figure at the size of a profile, seed by seed, so that a first seed of all comes early."""
+def planned_runs(figure: Figure, profile: str, part: Part = WHOLE) -> Iterator[PlannedRun]:
+    """Every run of a figure, or of a part of it, at a profile's size: seed by seed, so that one of all comes early."""
+    environments = [name for name in figure.environments if name in (part.environments or figure.environments)]
+    curves = [curve for curve in figure.curves if curve.label in part.curves or not part.curves]
     # `smoke` tries the code, of which a paper's figure has the same for each environment; a user's may be of several.
-    environments = figure.environments[:1] if profile == "smoke" and not figure.own else figure.environments
+    environments = environments[:1] if profile == "smoke" and not figure.own else environments
     sizes = {environment: figure.size(environment, profile) for environment in environments}
-    for seed in range(1, 1 + max((each.seeds for each in sizes.values()), default=0)):
+    seeds = part.seeds or range(1, 1 + max((each.seeds for each in sizes.values()), default=0))
+    for seed in seeds:
         for environment, each in sizes.items():
-            if seed > each.seeds:
+            if seed > each.seeds and not part.seeds:
                 continue
-            for curve in figure.curves:
+            for curve in curves:
                 base = run_config(curve.algorithm, environment, profile=profile, scale=each)
                 config = with_overrides(base, (*curve.overrides, f"seed={seed}", f"label={curve.label}"))
                 yield PlannedRun(with_code(config), Path(curve.label) / directory_name(environment) / f"seed{seed}")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from metarl_cli.papers import Figure
+from metarl_cli.papers.figure import WHOLE, Part
 from metarl_cli.reproduction.plan import Step, plan, unfinished
 
 __all__ = ["CORES", "ends", "forecast"]
@@ -16,17 +17,17 @@ CORES = (2, 16, 64)
 HOUR = 3600.0
 
 
-def forecast(figures: Sequence[Figure], profile: str, results: Path) -> list[dict[str, object]]:
+def forecast(figures: Sequence[Figure], profile: str, results: Path, part: Part = WHOLE) -> list[dict[str, object]]:
     """One row per figure and one for all of them: what is left, in core-hours, and after how many hours it ends.
 
     The runs that figures share are made once, in the first of them: a row counts every run that its figure needs, and
     its end is that within the whole, so that neither adds up to the last row.
     """
-    left = unfinished(figures, profile, results)
+    left = unfinished(figures, profile, results, part)
     schedules = {cores: ends(left, cores) for cores in CORES}
     rows = []
     for figure in figures:
-        names = {step.job.name for step in plan([figure], profile, results)}
+        names = {step.job.name for step in plan([figure], profile, results, part)}
         rows.append(_row(figure.name, [step for step in left if step.job.name in names], schedules))
     return rows if len(rows) == 1 else [*rows, _row(f"all {len(rows)}", left, schedules)]
 

@@ -12,7 +12,7 @@ from metarl_cli.config import RunConfig, config_text, load_config
 from metarl_cli.errors import UserError
 from metarl_cli.grid.jobs import Job, Share, is_done
 from metarl_cli.papers import Figure
-from metarl_cli.papers.figure import PlannedRun, planned_runs
+from metarl_cli.papers.figure import WHOLE, Part, PlannedRun, planned_runs
 from metarl_cli.reproduction.costs import expected_seconds
 from metarl_cli.reproduction.tables import STUDIES, origin_path, origin_text
 from metarl_cli.runs import directory as runs
@@ -46,25 +46,27 @@ class Step:
     obstacles: tuple[Path, ...] = ()
 
 
-def plan(figures: Sequence[Figure], profile: str, results: Path) -> list[Step]:
+def plan(figures: Sequence[Figure], profile: str, results: Path, part: Part = WHOLE) -> list[Step]:
     """Every run and study that the figures need, once; each study after its runs. What is finished is in it too.
+
+    Of a part there are runs alone: a study takes all of its figure.
 
     Raises:
         UserError: if the parts of a run do not exist or go together, as they may of a figure of the user's own.
     """
     steps: dict[str, Step] = {}
     for figure in figures:
-        for run in planned_runs(figure, profile):
+        for run in planned_runs(figure, profile, part):
             if run.name not in steps:
                 steps[run.name] = _training(run, results)
-        if figure.source == "study":
+        if figure.source == "study" and part == WHOLE:
             steps[figure.name] = _study(figure, profile, results)
     return list(steps.values())
 
 
-def unfinished(figures: Sequence[Figure], profile: str, results: Path) -> list[Step]:
+def unfinished(figures: Sequence[Figure], profile: str, results: Path, part: Part = WHOLE) -> list[Step]:
     """Of `plan` what there is still to do."""
-    return [step for step in plan(figures, profile, results) if step.state != "finished"]
+    return [step for step in plan(figures, profile, results, part) if step.state != "finished"]
 
 
 def run_state(directory: Path, config: RunConfig) -> State:

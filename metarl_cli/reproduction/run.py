@@ -23,6 +23,7 @@ from metarl_cli.grid.cluster import dask_engine
 from metarl_cli.grid.jobs import Engine, JobResult, Listener, Share, run_jobs
 from metarl_cli.grid.local import local_engine
 from metarl_cli.papers import ADAPTATION, CLAIMS, FIGURES, Figure, find_figure
+from metarl_cli.papers.figure import WHOLE, Part
 from metarl_cli.profiles import PROFILES
 from metarl_cli.reproduction.aside import set_aside
 from metarl_cli.reproduction.forecast import forecast
@@ -51,6 +52,7 @@ class Reproduction:
         figure: the name of one, or None for all.
         profile: the size.
         results: where everything is made; what is finished there is not done again.
+        part: which runs; of a part of them studies wait for the others.
         jobs: child processes at a time, one thread each; None for as many as there are cores.
         scheduler: the address of the Dask scheduler whose workers do the jobs; None for this machine.
     """
@@ -58,6 +60,7 @@ class Reproduction:
     figure: str | None
     profile: str
     results: Path
+    part: Part = WHOLE
     jobs: int | None = None
     scheduler: str | None = None
 
@@ -82,9 +85,9 @@ def planned(request: Reproduction) -> list[dict[str, object]]:
     """What is not done yet, one row per figure, and when it is expected to end on so many cores; nothing is started.
 
     Raises:
-        UserError: for a figure or profile that does not exist.
+        UserError: for a figure, profile, environment or curve that does not exist.
     """
-    return forecast(_figures(request), request.profile, request.results)
+    return forecast(_figures(request), request.profile, request.results, request.part)
 
 
 def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
@@ -95,10 +98,10 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
         display: shows how far the jobs are.
 
     Raises:
-        UserError: for a figure or profile that does not exist.
+        UserError: for a figure, profile, environment or curve that does not exist.
     """
     figures = _figures(request)
-    steps = unfinished(figures, request.profile, request.results)
+    steps = unfinished(figures, request.profile, request.results, request.part)
     home = request.results / request.profile
     kept = [set_aside(path, home) for path in dict.fromkeys(path for step in steps for path in step.obstacles)]
     over, stopped = _run(steps, request, display)
@@ -108,7 +111,9 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
         advice = f"Stopped with {len(problems)} of {len(over)} jobs to do; the same command goes on from there."
         return ReproductionOutcome(status="stopped", messages=(*map(_kept, kept), advice))
     ours, published = Results(request.results), Results(PUBLISHED)
-    drawable = [figure for figure in figures if figure.name not in undone]  # of the others an older table may lie there
+    waiting = [figure for figure in figures if figure.source == "study" and request.part != WHOLE]
+    # Of those that wait or failed an older table may lie there.
+    drawable = [figure for figure in figures if figure.name not in undone and figure not in waiting]
     comparisons, undrawn = _finish(drawable, ours, request.profile, published)
     against = contradictions(figures, ours, request.profile, published)
     damage = [reason for reason in ours.damage.values() if not any(reason in told for told in undrawn)]
@@ -122,6 +127,7 @@ def reproduce(request: Reproduction, display: Display) -> ReproductionOutcome:
         rows=tuple(rows),
         messages=(
             *([f"Drawn in {home / FIGURES_FOLDER}, compared in {compared}."] if comparisons else []),
+            *(f"{figure.name}: its study waits for all its runs, and is not made of a part." for figure in waiting),
             *map(_kept, kept),
             *problems,
             *undrawn,
@@ -155,15 +161,18 @@ def contradictions(figures: Sequence[Figure], results: Results, profile: str, pu
 
 
 def _figures(request: Reproduction) -> list[Figure]:
+    """Those that were asked for, once it is clear that they have what was asked for of them."""
     check_known("profile", request.profile, PROFILES)
-    if request.figure is None:
-        return list(FIGURES.values())
-    figure = find_figure(request.figure)
-    if figure == ADAPTATION:
+    figures = list(FIGURES.values()) if request.figure is None else [find_figure(request.figure)]
+    if ADAPTATION in figures:
         raise UserError(
             f"{request.figure} is a picture of whatever runs there are: `metarl plot {request.figure}` draws it."
         )
-    return [figure]
+    for name in request.part.environments:
+        check_known("environment", name, {name for figure in figures for name in figure.environments})
+    for label in request.part.curves:
+        check_known("curve", label, {curve.label for figure in figures for curve in figure.curves})
+    return figures
 
 
 def _kept(path: Path) -> str:

@@ -14,13 +14,14 @@ import pytest
 from instant_training import main as train_instantly
 
 from metarl_cli import __version__
+from metarl_cli.cli.options import seeds
 from metarl_cli.config import config_text, load_config, save_config, with_overrides
 from metarl_cli.envs.registry import ENVIRONMENTS
 from metarl_cli.errors import UserError
 from metarl_cli.grid.jobs import Job, Share
 from metarl_cli.papers import FIGURES
 from metarl_cli.papers import figure as figures_as_data
-from metarl_cli.papers.figure import Curve, Figure, planned_runs
+from metarl_cli.papers.figure import Curve, Figure, Part, planned_runs
 from metarl_cli.papers.settings import run_config
 from metarl_cli.profiles import PROFILES
 from metarl_cli.reproduction import plan, tables
@@ -107,6 +108,70 @@ def test_what_is_missing_is_run_once_drawn_and_compared(tiny):
     before = files_below(LOCAL)
     assert reproduced().status == "complete"
     assert files_below(LOCAL) == before
+
+
+def test_a_part_of_a_figure_is_run_and_the_whole_drawn(tiny):
+    reproduced()
+    outcome = reproduced(replace(ASKED, part=Part(curves=("slow",), seeds=(3, 1))))
+    homes = {label: directory(label).parent for label in RUNS}
+    assert outcome.status == "complete"
+    assert {label: sorted(path.name for path in home.iterdir()) for label, home in homes.items()} == {
+        "promp": ["seed1"],
+        "slow": ["seed1", "seed3"],
+    }
+    assert load_config(homes["slow"] / "seed3" / "config.json").seed == 3
+    assert [row["what"] for row in outcome.rows] == ["Navigation promp", "Navigation slow"]
+    table = pd.read_csv(table_path(LOCAL, "smoke", "tiny"))
+    assert {curve: set(rows["seeds"].astype(str)) for curve, rows in table.groupby("curve")} == {
+        "promp": {"1"},
+        "slow": {"1 3"},
+    }
+
+
+def test_the_runs_of_a_part():
+    figure = FIGURES["taypo-fig2"]
+    part = Part(environments=("WalkerFwdBack", "AntRandDir"), curves=("promp",), seeds=(4, 7))
+    assert [run.name for run in planned_runs(figure, "standard", part)] == [
+        f"promp/{environment}/seed{seed}" for seed in (4, 7) for environment in ("AntRandDir", "WalkerFwdBack")
+    ]
+    whole = {run.name: run for run in planned_runs(figure, "standard")}
+    walker = list(planned_runs(figure, "standard", Part(environments=("WalkerFwdBack",))))
+    assert [run.name for run in walker] == [name for name in whole if "WalkerFwdBack" in name]
+    assert walker == [whole[run.name] for run in walker]
+
+
+def test_a_study_is_not_made_of_a_part_of_its_runs(metarl, tmp_path):
+    figure, part = FIGURES["sgmrl-fig1"], Part(seeds=(1,))
+    assert {step.kind for step in plan.plan([figure], "smoke", tmp_path, part)} == {"run"}
+    request = Reproduction(figure="sgmrl-fig1", profile="smoke", results=tmp_path, part=part, jobs=1)
+    (row,) = reproduce.planned(request)
+    assert (row["runs"], row["studies"]) == ("2 missing", 0)
+    asked = "reproduce", "sgmrl-fig1", "--profile", "smoke", "--seeds", "1", "--curves", "sgmrl", "--quiet"
+    ended = metarl(*asked, "--results", tmp_path)
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err.strip() == "sgmrl-fig1: its study waits for all its runs, and is not made of a part."
+    assert [path.parent.name for path in tmp_path.rglob("DONE")] == ["seed1"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--env", "WalkerFwdBak"), "Did you mean 'WalkerFwdBack'?"),
+        (("--env", "Navigation"), "Unknown environment 'Navigation'"),
+        (("--curves", "promp,prom"), "Unknown curve 'prom'. Did you mean 'promp'?"),
+        (("--seeds", "5-4"), "--seeds 5-4: expected seeds and ranges"),
+        (("--seeds", "one"), "as in 1-5 or 4,7"),
+        (("--seeds", "1-999999"), "of at most 10,000"),
+        (("--curves", ""), "names nothing"),
+    ],
+)
+def test_a_part_that_there_is_not_is_a_message(metarl, tmp_path, given, told):
+    ended = metarl("reproduce", "taypo-fig2", *given, "--results", tmp_path / "none", "--plan")
+    assert ended.code == 2 and told in ended.err and not (tmp_path / "none").exists()
+
+
+def test_seeds_are_numbers_and_ranges():
+    assert [seeds(text) for text in (None, "7", "1-3, 9", "4,4,3-5")] == [(), (7,), (1, 2, 3, 9), (4, 3, 5)]
 
 
 def test_a_run_with_other_settings_than_planned_is_kept_and_done_again(tiny):
