@@ -23,7 +23,7 @@ from metarl_cli.grid.cluster import dask_engine
 from metarl_cli.grid.jobs import Engine, JobResult, Listener, Share, run_jobs
 from metarl_cli.grid.local import local_engine
 from metarl_cli.papers import ADAPTATION, CLAIMS, FIGURES, Figure, find_figure
-from metarl_cli.papers.figure import WHOLE, Part
+from metarl_cli.papers.figure import WHOLE, Part, planned_runs
 from metarl_cli.profiles import PROFILES
 from metarl_cli.reproduction.aside import set_aside
 from metarl_cli.reproduction.forecast import forecast
@@ -172,6 +172,8 @@ def _figures(request: Reproduction) -> list[Figure]:
         check_known("environment", name, {name for figure in figures for name in figure.environments})
     for label in request.part.curves:
         check_known("curve", label, {curve.label for figure in figures for curve in figure.curves})
+    if request.part != WHOLE and not any(any(planned_runs(each, request.profile, request.part)) for each in figures):
+        raise UserError(f"--env, --curves and --seeds choose no run of {request.figure or 'any figure'}.")
     return figures
 
 

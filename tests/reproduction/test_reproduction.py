@@ -170,6 +170,14 @@ def test_a_part_that_there_is_not_is_a_message(metarl, tmp_path, given, told):
     assert ended.code == 2 and told in ended.err and not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    "asked", [("tmaml-fig4", "--seeds", "1"), ("--all", "--env", "Navigation", "--curves", "promp")]
+)
+def test_a_part_without_runs_is_a_message(metarl, tmp_path, asked):
+    ended = metarl("reproduce", *asked, "--results", tmp_path / "none")
+    assert ended.code == 2 and "choose no run of" in ended.err and not (tmp_path / "none").exists()
+
+
 def test_seeds_are_numbers_and_ranges():
     assert [seeds(text) for text in (None, "7", "1-3, 9", "4,4,3-5")] == [(), (7,), (1, 2, 3, 9), (4, 3, 5)]
 
