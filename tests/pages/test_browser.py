@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect
+from small_report import CURVES
+from synthetic_results import write_figure_runs
 
-from metarl_cli.papers import CLAIMS
+from metarl_cli.pages.report import write_report
+from metarl_cli.papers import CLAIMS, FIGURES
+from metarl_cli.results import Results
+from metarl_cli.store import runs_directory
 
 MEASURE = """() => {
   for (const details of document.querySelectorAll("details")) details.open = true;
@@ -272,3 +278,18 @@ def test_the_first_stops_are_the_sections_and_the_filter(browser, report_with_cu
             walked.append(page.evaluate("document.activeElement.name || document.activeElement.textContent"))
         assert walked[0] == "At a glance" and walked[4:7] == ["words", "verdict", "worth"]
         assert walked[7] == "Claim"
+
+
+def test_a_title_says_what_is_lacking_in_a_line_of_its_own_and_charts_stand_beside_each_other(browser, tmp_path):
+    figure = FIGURES["promp-fig2"]
+    write_figure_runs(tmp_path, figure.name, "quick", {curve.label: CURVES["promp"] for curve in figure.curves})
+    shutil.rmtree(runs_directory(tmp_path, "quick") / "lvc-vpg" / figure.environments[1])
+    write_report(Results(tmp_path), tmp_path / "report.html")
+    with opened(browser, tmp_path / "report.html") as page:
+        page.locator(f"#{figure.name}").scroll_into_view_if_needed()
+        boxes = (
+            """titles => titles.map(title => [title, title.nextElementSibling].map(e => e.getBoundingClientRect()))"""
+        )
+        (whole, chart), (lacking, other), *_ = page.locator(f"#{figure.name} h4").evaluate_all(boxes)
+    assert lacking["height"] == pytest.approx(2 * whole["height"], rel=0.2)
+    assert other["top"] == pytest.approx(chart["top"], abs=1) and other["left"] > chart["left"]
