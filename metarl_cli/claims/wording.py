@@ -119,19 +119,23 @@ def conclusion_text(judgement: Judgement) -> str:
     reserve = "" if judgement.decisive else " The paper's own size is larger: as printed that decides nothing."
     return (
         f"{lead[judgement.scoped]} at {scope_text(judgement)}{found}: {claim.statement}{reserve} It hangs on "
-        f"{deciding.effect.label}: {interval_text(deciding.effect)}, wanted {range_text(deciding.wanted)}"
+        f"{deciding.effect.label} ({_size_text(deciding)}): {interval_text(deciding.effect)}, "
+        f"wanted {range_text(deciding.wanted)}"
         f"{chance_text(deciding)}."
     )
 
 
 def finding_evidence(finding: Finding) -> str:
     """Profile, number of seeds, and of iterations that were looked at, behind one number; and if it is too small."""
-    effect = finding.effect
-    if not effect.seeds:
+    if not finding.effect.seeds:
         return finding.profile or "no data"
+    return _size_text(finding) + ("" if finding.decisive else ", too small to decide as printed")
+
+
+def _size_text(finding: Finding) -> str:
+    effect = finding.effect
     length = f" over {effect.iterations} iterations" if effect.iterations else ""
-    short = "" if finding.decisive else ", too small to decide as printed"
-    return f"{finding.profile}, n = {len(effect.seeds)}{length}{short}"
+    return f"{finding.profile}, n = {len(effect.seeds)}{length}"
 
 
 def chance_text(finding: Finding) -> str:

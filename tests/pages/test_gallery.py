@@ -52,7 +52,8 @@ def test_a_figure_says_what_was_run_and_what_to_conclude(results, tmp_path):
     assert f"- {conclusion_text(judgement)}" in table1
     assert "Left open at 0.00M steps, n = 2 (holds on 1, undecided on 3, not yet run on 4)" in table1
     assert (
-        "as printed that decides nothing" in table1 and "maml-ppo − lvc-ppo, AntFwdBack, final return: −7.75" in table1
+        "as printed that decides nothing" in table1
+        and "maml-ppo − lvc-ppo, AntFwdBack, final return (quick, n = 2 over 2 iterations): −7.75" in table1
     )
     assert "- `quick`: its study, n = 3." in table2 and "Borne out" not in table1
     assert text.count("What to conclude:") == 2
