@@ -33,8 +33,8 @@ def test_a_curve_has_the_mean_over_seeds_of_its_last_tenth_and_of_all(results):
     (promp,) = (r for r in rows(FIGURE, results) if (r["Environment"], r["Method"]) == ("AntRandDir", "ProMP"))
     wide = stats.t.ppf(0.975, 2) * np.std([0.0, 2.0, 7.0], ddof=1) / np.sqrt(3)
     assert promp["Last tenth [95 %]"] == f"{18.5 + 3:.4g} [{21.5 - wide:.4g}, {21.5 + wide:.4g}]"
-    assert promp["All [95 %]"] == f"{9.5 + 3:.4g} [{12.5 - wide:.4g}, {12.5 + wide:.4g}]"
-    assert promp["Last tenth before adaptation"] == "−1"  # what a run of these has in all its iterations
+    assert promp["All iterations [95 %]"] == f"{9.5 + 3:.4g} [{12.5 - wide:.4g}, {12.5 + wide:.4g}]"
+    assert promp["Last tenth, before adaptation"] == "−1"  # what a run of these has in all its iterations
     assert (promp["Iterations"], promp["n"], promp["Profile"]) == ("20", "3", "standard")
 
 
