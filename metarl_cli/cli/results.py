@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from metarl_cli.cli.options import seeds as seeds_of
 from metarl_cli.errors import UserError, check_known
 from metarl_cli.profiles import PROFILE_HELP
 from metarl_cli.store import LOCAL, OWN_FIGURES, PUBLISHED
+
+if TYPE_CHECKING:
+    from metarl_cli.papers.figure import Part
 
 __all__ = ["list_", "plot", "report", "reproduce"]
 
@@ -104,16 +107,12 @@ def reproduce(
     Example: metarl reproduce promp-fig4 --profile quick
     """
     from metarl_cli.cli.display import grid_display
-    from metarl_cli.papers.figure import Part
     from metarl_cli.reproduction.run import Reproduction, planned
     from metarl_cli.reproduction.run import reproduce as run
     from metarl_cli.terminal import print_table
 
     if (figure is None) != everything:
         raise UserError("Reproduce what? Give one figure, see `metarl list figures`, or --all, not both.")
-    for option, given in (("--env", env), ("--curves", curves), ("--seeds", seeds)):
-        if given is not None and not listed(given):  # a shell's variable that is not set means no more than it says
-            raise UserError(f"{option} {given!r} names nothing. Without it all are meant.")
     check_known("engine", engine, ("local", "dask"))
     if jobs and engine == "dask":
         raise UserError("--jobs is for the local engine: a Dask worker does as many as the slots it was started with.")
@@ -122,7 +121,7 @@ def reproduce(
         figure=figure,
         profile=profile,
         results=results or _home(figure, LOCAL),
-        part=Part(environments=listed(env), curves=listed(curves), seeds=seeds_of(seeds)),
+        part=_part(env, curves, seeds),
         jobs=jobs,
         scheduler=scheduler,
     )
@@ -134,6 +133,15 @@ def reproduce(
     for message in outcome.messages:
         print(message, file=sys.stderr)
     raise typer.Exit(EXIT_CODES[outcome.status])
+
+
+def _part(env: str | None, curves: str | None, seeds: str | None) -> Part:
+    from metarl_cli.papers.figure import Part
+
+    for option, given in (("--env", env), ("--curves", curves), ("--seeds", seeds)):
+        if given is not None and not listed(given):  # a shell's variable that is not set means no more than it says
+            raise UserError(f"{option} {given!r} names nothing. Without it all are meant.")
+    return Part(environments=listed(env), curves=listed(curves), seeds=seeds_of(seeds))
 
 
 def _home(figure: str | None, usual: Path) -> Path:
