@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metarl_cli.claims.statistics import RangeTest, mean_interval, range_test
-from metarl_cli.papers.claim import Comparison, Where
+from metarl_cli.papers.claim import Comparison, Measure, Range, Summary, Where
 
-__all__ = ["Effect", "Grouped", "effects"]
+__all__ = ["Effect", "Grouped", "effects", "summarised"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -111,6 +111,20 @@ def effects(comparison: Comparison, table: Grouped) -> Iterator[Effect]:
     for value in {"each": values, "first": values[:1], "last": values[-1:]}[comparison.at]:
         label = f"{comparison.label}, {comparison.sweep} = {value:g}"
         yield _effect(comparison, label, table, [found[swept[found] == value] for found in rows])
+
+
+def summarised(table: Grouped, column: str, summary: Summary, where: Where, against: Where | None = None) -> Effect:
+    """A column of the rows that match, as a claim has it, or its difference from that of others; wanted nowhere."""
+    comparison = Comparison(
+        label="",
+        statistic="difference" if against else "value",
+        measure=Measure(column=column, where=where),
+        against=Measure(column=column, where=against) if against else None,
+        summary=summary,
+        wanted=Range(),
+    )
+    (effect,) = effects(comparison, table)
+    return effect
 
 
 def _effect(comparison: Comparison, label: str, table: Grouped, rows: Sequence[Array]) -> Effect:

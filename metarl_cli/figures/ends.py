@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metarl_cli.claims.measures import Effect, Grouped, effects
+from metarl_cli.claims.measures import Grouped, summarised
 from metarl_cli.claims.wording import interval_text, number
 from metarl_cli.figures.draw import Content, runs_behind
 from metarl_cli.papers import Figure
-from metarl_cli.papers.claim import RETURN, Comparison, Measure, Range, Summary
+from metarl_cli.papers.claim import RETURN
 from metarl_cli.results import Results
 
 __all__ = ["HEADER", "ends"]
@@ -45,18 +45,10 @@ def ends(figure: Figure, content: Content, results: Results) -> list[Sequence[st
     for runs in runs_behind(figure, content, results):
         table, profile = Grouped(runs), str(runs["profile"].iloc[0])
         for curve, environment in runs[["curve", "environment"]].drop_duplicates().itertuples(index=False):
-            last = _mean(table, curve, environment, RETURN, "final")
-            whole = _mean(table, curve, environment, RETURN, "mean")
-            before = _mean(table, curve, environment, "return/pre", "final")
+            rows = ("curve", curve), ("environment", environment)
+            last, whole = (summarised(table, RETURN, summary, rows) for summary in ("final", "mean"))
+            before = summarised(table, "return/pre", "final", rows)
             numbers = interval_text(last), interval_text(whole), number(before.mean)
             row = environment, titles[curve], *numbers, str(last.iterations), str(len(last.seeds)), profile
             found.append((figure.environments.index(environment), -last.mean, row))
     return [row for *_, row in sorted(found)]
-
-
-def _mean(table: Grouped, curve: str, environment: str, column: str, summary: Summary) -> Effect:
-    measure = Measure(column=column, where=(("curve", curve), ("environment", environment)))
-    (effect,) = effects(
-        Comparison(label=curve, statistic="value", measure=measure, summary=summary, wanted=Range()), table
-    )
-    return effect

@@ -16,12 +16,12 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from metarl_cli.claims.measures import Effect, Grouped, effects
+from metarl_cli.claims.measures import Effect, Grouped, summarised
 from metarl_cli.columns import meaning
 from metarl_cli.config import RunConfig, load_config, settable_keys
 from metarl_cli.errors import UserError, check_there, unknown_name
 from metarl_cli.figures.curves import curves
-from metarl_cli.papers.claim import RETURN, Comparison, Measure, Range, Summary
+from metarl_cli.papers.claim import RETURN, Summary
 from metarl_cli.references import unpinned
 from metarl_cli.results import SETTINGS, load_runs
 from metarl_cli.runs.progress import PROGRESS
@@ -226,17 +226,8 @@ def _differences(curve: _Curve, base: _Curve, frame: pd.DataFrame, column: str, 
 
 def _effect(frame: pd.DataFrame, column: str, summary: Summary, *pair: _Curve) -> Effect:
     """Of a column of one curve, or its difference from another."""
-    measure, *against = (Measure(column=column, where=(("curve", curve.name),)) for curve in pair)
-    comparison = Comparison(
-        label="",
-        statistic="difference" if against else "value",
-        measure=measure,
-        against=against[0] if against else None,
-        summary=summary,
-        wanted=Range(),
-    )
-    (effect,) = effects(comparison, Grouped(frame))
-    return effect
+    where, *against = ((("curve", curve.name),) for curve in pair)
+    return summarised(Grouped(frame), column, summary, where, *against)
 
 
 def _interval(name: str, effect: Effect) -> Mapping[str, Any]:
