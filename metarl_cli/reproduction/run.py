@@ -161,7 +161,7 @@ def contradictions(figures: Sequence[Figure], results: Results, profile: str, pu
 
 
 def _figures(request: Reproduction) -> list[Figure]:
-    """Those that were asked for, once it is clear that they have what was asked for of them."""
+    """Those that were asked for; of a part of them those that have such runs."""
     check_known("profile", request.profile, PROFILES)
     figures = list(FIGURES.values()) if request.figure is None else [find_figure(request.figure)]
     if ADAPTATION in figures:
@@ -172,9 +172,12 @@ def _figures(request: Reproduction) -> list[Figure]:
         check_known("environment", name, {name for figure in figures for name in figure.environments})
     for label in request.part.curves:
         check_known("curve", label, {curve.label for figure in figures for curve in figure.curves})
-    if request.part != WHOLE and not any(any(planned_runs(each, request.profile, request.part)) for each in figures):
+    if request.part == WHOLE:
+        return figures
+    having = [each for each in figures if any(planned_runs(each, request.profile, request.part))]
+    if not having:
         raise UserError(f"--env, --curves and --seeds choose no run of {request.figure or 'any figure'}.")
-    return figures
+    return having
 
 
 def _kept(path: Path) -> str:

@@ -178,6 +178,14 @@ def test_a_part_without_runs_is_a_message(metarl, tmp_path, asked):
     assert ended.code == 2 and "choose no run of" in ended.err and not (tmp_path / "none").exists()
 
 
+def test_a_part_of_all_figures_leaves_those_without_such_runs_alone(metarl, tmp_path):
+    asked = "--all", "--profile", "smoke", "--env", "Navigation", "--curves", "vpg-emaml", "--results", tmp_path
+    ended = metarl("reproduce", *asked, "--quiet")
+    assert (ended.code, ended.err.split(":")[0]) == (0, "sgmrl-table1") and len(ended.err.splitlines()) == 1
+    (row, *_) = metarl("reproduce", *asked, "--plan").out.splitlines()[1:]
+    assert row.startswith("sgmrl-table1 ")
+
+
 def test_seeds_are_numbers_and_ranges():
     assert [seeds(text) for text in (None, "7", "1-3, 9", "4,4,3-5")] == [(), (7,), (1, 2, 3, 9), (4, 3, 5)]
 
