@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["PROFILES", "PROFILE_HELP", "PURPOSES"]
+__all__ = ["MOST_SEEDS", "PROFILES", "PROFILE_HELP", "PURPOSES"]
 
 PURPOSES: Mapping[str, str] = MappingProxyType(
     {
@@ -23,3 +23,6 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
 
 PROFILES = tuple(PURPOSES)
 PROFILE_HELP = f"Size: {', '.join(PROFILES)}; see `metarl list profiles`."
+
+MOST_SEEDS = 10_000
+"""Of a size, and of what is asked for: each is a run of every curve, and a plan is a list of them."""

@@ -31,9 +31,14 @@ __all__ = [
 
 
 def number(value: float) -> str:
-    """Four significant digits, two of very small numbers; an en dash for a number that does not exist."""
+    """Four significant digits, two of very small numbers; an en dash for a number that does not exist.
+
+    What only rounding keeps from zero differs from processor to processor, and is shown as a bound.
+    """
     if not math.isfinite(value):
         return "–"
+    if 0.0 < abs(value) < 1e-12:
+        return "< 1e−12" if value > 0.0 else "> −1e−12"
     digits = ".2g" if abs(value) < 1e-3 else ".4g" if abs(value) < 9999.5 else ".0f"  # of more, `.4g` makes 1e+04
     return f"{value:{digits}}".replace("-", "−")
 

@@ -11,10 +11,9 @@ from unicodedata import category
 import typer
 
 from metarl_cli.errors import UserError
+from metarl_cli.profiles import MOST_SEEDS
 
 __all__ = ["AsJson", "Quiet", "Threads", "check_directory", "given_path", "listed", "path_option", "seeds"]
-
-MOST_SEEDS = 10_000
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

@@ -17,13 +17,13 @@ from typing import Annotated
 from annotated_types import Ge, Le
 
 from metarl_cli.errors import check_known
-from metarl_cli.profiles import PROFILES
+from metarl_cli.profiles import MOST_SEEDS, PROFILES
 from metarl_cli.references import is_reference
 
 __all__ = ["SIZES", "Size", "size"]
 
 Count = Annotated[int, Ge(1), Le(10**6)]
-Seeds = Annotated[int, Ge(1), Le(10**4)]  # each a run of every curve: a plan is a list of them
+Seeds = Annotated[int, Ge(1), Le(MOST_SEEDS)]
 
 
 @dataclass(frozen=True, slots=True)
