@@ -17,7 +17,6 @@ __all__ = [
     "counts_text",
     "evidence_text",
     "extent",
-    "finding_evidence",
     "interval",
     "interval_text",
     "number",
@@ -124,34 +123,36 @@ def conclusion_text(judgement: Judgement) -> str:
     reserve = "" if judgement.decisive else " The paper's own size is larger: as printed that decides nothing."
     return (
         f"{lead[judgement.scoped]} at {scope_text(judgement)}{found}: {claim.statement}{reserve} It hangs on "
-        f"{deciding.effect.label} ({_size_text(deciding)}): {interval_text(deciding.effect)}, "
-        f"wanted {range_text(deciding.wanted)}"
-        f"{chance_text(deciding)}."
+        f"{deciding.effect.label} ({_size_text(deciding.profile, [deciding.effect])}): "
+        f"{interval_text(deciding.effect)}, wanted {range_text(deciding.wanted)}{chance_text(deciding)}."
     )
 
 
-def finding_evidence(finding: Finding) -> str:
-    """Profile, number of seeds, and of iterations that were looked at, behind one number; and if it is too small."""
-    if not finding.effect.seeds:
-        return finding.profile or "no data"
-    return _size_text(finding) + ("" if finding.decisive else ", too small to decide as printed")
+def evidence_text(findings: Sequence[Finding]) -> str:
+    """What is behind one number or several, a profile at a time: seeds, iterations, and if that is too small."""
+    kinds = dict[tuple[str, bool], list[Effect]]()
+    for finding in findings:
+        kinds.setdefault((finding.profile, finding.decisive), []).append(finding.effect)
+    texts = [
+        _size_text(profile, effects) + ("" if decisive else ", too small to decide as printed")
+        for (profile, decisive), effects in kinds.items()
+        if profile
+    ]
+    return "; ".join(texts) or "no data"
 
 
-def _size_text(finding: Finding) -> str:
-    effect = finding.effect
-    length = f" over {effect.iterations} iterations" if effect.iterations else ""
-    return f"{finding.profile}, n = {len(effect.seeds)}{length}"
+def _size_text(profile: str, effects: Sequence[Effect]) -> str:
+    """Profile, seeds, and iterations that were looked at; of what is exact or a study's there are not all of these."""
+    if not effects[0].seeds:
+        return profile
+    seeds = f"{profile}, n = {extent((len(effect.seeds) for effect in effects), str)}"
+    iterations = [effect.iterations for effect in effects]
+    return f"{seeds} over {extent(iterations, str)} iterations" if any(iterations) else seeds
 
 
 def chance_text(finding: Finding) -> str:
     """Why a number is undecided whose interval would decide it, if it were the claim's only one; else nothing."""
     return ", enough for a single comparison and not for one of so many" if finding.perhaps_by_chance else ""
-
-
-def evidence_text(judgement: Judgement) -> str:
-    """The evidence behind all comparisons, each kind once."""
-    kinds = dict.fromkeys(finding_evidence(finding) for finding in judgement.findings)
-    return "; ".join(kind for kind in kinds if kind != "no data" or len(kinds) == 1)
 
 
 def statistic_text(claim: Claim) -> str:
@@ -177,7 +178,7 @@ def claim_row(judgement: Judgement) -> dict[str, object]:
         "verdicts": verdict_text(judgement),
         "found": counts_text(judgement),
         **finding_row(deciding),
-        "evidence": evidence_text(judgement),
+        "evidence": evidence_text(judgement.findings),
         "statistic": statistic_text(claim) or "exact",
         "figure": claim.figure,
         "source": claim.source,

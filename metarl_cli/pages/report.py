@@ -22,7 +22,6 @@ from metarl_cli.claims.wording import (
     chance_text,
     counts_text,
     evidence_text,
-    finding_evidence,
     interval_text,
     range_text,
     scope_text,
@@ -91,8 +90,7 @@ def write_report(results: Results, out: Path) -> list[Judgement]:
     if out.suffix != ".html":
         raise UserError(f"--out {out}: the name of a page ends in .html.")
     judgements = judge_all(results)
-    texts = (counts_text, evidence_text, interval_text, range_text, scope_text, statistic_text)
-    of_findings = (chance_text, finding_evidence)
+    texts = (chance_text, counts_text, evidence_text, interval_text, range_text, scope_text, statistic_text)
     here, assets = files("metarl_cli.pages"), {"style": "templates/report.css", "script": "templates/report.js"}
     content = {
         "judgements": judgements,
@@ -105,7 +103,7 @@ def write_report(results: Results, out: Path) -> list[Judgement]:
         "version": __version__,
         **{"Verdict": Verdict, "Worth": Worth, "MEANINGS": MEANINGS, "SYMBOLS": SYMBOLS},
         **{"PAPERS": PAPERS, "ENDS": HEADER},
-        **{word.__name__: word for word in (*texts, *of_findings, cells, explanation, curve_label, worth)},
+        **{word.__name__: word for word in (*texts, cells, explanation, curve_label, worth)},
         **{name: here.joinpath(path).read_text(encoding="utf-8") for name, path in {**assets, **LIBRARY}.items()},
     }
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import pytest
 from synthetic_results import returns_on_new_tasks, write_figure_runs, write_study
 
 from metarl_cli.claims.exact import exact_number
-from metarl_cli.claims.judge import Verdict, judge, judge_all, load_tables
+from metarl_cli.claims.judge import Finding, Verdict, judge, judge_all, load_tables
 from metarl_cli.claims.measures import Effect, Grouped, effects
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.claims.wording import (
@@ -229,8 +229,9 @@ def test_a_profile_that_is_too_small_decides_nothing():
     frame = differences(-5.0, -5.1)
     claim = replace(claim_of(comparison()), decided_at="overnight")
     small, large = judged(claim, quick=frame), judged(claim, overnight=frame)
-    assert (small.verdict, evidence_text(small)) == ("undecided", "quick, n = 2, too small to decide as printed")
-    assert (large.verdict, evidence_text(large)) == ("fails", "overnight, n = 2")
+    assert (small.verdict, large.verdict) == ("undecided", "fails")
+    assert evidence_text(small.findings) == "quick, n = 2, too small to decide as printed"
+    assert evidence_text(large.findings) == "overnight, n = 2"
     assert (small.scoped, large.scoped) == ("fails", "fails")
     assert verdict_text(small) == "as printed: undecided · at n = 2: fails"
     assert verdict_text(large) == "fails at n = 2"
@@ -250,7 +251,7 @@ def test_a_training_that_is_too_short_decides_nothing():
     for needed, verdict in ((20, "fails"), (21, "undecided")):
         judgement = judged(replace(claim_of(comparison()), iterations=needed), quick=frame)
         assert (judgement.verdict, judgement.scoped) == (verdict, "fails")
-    assert evidence_text(judgement) == "quick, n = 3 over 20 iterations, too small to decide as printed"
+    assert evidence_text(judgement.findings) == "quick, n = 3 over 20 iterations, too small to decide as printed"
 
 
 def test_a_scope_has_the_steps_of_the_run_that_was_trained_least():
@@ -377,10 +378,24 @@ def test_one_seed_is_undecided_and_none_not_yet_run():
 def test_the_largest_profile_with_an_interval_counts():
     claim = claim_of(comparison())
     small, large, single = differences(5.0, 5.1), differences(-5.0, -5.1), differences(1.0)
-    assert evidence_text(judged(claim, quick=small, paper=large)) == "paper, n = 2"
+    assert evidence_text(judged(claim, quick=small, paper=large).findings) == "paper, n = 2"
     assert judged(claim, quick=small, paper=large).verdict == "fails"
-    assert evidence_text(judged(claim, quick=small, paper=single)) == "quick, n = 2"
-    assert evidence_text(judged(claim, smoke=single, quick=single)) == "quick, n = 1"
+    assert evidence_text(judged(claim, quick=small, paper=single).findings) == "quick, n = 2"
+    assert evidence_text(judged(claim, smoke=single, quick=single).findings) == "quick, n = 1"
+
+
+def test_the_evidence_of_many_comparisons_is_told_a_profile_at_a_time():
+    def finding(profile, seeds, iterations=0, decisive=True):
+        effect = Effect("a", seeds=tuple(range(seeds)), iterations=iterations)
+        return Finding(effect=effect, part=comparison(), profile=profile, decisive=decisive)
+
+    small = [finding("quick", 2, 7, decisive=False)]
+    large = [finding("standard", 3, 10), finding("standard", 8, 30), finding("standard", 5, 10)]
+    assert evidence_text([large[0], *small, *large[1:]]) == (
+        "standard, n = 3 to 8 over 10 to 30 iterations; quick, n = 2 over 7 iterations, too small to decide as printed"
+    )
+    assert evidence_text([finding("paper", 10), finding("", 0)]) == "paper, n = 10"
+    assert evidence_text([finding("", 0)]) == "no data"
 
 
 def test_a_claim_is_the_conjunction_of_its_comparisons():
@@ -562,7 +577,7 @@ def test_a_verdict_against_the_published_one_is_named(tmp_path):
 def test_theorems_are_decided_by_computation(name, monkeypatch):
     judgement = judge(CLAIMS[name], {})
     assert judgement.verdict == ("fails" if name.startswith("tmaml-theorem") else "holds")
-    assert evidence_text(judgement) == "exact"
+    assert evidence_text(judgement.findings) == "exact"
     wrong = {"holds": "fails", "fails": "holds"}[judgement.verdict]
     monkeypatch.setattr("metarl_cli.claims.judge.exact_number", lambda check: 1.0 - (exact_number(check) > 1e-3))
     assert judge(CLAIMS[name], {}).verdict == wrong
