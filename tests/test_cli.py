@@ -403,6 +403,16 @@ def test_no_name_of_a_list_is_broken(metarl, monkeypatch, what, columns):
     assert not {word for name in names for word in name.split()} - set(metarl("list", what).out.split())
 
 
+def test_words_stay_whole_where_a_table_has_room_for_them(monkeypatch, capsys):
+    row = {"what": "WalkerFwdBack, trpo-fmaml", "left": "seed 7 unfinished, seed 8 missing", "core-hours": "0.44"}
+    for columns, whole in ((60, True), (45, True), (41, True), (40, False)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        terminal.print_table([row], as_json=False)
+        words = set(capsys.readouterr().out.split())
+        assert "what:" not in words and {*row["what"].split(), "0.44"} <= words
+        assert (set(row["left"].split()) <= words) == whole
+
+
 # Train, evaluate
 
 

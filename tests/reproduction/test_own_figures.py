@@ -142,7 +142,7 @@ def test_names_that_are_taken_and_sizes_that_are_not_there(metarl):
 
 def test_a_plan_starts_nothing_and_knows_what_an_own_environment_costs(metarl, files):
     done = metarl("reproduce", "mine-too.toml", "--plan")
-    assert done.code == 0 and done.out.splitlines()[1].split()[:3] == ["mine-too", "8", "missing"]
+    assert done.code == 0 and done.out.splitlines()[1].split()[:4] == ["mine-too", "8", "runs", "missing"]
     assert {path.name for path in files.iterdir()} == {"mine-too.toml", "own_line.py", "mine.toml"}
 
 
@@ -180,7 +180,7 @@ def test_it_is_run_drawn_and_made_again_when_its_environment_changes(metarl, fil
     begun = load_config(run / "config.json").environment.name
     Path("own_line.py").write_text(CASES.replace("return -float", "return -2.0 * float"), encoding="utf-8")
     monkeypatch.delitem(sys.modules, "own_line")
-    assert "2 changed" in metarl(*command, "--plan").out
+    assert "2 runs changed" in metarl(*command, "--plan").out
     again = metarl(*command)
     assert again.code == 0 and "is kept" in again.err
     assert load_config(run / "config.json").environment.name != begun

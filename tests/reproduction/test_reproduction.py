@@ -144,8 +144,11 @@ def test_a_study_is_not_made_of_a_part_of_its_runs(metarl, tmp_path):
     figure, part = FIGURES["sgmrl-fig1"], Part(seeds=(1,))
     assert {step.kind for step in plan.plan([figure], "smoke", tmp_path, part)} == {"run"}
     request = Reproduction(figure="sgmrl-fig1", profile="smoke", results=tmp_path, part=part, jobs=1)
-    (row,) = reproduce.planned(request)
-    assert (row["runs"], row["studies"]) == ("2 missing", 0)
+    assert [(row["what"], row["left"]) for row in reproduce.planned(request)] == [
+        ("sgmrl-fig1", "2 runs missing"),
+        ("Navigation, sgmrl", "seed 1 missing"),
+        ("Navigation, vpg-maml", "seed 1 missing"),
+    ]
     asked = "reproduce", "sgmrl-fig1", "--profile", "smoke", "--seeds", "1", "--curves", "sgmrl", "--quiet"
     ended = metarl(*asked, "--results", tmp_path)
     assert (ended.code, ended.out) == (0, "")
@@ -307,8 +310,11 @@ def test_a_plan_says_what_is_missing_and_in_which_state(tiny):
     reproduced()
     (directory("promp") / "DONE").unlink()
     (directory("slow") / "config.json").write_text("{")
-    (row,) = reproduce.planned(ASKED)
-    assert (row["figure"], row["runs"], row["studies"]) == ("tiny", "1 unfinished, 1 changed", 0)
+    assert [(row["what"], row["left"]) for row in reproduce.planned(ASKED)] == [
+        ("tiny", "1 run unfinished, 1 run changed"),
+        ("Navigation, promp", "seed 1 unfinished"),
+        ("Navigation, slow", "seed 1 changed"),
+    ]
     assert (starts("promp"), starts("slow")) == (["new"], ["new"])
 
 
@@ -454,18 +460,26 @@ def test_a_core_that_is_free_takes_the_first_job_that_waits_for_no_other(cores, 
 
 def test_the_parts_of_a_plan_share_their_runs(metarl, tmp_path):
     rows = reproduce.planned(Reproduction(figure=None, profile="standard", results=tmp_path))
-    ends_at = (
-        "done after, 2 cores",
-        "done after, 16 cores",
-        "done after, 64 cores",
-    )  # no durations: they are not added
-    assert [*rows[0]] == ["figure", "runs", "studies", "core-hours", *ends_at]
+    ends_at = ("end on 2 cores", "end on 16 cores", "end on 64 cores")  # no durations: they are not added
+    assert [*rows[0]] == ["what", "left", "core-hours", *ends_at]
     assert all(row[name].endswith(" h") for row in rows for name in ends_at)
     *parts, whole = ({n: float(row[n].removesuffix(" h")) for n in ("core-hours", *ends_at)} for row in rows)
     assert sum(part["core-hours"] for part in parts) > whole["core-hours"] > max(part["core-hours"] for part in parts)
     for cores in (2, 16, 64):
-        column = f"done after, {cores} cores"
+        column = f"end on {cores} cores"
         assert whole[column] == max(part[column] for part in parts) >= whole["core-hours"] / cores
+
+
+def test_the_plan_of_one_figure_names_what_each_curve_lacks(tiny):
+    reproduced(replace(ASKED, part=Part(curves=("promp",), seeds=(1, 3))))
+    (directory("promp").with_name("seed3") / "DONE").unlink()
+    rows = reproduce.planned(replace(ASKED, part=Part(seeds=(1, 2, 3, 4, 5))))
+    assert {row["what"]: row["left"] for row in rows} == {
+        "tiny": "8 runs missing, 1 run unfinished",
+        "Navigation, promp": "seeds 2, 4, 5 missing, seed 3 unfinished",
+        "Navigation, slow": "seeds 1–5 missing",
+    }
+    assert float(rows[0]["core-hours"]) == pytest.approx(sum(float(row["core-hours"]) for row in rows[1:]), abs=0.01)
 
 
 # Studies
@@ -723,7 +737,7 @@ def test_a_mistake_is_one_message(metarl, arguments, message):
 def test_a_plan_starts_nothing(metarl, tmp_path):
     code, out, _ = metarl("reproduce", "--all", "--profile", "smoke", "--plan", "--results", tmp_path)
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == ["figure", *FIGURES, "all"]
+    assert [line.split()[0] for line in out.splitlines()] == ["what", *FIGURES, "all"]
     assert list(tmp_path.iterdir()) == []
 
 
