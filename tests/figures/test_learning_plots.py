@@ -170,9 +170,9 @@ def test_the_caption_says_what_the_bands_are(seeds, bands):
     "draw", [adaptation, lambda f: learning_curves(f, environments=("Navigation",), names=named(("promp",)))]
 )
 def test_the_figure_says_profile_seeds_and_band(draw):
-    text = draw(curves(curve(seeds="2 7 10"), curve(quantity="return/pre", seeds="2 7 10"))).get_supxlabel()
+    text = draw(curves(curve(seeds="1 2 3 7"), curve(quantity="return/pre", seeds="1 2 3 7"))).get_supxlabel()
     assert "Profile: quick." in text
-    assert "Seeds: 2, 7, 10." in text
+    assert "Seeds: 1–3, 7." in text
     assert "95 % Student t interval" in text
 
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from metarl_cli.claims.wording import extent
+from metarl_cli.figures.curves import ranges
 from metarl_cli.figures.labels import BROKEN, STAGE_LABELS, colours, curve_label
 from metarl_cli.figures.plots.style import caption, mark_missing, new_figure
 from metarl_cli.papers.claim import RETURN
@@ -165,10 +166,10 @@ def _finish(figure: Figure, panels: Iterable[Axes], drawn: pd.DataFrame, title: 
 
 def explanation(drawn: pd.DataFrame) -> str:
     """What a stranger must know to read the curves: profiles, seeds, line and band."""
-    seeds = sorted({int(seed) for seeds in drawn["seeds"].unique() for seed in str(seeds).split()})
+    seeds = ranges({int(seed) for seeds in drawn["seeds"].unique() for seed in str(seeds).split()})
     profiles, counts = ", ".join(sorted(drawn["profile"].unique())), _counts(drawn)
     several = "95 % Student t interval of the mean, cut at what the seeds reached" if max(counts) >= FEWEST else ""
     two = f"range of the seeds{', where there are two' if several else ''}" if FEWEST - 1 in counts else ""
     bands = "; ".join(filter(None, (several, two)))
     line = f"Line: mean over seeds{f'; band: {bands}' if bands else ''}."
-    return f"Profile: {profiles}. Seeds: {', '.join(map(str, seeds))}. {line}"
+    return f"Profile: {profiles}. Seeds: {seeds}. {line}"
