@@ -178,6 +178,7 @@ PATHS = [
     ("report", "--results", "{blank}"),
     ("report", "--out", "{blank}"),
     ("check", "second-order", "{blank}"),
+    ("check", "update", "{blank}"),
 ]
 
 
@@ -203,7 +204,7 @@ def test_a_path_has_no_control_character(metarl, tmp_path, monkeypatch, argument
 
 def test_every_path_of_a_command_is_one_that_was_named():
     commands = [*cli.COMMANDS.values(), *(cli.studies.exact, cli.studies.tabular, cli.studies.toy1d)]
-    for command in (*commands, cli.checks.env, cli.checks.second_order):
+    for command in (*commands, cli.checks.env, cli.checks.second_order, cli.checks.update):
         for name, hint in get_type_hints(command, include_extras=True).items():
             if "Path" in str(getattr(hint, "__origin__", "")):
                 assert hint.__metadata__[0].parser is given_path, f"{command.__name__}, {name}"

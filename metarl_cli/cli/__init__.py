@@ -115,7 +115,11 @@ correlate.command("exact")(studies.exact)
 correlate.command("tabular")(studies.tabular)
 correlate.command("toy1d")(studies.toy1d)
 
-check = typer.Typer(no_args_is_help=True, help="Try an environment before it is used, or the second order of a run.")
+check = typer.Typer(
+    no_args_is_help=True,
+    help="Try an environment before it is used; or of a run the second order, or the length of its updates.",
+)
 app.add_typer(check, name="check")
 check.command("env")(checks.env)
 check.command("second-order")(checks.second_order)
+check.command("update")(checks.update)

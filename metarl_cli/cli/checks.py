@@ -10,7 +10,14 @@ import typer
 from metarl_cli.cli.exits import FAILED, OK
 from metarl_cli.cli.options import AsJson, given_path
 
-__all__ = ["env", "second_order"]
+__all__ = ["env", "second_order", "update"]
+
+RunOrSettings = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", parser=given_path, help="Directory of a run, or a file of settings as --config takes."
+    ),
+]
 
 
 def env(
@@ -32,12 +39,7 @@ def env(
 
 
 def second_order(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN", parser=given_path, help="Directory of a run, or a file of settings as --config takes."
-        ),
-    ],
+    run: RunOrSettings,
     as_json: AsJson = False,
 ) -> None:
     """Say whether a run's meta-gradient has its second order, how much that is, and what differences say of it.
@@ -52,3 +54,22 @@ def second_order(
         found = study(run, tell=say)
     print_table([{"quantity": name, "value": value} for name, value in found.items()], as_json=as_json)
     raise typer.Exit(FAILED if found["second order"] == WRONG else OK)
+
+
+def update(
+    run: RunOrSettings,
+    as_json: AsJson = False,
+) -> None:
+    """Make a run's next meta-update on one batch, at its own length and at shorter ones: does it reach a lower loss?
+
+    Example: metarl check update results/local/quickstart/promp
+    """
+    from metarl_cli.studies.meta_update import meta_update
+    from metarl_cli.terminal import print_table, results_alone, say
+
+    with results_alone():
+        found = meta_update(run, tell=say)
+    print_table(found.rows, as_json=as_json)
+    if not as_json:
+        print(f"The run's own update ends with {'a' if found.ascends else 'no'} lower loss than it began with.")
+    raise typer.Exit(OK if found.ascends else FAILED)

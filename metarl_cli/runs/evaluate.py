@@ -11,15 +11,16 @@ import torch
 
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.config import RunConfig, load_config
-from metarl_cli.errors import UserError, check_there
+from metarl_cli.errors import UserError, check_there, nearest
 from metarl_cli.references import pinned, unpinned
 from metarl_cli.runs import checkpoints
 from metarl_cli.runs import directory as runs
+from metarl_cli.runs.settings_file import read_settings
 from metarl_cli.seeding import numpy_generator
 from metarl_cli.training.build import build
 from metarl_cli.training.trainer import TrainState
 
-__all__ = ["evaluate", "load_run"]
+__all__ = ["evaluate", "load_run", "load_start"]
 
 HELD_OUT = (0, 0)
 """The random stream of the evaluation, which no training iteration draws from: theirs have one index."""
@@ -47,6 +48,21 @@ def load_run(directory: Path, tell: Callable[[str], None] = lambda message: None
     if state is None:
         raise UserError(f"{directory} has no {checkpoints.CHECKPOINT}: no iteration of that run was completed here.")
     return config, state
+
+
+def load_start(source: Path, tell: Callable[[str], None] = lambda message: None) -> tuple[RunConfig, TrainState | None]:
+    """Settings to look at: those of a run, with its state as `load_run` gives it; or of a file, before all training.
+
+    Raises:
+        UserError: if there is neither a run with a completed iteration nor a file of settings there.
+    """
+    if not source.is_dir() and str(source) != "-" and source.suffix not in (".json", ".toml"):
+        known = (place.name for place in source.parent.glob("*/"))
+        raise UserError(
+            f"{source} is no directory of a run, nor the name of a file of settings, FILE.json or FILE.toml."
+            f"{nearest(source.name, known)}"
+        )
+    return load_run(source, tell) if source.is_dir() else (read_settings(source), None)
 
 
 def evaluate(

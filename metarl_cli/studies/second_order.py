@@ -16,10 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from metarl_cli.errors import UserError, nearest
 from metarl_cli.params import flatten, unflatten
-from metarl_cli.runs.evaluate import load_run
-from metarl_cli.runs.settings_file import read_settings
+from metarl_cli.runs.evaluate import load_start
 from metarl_cli.training.build import build
 from metarl_cli.training.meta_gradient import TaskData
 from metarl_cli.types import each_tensor
@@ -48,13 +46,7 @@ def second_order(source: Path, tell: Callable[[str], None] = lambda message: Non
     Raises:
         UserError: if there is neither a run with a completed iteration nor a file of settings there.
     """
-    if not source.is_dir() and str(source) != "-" and source.suffix not in (".json", ".toml"):
-        known = (place.name for place in source.parent.glob("*/"))
-        raise UserError(
-            f"{source} is no directory of a run, nor the name of a file of settings, FILE.json or FILE.toml."
-            f"{nearest(source.name, known)}"
-        )
-    config, state = load_run(source, tell) if source.is_dir() else (read_settings(source), None)
+    config, state = load_start(source, tell)
     trainer, fresh = build(config)
     state = state or fresh
     rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
