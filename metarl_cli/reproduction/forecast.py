@@ -44,14 +44,15 @@ def _curves(
     figure: Figure, profile: str, part: Part, left: Sequence[Step], schedules: Schedules
 ) -> list[dict[str, object]]:
     steps = {step.job.name: step for step in left}
-    seeds = defaultdict[tuple[str, str], dict[int, Step]](dict)
+    lacked = dict[tuple[str, str], dict[int, Step]]()  # all curves in their order, also those that lack nothing
     for run in planned_runs(figure, profile, part):
+        of_seeds = lacked.setdefault((unpinned(run.config.environment.name), run.config.label), {})
         if run.name in steps:
-            where = unpinned(run.config.environment.name), run.config.label
-            seeds[where][run.config.seed] = steps[run.name]
+            of_seeds[run.config.seed] = steps[run.name]
     return [
-        _row(", ".join(where), _seeds_text(of_seeds), list(of_seeds.values()), schedules)
-        for where, of_seeds in sorted(seeds.items(), key=lambda entry: figure.environments.index(entry[0][0]))
+        _row(", ".join(curve), _seeds_text(of_seeds), list(of_seeds.values()), schedules)
+        for curve, of_seeds in lacked.items()
+        if of_seeds
     ]
 
 

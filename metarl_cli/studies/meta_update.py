@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import torch
+
 from metarl_cli.config import OuterConfig
 from metarl_cli.runs.evaluate import load_start
 from metarl_cli.training.build import OPTIMIZERS, build
@@ -57,6 +59,7 @@ def meta_update(source: Path, tell: Callable[[str], None] = lambda message: None
     Raises:
         UserError: if there is neither a run with a completed iteration nor a file of settings there.
     """
+    torch.set_num_threads(1)  # as in training: one order of every sum
     config, state = load_start(source, tell)
     trainer, fresh = build(config)
     state, outer = state or fresh, config.outer

@@ -8,7 +8,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from metarl_cli.studies.meta_update import meta_update
+from metarl_cli.studies.meta_update import LENGTHS, meta_update
+from metarl_cli.training.build import OPTIMIZERS
 
 NAMES = ["loss/before", "loss/after", "kl/pre", "kl/post"]
 
@@ -38,6 +39,10 @@ def test_its_own_update_is_the_one_that_training_makes_next(metarl, tmp_path, al
     assert own[length] == ours[length.removeprefix("outer.")]
     assert [row[length] / own[length] for row in rows[-3:]] == pytest.approx([0.5, 0.3, 0.1])
     assert rows.index(own) == len(rows) - 4
+
+
+def test_every_optimiser_has_a_length():
+    assert set(LENGTHS) == set(OPTIMIZERS)
 
 
 def test_an_update_with_too_long_steps_is_found(metarl, tmp_path):
