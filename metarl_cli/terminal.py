@@ -71,7 +71,7 @@ def print_table(rows: Sequence[Mapping[Any, Any]], *, as_json: bool) -> None:
         blocks = ["\n".join(f"{name}: {cell}" for name, cell in zip(rows[0], row, strict=True)) for row in cells]
         console.print("\n\n".join(blocks), markup=False, highlight=False)
         return
-    words = [max(len(word) for cell in column for word in cell.split()) for column in columns]
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
     if sum(map(max, least, words)) <= room:  # words are not broken if none has to be
         least = list(map(max, least, words))
     if sum(least) - least[0] + longest[0] <= room:  # names in the first column stay on a line if they can

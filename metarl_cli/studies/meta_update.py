@@ -1,5 +1,8 @@
 """Is the outer step short enough? One meta-update of a run, made again at its own length and at shorter ones.
 
+    loss = −J on the stored batch,   before at θ_old and after at θ;   kl_k = D_KL(π_old^k ‖ π_{θ^k})
+
+with J the objective of the run, for ProMP that of Rothfuss et al. 2019, Eq. 7 (https://arxiv.org/abs/1810.06784).
 The objective that an update ascends is known on the data that it is made from: an update that ends lower than it began
 has gone too far, whatever the return does. Of the divergences D_KL(π_old^k ‖ π_{θ^k}) neither clipping nor a penalty
 before adaptation bounds the last: an adaptation step that is long by itself makes of a small change of θ a large one of
