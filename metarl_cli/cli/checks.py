@@ -58,6 +58,10 @@ def second_order(
 
 def update(
     run: RunOrSettings,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another outer step on the same batch: --set outer.lr=0.0003."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a run's next meta-update on one batch, at its own length and at shorter ones: does it reach a lower loss?
@@ -68,8 +72,9 @@ def update(
     from metarl_cli.terminal import print_table, results_alone, say
 
     with results_alone():
-        found = meta_update(run, tell=say)
+        found = meta_update(run, set_ or (), tell=say)
     print_table(found.rows, as_json=as_json)
     if not as_json:
-        print(f"The run's own update ends with {'a' if found.ascends else 'no'} lower loss than it began with.")
+        whose = "The update with these settings" if set_ else "The run's own update"
+        print(f"{whose} ends with {'a' if found.ascends else 'no'} lower loss than it began with.")
     raise typer.Exit(OK if found.ascends else FAILED)

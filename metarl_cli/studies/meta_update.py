@@ -11,7 +11,7 @@ before adaptation bounds the last: an adaptation step that is long by itself mak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,9 +19,11 @@ from typing import NamedTuple
 
 import torch
 
-from metarl_cli.config import OuterConfig
+from metarl_cli.config import OuterConfig, RunConfig, with_overrides
+from metarl_cli.errors import UserError
 from metarl_cli.runs.evaluate import load_start
 from metarl_cli.training.build import OPTIMIZERS, build
+from metarl_cli.training.trainer import TrainState
 
 __all__ = ["Found", "meta_update"]
 
@@ -39,7 +41,7 @@ class Found(NamedTuple):
 
     Attributes:
         own: of the update that the run makes.
-        rows: of its gradient steps one after the other, `own` the last of them, and then of shorter ones.
+        rows: after each of its gradient steps, `own` the last of them, and then after all of them with shorter ones.
     """
 
     own: Row
@@ -51,36 +53,63 @@ class Found(NamedTuple):
         return self.own["loss/after"] < self.own["loss/before"]
 
 
-def meta_update(source: Path, tell: Callable[[str], None] = lambda message: None) -> Found:
+def meta_update(source: Path, changes: Sequence[str] = (), tell: Callable[[str], None] = lambda message: None) -> Found:
     """The next meta-update of a run, and what it would be with fewer or shorter steps, on one batch.
 
     Args:
         source: a run's directory, for the update after its last completed iteration; or a file of settings, for the
             first.
+        changes: as for `--set`, of `outer` alone: the update as it would be with these, from where the run is.
         tell: told in words of a damaged checkpoint.
 
     Raises:
-        UserError: if there is neither a run with a completed iteration nor a file of settings there.
+        UserError: if there is neither a run with a completed iteration nor a file of settings there; or for a change of
+            anything but the outer step.
     """
     torch.set_num_threads(1)  # as in training: one order of every sum
-    config, state = load_start(source, tell)
-    trainer, fresh = build(config)
-    state, outer = state or fresh, config.outer
-    rounds = trainer.sample(state, trainer.draw_tasks(state.iteration), state.iteration)
-    length = LENGTHS[outer.optimizer]
+    config, reached = load_start(source, tell)
+    asked = _with_outer(config, changes)
+    trainer, fresh = build(asked)
+    start = _going_on(reached, config.outer, fresh, asked.outer) if reached else fresh
+    rounds = trainer.sample(start, trainer.draw_tasks(start.iteration), start.iteration)
+    outer, length = asked.outer, LENGTHS[asked.outer.optimizer]
+    before = trainer.diagnose(start.theta, trainer.task_data(start, rounds))
 
-    def row(tried: OuterConfig) -> Row:
-        _, (before, after) = replace(trainer, optimizer=OPTIMIZERS[tried.optimizer](tried)).step(state, rounds)
-        return {
+    def updated(tried: OuterConfig, state: TrainState) -> tuple[TrainState, Row]:
+        following, (_, after) = replace(trainer, optimizer=OPTIMIZERS[tried.optimizer](tried)).step(state, rounds)
+        return following, {
             f"outer.{length}": getattr(tried, length),
-            **({"outer.gradient_steps": tried.gradient_steps} if length == "lr" else {}),
             "loss/before": -before.objective,
             "loss/after": -after.objective,
             "kl/pre": after.kl[0],
             "kl/post": after.kl[-1],
         }
 
-    counts = range(1, outer.gradient_steps + 1) if length == "lr" else [outer.gradient_steps]
-    steps = [row(replace(outer, gradient_steps=count)) for count in counts]
-    shorter = [row(replace(outer, **{length: share * getattr(outer, length)})) for share in SHORTER]
-    return Found(own=steps[-1], rows=[*steps, *shorter])
+    state, rows, steps = start, list[Row](), outer.gradient_steps if length == "lr" else 1
+    for step in range(1, steps + 1):
+        following, row = updated(replace(outer, gradient_steps=1), state)
+        state = replace(start, theta=following.theta, optimizer_state=following.optimizer_state)
+        rows.append({"step": step, **row})
+    for share in SHORTER:
+        _, row = updated(replace(outer, **{length: share * getattr(outer, length)}), start)
+        rows.append({"step": steps, **row})
+    return Found(own=rows[steps - 1], rows=rows)
+
+
+def _with_outer(config: RunConfig, changes: Sequence[str]) -> RunConfig:
+    """The settings with another outer step, on the batch of the run."""
+    asked = with_overrides(config, changes)
+    if replace(asked, outer=config.outer) != config:
+        given = ", ".join(change for change in changes if not change.strip().startswith("outer."))
+        raise UserError(f"--set {given} is not of the outer step, which alone is tried here. Allowed: outer.KEY=VALUE.")
+    return asked
+
+
+def _going_on(reached: TrainState, was: OuterConfig, fresh: TrainState, asked: OuterConfig) -> TrainState:
+    """Where the run is, for the outer step that is asked: what another optimiser or penalty remembers begins anew."""
+    same_penalty = (was.objective, was.kl_coefficient) == (asked.objective, asked.kl_coefficient)
+    return replace(
+        reached,
+        optimizer_state=reached.optimizer_state if was.optimizer == asked.optimizer else fresh.optimizer_state,
+        penalty=reached.penalty if same_penalty else fresh.penalty,
+    )
