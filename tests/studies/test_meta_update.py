@@ -91,8 +91,8 @@ def test_what_another_optimiser_or_penalty_remembers_begins_anew_and_the_rest_go
     own, _ = meta_update(run)
     assert meta_update(run, ["outer.max_kl=0.5", "outer.kl_coefficient=0.0005"]).own == own
     assert meta_update(run, ["outer.kl_coefficient=50"]).own["loss/after"] != own["loss/after"]
-    region = meta_update(run, ["outer.optimizer=trpo", "outer.objective=ratio", "outer.kl_target=0"])
-    assert [row["outer.max_kl"] for row in region.rows] == pytest.approx([0.01, 0.005, 0.003, 0.001])
+    bounded = meta_update(run, ["outer.optimizer=trpo", "outer.objective=ratio", "outer.kl_target=0"])
+    assert [row["outer.max_kl"] for row in bounded.rows] == pytest.approx([0.01, 0.005, 0.003, 0.001])
     region = trained(metarl, tmp_path / "region", "--algo", "trpo-emaml")
     assert len(meta_update(region, ["outer.optimizer=adam", "outer.gradient_steps=2"]).rows) == 5
     assert len(meta_update(region, ["outer.optimizer=adam", "outer.objective=clipped"]).rows) == 4
