@@ -13,7 +13,7 @@ from pydantic import StringConstraints
 from metarl_cli.config import MOST
 from metarl_cli.profiles import PROFILES
 
-__all__ = ["CURVES", "PROGRESS", "STUDY", "TABLES", "Count", "Hint", "Meta", "Name", "Number", "Table", "Tables"]
+__all__ = ["CURVES", "PROGRESS", "TABLES", "Count", "Hint", "Meta", "Name", "Number", "Table"]
 
 Hint: TypeAlias = Any
 
@@ -114,12 +114,7 @@ MDPS = Table(
     keys=("profile", "variant", "seed", "sweep", "epsilon", "samples", "estimator", "order"),
 )
 
-Tables: TypeAlias = Table | Mapping[str, Table]
-"""One table, or the kinds of rows of one file by what their column `study` says."""
-
-STUDY = "study"
-
-TABLES: Mapping[str, Tables] = MappingProxyType(
+TABLES: Mapping[str, Table] = MappingProxyType(
     {
         "learning_curves": CURVES,
         "adaptation": CURVES,
@@ -130,7 +125,7 @@ TABLES: Mapping[str, Tables] = MappingProxyType(
         "sgmrl_fig1": _TRAJECTORIES,
         "tmaml_fig2": _DEVIATION,
         "tmaml_fig4": LINE,
-        "taypo_fig1": MappingProxyType({"tabular": MDPS, "training": CURVES}),
+        "taypo_fig1": MDPS,
     }
 )
 """By the plot that draws them."""

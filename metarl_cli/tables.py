@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from metarl_cli.config import adapter
 from metarl_cli.errors import UserError
-from metarl_cli.schema import STUDY, Hint, Meta, Table, Tables
+from metarl_cli.schema import Hint, Meta, Table
 from metarl_cli.store import write_whole
 
 __all__ = ["parse_meta", "read_columns", "read_meta", "read_table", "write_table"]
@@ -33,30 +33,14 @@ class _Rows:
     lines: Sequence[int]
     columns: Mapping[str, Sequence[str]]
 
-    def where(self, chosen: Sequence[int]) -> _Rows:
-        columns = {name: [cells[n] for n in chosen] for name, cells in self.columns.items()}
-        return _Rows(self.path, [self.lines[n] for n in chosen], columns)
 
-
-def read_table(path: Path, table: Tables) -> pd.DataFrame:
-    """A table that is what it says; a column that its kind of rows does not have is blank there, and is there.
+def read_table(path: Path, table: Table) -> pd.DataFrame:
+    """A table that is what it says.
 
     Raises:
         UserError: if there is none, or anything in it is not as it must be.
     """
-    if isinstance(table, Table):
-        return pd.DataFrame(read_columns(path, table))
-    rows = _read(path)
-    kinds = _column(rows, STUDY, Literal[tuple(table)])
-    of_kind = {kind: [n for n, given in enumerate(kinds) if given == kind] for kind in table}
-    parts = [
-        pd.DataFrame(_checked(rows.where(of_kind[kind]), own, own.columns)).assign(study=kind)
-        for kind, own in table.items()
-        if of_kind[kind]
-    ]
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    names = (name for own in table.values() for name in (*own.columns, STUDY))
-    return frame.reindex(columns=list(dict.fromkeys((*frame.columns, *names))))
+    return pd.DataFrame(read_columns(path, table))
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -67,8 +51,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 def read_columns(path: Path, table: Table) -> dict[str, Any]:
     """The columns of a table, numbers as arrays; as `read_table`."""
-    rows = _read(path)
-    return _checked(rows, table, rows.columns)
+    return _checked(_read(path), table)
 
 
 def read_meta(path: Path) -> Meta:
@@ -121,12 +104,12 @@ def _read(path: Path) -> _Rows:
     return _Rows(path, [line for line, _ in body], dict(zip(header, columns, strict=True)))
 
 
-def _checked(rows: _Rows, table: Table, names: Iterable[str]) -> dict[str, Any]:
+def _checked(rows: _Rows, table: Table) -> dict[str, Any]:
     if missing := sorted(set(table.columns) - set(rows.columns)):
         raise UserError(
             f"{rows.path} has no column {', '.join(missing)}: another version wrote it, or another study. Run it again."
         )
-    columns: dict[str, Any] = {name: _column(rows, name, table.columns.get(name, table.rest)) for name in names}
+    columns: dict[str, Any] = {name: _column(rows, name, table.columns.get(name, table.rest)) for name in rows.columns}
     keys = list(zip(*(columns[name] for name in table.keys), strict=True))
     first = dict(zip(reversed(keys), reversed(rows.lines), strict=True))
     if len(first) < len(keys):
@@ -142,8 +125,6 @@ def _checked(rows: _Rows, table: Table, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _column(rows: _Rows, name: str, hint: Hint) -> list[Any]:
-    if name not in rows.columns:
-        raise UserError(f"{rows.path} has no column {name}: another version wrote it, or another study. Run it again.")
     cells = [cell or None for cell in rows.columns[name]]
     try:
         values: list[Any] = adapter(list[hint]).validate_python(cells)

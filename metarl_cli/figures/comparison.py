@@ -14,6 +14,7 @@ import pandas as pd
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.claims.wording import interval
 from metarl_cli.errors import UserError
+from metarl_cli.figures.curves import curves
 from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers.figure import Figure
 from metarl_cli.profiles import PROFILES
@@ -45,11 +46,11 @@ def compare(figure: Figure, results: Results, *, profile: str, published: Result
     Raises:
         UserError: if our table is missing, or one of them is damaged.
     """
-    table = results.table(figure, profile)
+    table = _numbers(figure, results, profile)
     if table is None:
         raise UserError(f"There is no {results.table_path(figure, profile)}.")
     ours = _values(figure, table)
-    tables = {name: published.table(figure, name) for name in reversed(PROFILES)}
+    tables = {name: _numbers(figure, published, name) for name in reversed(PROFILES)}
     found = {name: _values(figure, table) for name, table in tables.items() if table is not None}
     found[""] = _values(figure, pd.DataFrame())  # where nothing is published
     wanted = set(ours["what"])
@@ -99,6 +100,14 @@ def summarise(comparison: pd.DataFrame) -> list[dict[str, object]]:
         published = group["published_profile"].iloc[0] or "nothing"
         rows.append({"figure": figure, "published": published, "numbers": len(group), "verdicts": verdicts})
     return rows
+
+
+def _numbers(figure: Figure, results: Results, profile: str) -> pd.DataFrame | None:
+    """The table of a figure, with the curves that are drawn beside it; None where there is none."""
+    table = results.table(figure, profile)
+    if table is None or not figure.curves_beside or (runs := results.runs_of(figure, profile)).empty:
+        return table
+    return pd.concat([table, curves(runs, (figure.column,))], ignore_index=True)
 
 
 def _values(figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:

@@ -157,11 +157,9 @@ def _study_content(figure: Figure, results: Results, profile: str | None) -> Con
             "--results DIR reads another place."
         )
     frame = pd.concat(frames, ignore_index=True)
-    if profile is None and figure.curves and "study" in frame and "training" not in set(frame["study"]):
-        # A study that was made before its figure's runs: beside it curves of another profile, which their panel names.
-        with suppress(NoResultsError):
-            training = _runs_content(figure, results, None).frame.assign(study="training")
-            frame = pd.concat([frame, training], ignore_index=True)
+    if figure.curves_beside:
+        with suppress(NoResultsError):  # of another profile, maybe, which their panel names
+            frame = pd.concat([frame, _runs_content(figure, results, profile).frame], ignore_index=True)
     return Content(frame, tables)
 
 

@@ -20,10 +20,23 @@ from metarl_cli.papers.sizes import Size, size
 from metarl_cli.references import directory_name
 from metarl_cli.store import runs_directory
 
-__all__ = ["RELEASED_REWARDS", "WHOLE", "Curve", "Figure", "Part", "PlannedRun", "plain", "planned_runs"]
+__all__ = [
+    "RELEASED_REWARDS",
+    "WHOLE",
+    "Curve",
+    "Figure",
+    "Part",
+    "PlannedRun",
+    "plain",
+    "planned_runs",
+    "studied_runs",
+]
 
 OF_RUNS = frozenset({"learning_curves", "return_table", "adaptation"})
 """The plots that are drawn from training runs alone."""
+
+CURVES_BESIDE = frozenset({"taypo_fig1"})
+"""The plots that show learning curves beside the table of a study, which has nothing to do with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,11 @@ class Figure:
         """`runs`: it is drawn from these alone; `study`: from the table that a study of that name writes."""
         return "runs" if self.plot in OF_RUNS else "study"
 
+    @property
+    def curves_beside(self) -> bool:
+        """Whether its runs are drawn as learning curves beside the table of its study; else the study is of them."""
+        return self.plot in CURVES_BESIDE
+
     def size(self, environment: str, profile: str) -> Size:
         """How large its runs on an environment are.
 
@@ -156,3 +174,8 @@ def planned_runs(figure: Figure, profile: str, part: Part = WHOLE) -> Iterator[P
                 base = run_config(curve.algorithm, environment, profile=profile, scale=each)
                 config = with_overrides(base, (*curve.overrides, f"seed={seed}", f"label={curve.label}"))
                 yield PlannedRun(with_code(config), Path(curve.label) / directory_name(environment) / f"seed{seed}")
+
+
+def studied_runs(figure: Figure, profile: str) -> list[PlannedRun]:
+    """The runs that a figure's study reads, at a profile's size."""
+    return [] if figure.curves_beside else list(planned_runs(figure, profile))

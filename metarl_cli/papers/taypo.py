@@ -37,7 +37,6 @@ def _accuracy(estimator: str, derivative: int, sweep: str) -> Measure:
     return Measure(
         column="pearson",
         where=(
-            ("study", "tabular"),
             ("variant", "released"),
             ("sweep", sweep),
             ("order", derivative),

@@ -12,7 +12,7 @@ from metarl_cli.config import RunConfig, config_text, load_config
 from metarl_cli.errors import UserError
 from metarl_cli.grid.jobs import Job, Share, is_done
 from metarl_cli.papers import Figure
-from metarl_cli.papers.figure import WHOLE, Part, PlannedRun, planned_runs
+from metarl_cli.papers.figure import WHOLE, Part, PlannedRun, planned_runs, studied_runs
 from metarl_cli.reproduction.costs import expected_seconds
 from metarl_cli.reproduction.tables import STUDIES, origin_path, origin_text
 from metarl_cli.runs import directory as runs
@@ -107,7 +107,7 @@ def _training(run: PlannedRun, results: Path) -> Step:
 
 
 def _study(figure: Figure, profile: str, results: Path) -> Step:
-    needed, study = list(planned_runs(figure, profile)), STUDIES[figure.plot]
+    needed, study = studied_runs(figure, profile), STUDIES[figure.plot]
     table = table_path(HERE, profile, figure.name)
     measured = tuple(str(path) for path in study.measurements(figure, profile, HERE))
     job = Job(

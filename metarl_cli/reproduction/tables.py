@@ -21,7 +21,6 @@ import pandas as pd
 
 from metarl_cli.circumstances import circumstances
 from metarl_cli.errors import UserError
-from metarl_cli.figures.curves import curves
 from metarl_cli.papers import Figure
 from metarl_cli.papers.figure import PlannedRun
 from metarl_cli.reproduction.costs import (
@@ -31,7 +30,6 @@ from metarl_cli.reproduction.costs import (
     deviation_seconds,
     testing_seconds,
 )
-from metarl_cli.results import load_runs
 from metarl_cli.store import META_SUFFIX, table_path, write_whole
 from metarl_cli.studies import meta_test, tabular, toy1d, trajectories, variance
 from metarl_cli.studies.trained import finished_runs
@@ -79,14 +77,6 @@ class Study:
         return [*filter(os.path.lexists, files), *self.foreign(figure, profile, results)]
 
 
-def _taypo_fig1(figure: Figure, profile: str, results: Path) -> pd.DataFrame:
-    """Panels a to c, the accuracy, and panel d, the learning curves, told apart by `study`."""
-    accuracy = tabular.run(tabular.settings(profile, VARIANT))
-    runs = [load_runs(run.directory(results)) for run in finished_runs(figure, profile, results)]
-    training = curves(pd.concat(runs) if runs else pd.DataFrame(), ("return/pre", "return/post"))
-    return pd.concat([accuracy, training.assign(study="training")], ignore_index=True)
-
-
 _DEVIATION = Study(
     variance.study,
     variance.settings,
@@ -115,7 +105,11 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             meta_test.settings,
             lambda figure, profile: testing_seconds(figure, profile, meta_test.settings(profile)),
         ),
-        "taypo_fig1": Study(_taypo_fig1, lambda profile: tabular.settings(profile, VARIANT), accuracy_seconds),
+        "taypo_fig1": Study(
+            lambda figure, profile, results: tabular.run(tabular.settings(profile, VARIANT)),
+            lambda profile: tabular.settings(profile, VARIANT),
+            accuracy_seconds,
+        ),
     }
 )
 """By `Figure.plot`."""

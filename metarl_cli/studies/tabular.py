@@ -48,7 +48,7 @@ Point: TypeAlias = tuple[str, float, int]
 MEASURED = ("dice", "doubly_robust", "truncated_dr", "lvc", "taypo2")
 """The keys of `ESTIMATORS` whose accuracy the figure shows."""
 
-COLUMNS = ("study", *MDPS.columns)
+COLUMNS = tuple(MDPS.columns)
 
 STATES: Mapping[str, int] = MappingProxyType({"released": 20, "paper": 10})
 """Where the two differ: the released code has 20 states, the paper's text says 10. Both are written 5 actions."""
@@ -161,7 +161,7 @@ def run(settings: TabularSettings, progress: Callable[[int, int], None] = lambda
         scores: dict[Point, list[Row]] = {}
         for epsilon in dict.fromkeys(epsilon for _, epsilon, _ in settings.points):
             scores |= accuracy_rows(problem, epsilon, [point for point in settings.points if point[1] == epsilon])
-        fixed: Row = {"study": "tabular", "profile": settings.profile, "variant": settings.variant, "seed": seed}
+        fixed: Row = {"profile": settings.profile, "variant": settings.variant, "seed": seed}
         for point in settings.points:
             place: Row = dict(zip(("sweep", "epsilon", "samples"), point, strict=True))
             rows += [{**fixed, **place, **row} for row in scores[point]]

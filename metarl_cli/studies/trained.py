@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from metarl_cli.errors import UserError
-from metarl_cli.papers.figure import Figure, PlannedRun, planned_runs
+from metarl_cli.papers.figure import Figure, PlannedRun, studied_runs
 from metarl_cli.runs.directory import holds, is_finished
 from metarl_cli.store import runs_directory
 
@@ -13,8 +13,8 @@ __all__ = ["finished_runs", "runs_to_study"]
 
 
 def finished_runs(figure: Figure, profile: str, results: Path) -> list[PlannedRun]:
-    """The runs of a figure that have written their last row, with the settings that are planned and no others."""
-    places = {run.directory(results): run for run in planned_runs(figure, profile)}
+    """The runs of a figure's study that have written their last row, with the planned settings and no others."""
+    places = {run.directory(results): run for run in studied_runs(figure, profile)}
     return [run for place, run in places.items() if is_finished(place) and holds(place, run.config)]
 
 

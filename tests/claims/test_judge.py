@@ -506,7 +506,7 @@ def accuracies(lead, seeds=4):
     rivals = {name: 0.5 for name in ("lvc", "dice", "doubly_robust", "truncated_dr")}
     return [
         {
-            **{"study": "tabular", "profile": "quick", "variant": "released", "sweep": "epsilon", "samples": 1000},
+            **{"profile": "quick", "variant": "released", "sweep": "epsilon", "samples": 1000},
             "relative_error": 0.1,
             **{"seed": seed, "order": order, "epsilon": epsilon, "estimator": name, "pearson": level + 0.001 * seed},
         }

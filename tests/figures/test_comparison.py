@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic_results import write_figure_runs
 
 from metarl_cli.claims.statistics import mean_interval
 from metarl_cli.errors import UserError
@@ -138,15 +139,17 @@ def test_a_curve_more_than_is_published(tmp_path):
     }
 
 
-def test_a_table_may_hold_cells_and_curves(tmp_path):
+def test_a_table_is_compared_with_the_curves_beside_it(tmp_path):
     cells = pd.DataFrame({"seed": [1, 2], "pearson": [0.5, 0.7], "estimator": "dice", "order": 2})
-    accuracy = cells.assign(study="tabular", sweep="epsilon", epsilon=0.1, samples=1000, variant="released")
+    accuracy = cells.assign(sweep="epsilon", epsilon=0.1, samples=1000, variant="released")
     accuracy = accuracy.assign(profile="quick", relative_error=0.1)
-    table = pd.concat([accuracy, curve_table().assign(study="training")], ignore_index=True)
-    rows = compared(tmp_path, FIGURES["taypo-fig1"], table, table)
+    for home in ("local", "published"):
+        seeds = {1: (1.0, 19.0), 2: (3.0, 21.0)}
+        write_figure_runs(tmp_path / home, "taypo-fig1", "quick", {"promp": seeds, "trpo-maml": seeds})
+    rows = compared(tmp_path, FIGURES["taypo-fig1"], accuracy, accuracy)
     assert rows["what"].tolist() == [
-        "HalfCheetahFwdBack promp",
-        "HalfCheetahFwdBack lvc-vpg",
+        "PointCorner promp",
+        "PointCorner trpo-maml",
         "epsilon epsilon 0.1 samples 1000 dice order 2",
     ]
     assert rows["mean"].tolist() == pytest.approx([20.0, 20.0, 0.6])

@@ -20,7 +20,7 @@ from metarl_cli.figures.plots import save
 from metarl_cli.figures.plots.learning import TITLE_CHARACTERS, adaptation, learning_curves
 from metarl_cli.figures.views import VIEWS
 from metarl_cli.papers import ADAPTATION, FIGURES
-from metarl_cli.papers.figure import Curve, planned_runs
+from metarl_cli.papers.figure import Curve, Part, planned_runs
 from metarl_cli.papers.settings import run_config
 from metarl_cli.papers.sizes import size
 from metarl_cli.reproduction.plan import plan
@@ -265,22 +265,23 @@ def test_each_panel_shows_the_largest_profile_with_half_of_the_curves(tmp_path):
     assert set(asked.frame["profile"]) == {"quick"}
 
 
-def test_a_study_without_training_of_its_size_shows_that_of_another_which_its_panel_names(tmp_path):
+def test_beside_a_study_are_the_curves_of_all_runs_also_of_another_size_which_their_panel_names(tmp_path):
     figure = FIGURES["taypo-fig1"]
     table = tabular.run(tabular.settings("smoke")).assign(profile="standard")
     write_table(table, table_path(tmp_path, "standard", figure.name))
-    assert set(content_of(figure, Results(tmp_path)).frame["study"]) == {"tabular"}
-    for run in planned_runs(figure, "quick"):
+    assert "curve" not in content_of(figure, Results(tmp_path)).frame
+    more_seeds = Part(seeds=(1, 2, 9))
+    for run in planned_runs(figure, "quick", more_seeds):
         write_run(runs_directory(tmp_path, "quick") / run.path, run.config, (1.0, 2.0))
     content = content_of(figure, Results(tmp_path))
-    assert VIEWS[figure.plot].draw(figure, content.frame).axes[3].get_title() == "(d) PointCorner (quick, n = 2)"
-    assert set(content.frame.groupby("study")["profile"].unique().map(tuple).items()) == {
-        ("tabular", ("standard",)),
-        ("training", ("quick",)),
+    assert VIEWS[figure.plot].draw(figure, content.frame).axes[3].get_title() == "(d) PointCorner (quick, n = 3)"
+    assert set(content.frame.groupby(content.frame["curve"].notna())["profile"].unique().map(tuple).items()) == {
+        (False, ("standard",)),
+        (True, ("quick",)),
     }
     sentences = effort(figure, content, Results(tmp_path))
     assert [sentence.split(":")[0] for sentence in sentences] == ["`quick`", "`standard`"]
-    assert set(content_of(figure, Results(tmp_path), profile="standard").frame["study"]) == {"tabular"}
+    assert "curve" not in content_of(figure, Results(tmp_path), profile="standard").frame
 
 
 @pytest.mark.parametrize(

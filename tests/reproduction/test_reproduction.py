@@ -34,8 +34,11 @@ from metarl_cli.reproduction.run import Reproduction
 from metarl_cli.reproduction.tables import STUDIES
 from metarl_cli.runs.directory import DONE, exclusive
 from metarl_cli.runs.settings_file import read_settings
+from metarl_cli.schema import TABLES
 from metarl_cli.store import runs_directory, table_path
 from metarl_cli.studies import variance
+from metarl_cli.studies.trained import finished_runs
+from metarl_cli.tables import read_table
 
 TINY = Figure(
     name="tiny",
@@ -592,11 +595,9 @@ def test_a_table_over_one_of_a_reproduction_is_no_longer_the_reproductions(
     path = table_path(tmp_path, "smoke", figure)
     path.parent.mkdir(parents=True)
     path.write_text("number\n1\n")
-    tables.origin_path(path).write_text(
-        tables.origin_text(FIGURES[figure], "smoke", planned_runs(FIGURES[figure], "smoke"))
-    )
+    tables.origin_path(path).write_text(tables.origin_text(FIGURES[figure], "smoke", []))
     assert is_current(FIGURES[figure], tmp_path)
-    mine = pd.DataFrame({"study": ["accuracy"]})
+    mine = pd.DataFrame({"number": [2]})
     monkeypatch.setattr(f"metarl_cli.studies.{command}.run", lambda settings, progress: mine)
     assert metarl("correlate", command, "--profile", "smoke", "--out", path, "--overwrite").code == 0
     assert not is_current(FIGURES[figure], tmp_path)
@@ -605,17 +606,26 @@ def test_a_table_over_one_of_a_reproduction_is_no_longer_the_reproductions(
     assert step.obstacles == (path, path.with_suffix(".meta.json"))
 
 
-def test_the_curves_of_a_study_are_of_finished_runs_with_the_planned_settings(tmp_path, monkeypatch):
-    figure, accuracy = FIGURES["taypo-fig1"], pd.DataFrame({"study": ["accuracy"]})
-    monkeypatch.setattr("metarl_cli.studies.tabular.run", lambda settings: accuracy)
-    table = STUDIES["taypo_fig1"].rows
-    assert list(table(figure, "smoke", tmp_path)["study"]) == ["accuracy"]
+def test_a_study_is_of_finished_runs_with_the_planned_settings(tmp_path):
+    figure = FIGURES["promp-fig4"]
     first, second, third = islice(planned_runs(figure, "smoke"), 3)
     for run in (first, second, third):
         train_instantly(run.directory(tmp_path), config_text(run.config))
     (second.directory(tmp_path) / DONE).unlink()
     save_config(with_overrides(third.config, ["inner.lr=0.01"]), third.directory(tmp_path) / "config.json")
-    assert set(table(figure, "smoke", tmp_path)["curve"].dropna()) == {first.config.label}
+    assert finished_runs(figure, "smoke", tmp_path) == [first]
+
+
+def test_a_study_beside_which_curves_are_drawn_waits_for_none_of_their_runs(tmp_path):
+    figure = FIGURES["taypo-fig1"]
+    *training, study = plan.plan([figure], "smoke", tmp_path)
+    assert len(training) == len(figure.curves)
+    assert (study.job.name, study.job.after, study.job.reads) == ("taypo-fig1", frozenset(), ())
+    train_instantly(tmp_path / training[0].job.writes[0], training[0].job.stdin)
+    tables.write(figure, "smoke", tmp_path)
+    (step,) = (step for step in plan.plan([figure], "smoke", tmp_path) if step.kind == "study")
+    assert step.state == "finished"
+    assert "curve" not in read_table(table_path(tmp_path, "smoke", figure.name), TABLES[figure.plot])
 
 
 @pytest.mark.parametrize("name", ["mine.json", "list.json", "text.json"])

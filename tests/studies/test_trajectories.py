@@ -113,13 +113,13 @@ def short(config):
 
 
 def short_runs(figure, profile):
-    return (replace(run, config=short(run.config)) for run in planned_runs(figure, profile))
+    return [replace(run, config=short(run.config)) for run in planned_runs(figure, profile)]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def plan_of_short_runs():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("metarl_cli.studies.trained.planned_runs", short_runs)
+        patch.setattr("metarl_cli.studies.trained.studied_runs", short_runs)
         yield
 
 
@@ -228,7 +228,7 @@ def test_paths_are_those_of_the_first_seed_and_numbers_of_all(tmp_path, monkeypa
         for seed in (1, 2)
         for run in short_runs(figure, "smoke")
     ]
-    monkeypatch.setattr("metarl_cli.studies.trained.planned_runs", lambda *_: iter(planned))
+    monkeypatch.setattr("metarl_cli.studies.trained.studied_runs", lambda *_: planned)
     trained("sgmrl-fig1", tmp_path, labels=("sgmrl",), seeds=(1, 2))
     trained("sgmrl-fig1", tmp_path, labels=("vpg-maml",), seeds=(2,))
     table = study(figure, "smoke", tmp_path)
@@ -267,7 +267,7 @@ def test_a_run_with_other_settings_than_planned_is_not_in_the_picture(tmp_path, 
         else run
         for run in short_runs(FIGURES["sgmrl-fig1"], "smoke")
     ]
-    monkeypatch.setattr("metarl_cli.studies.trained.planned_runs", lambda *_: iter(otherwise))
+    monkeypatch.setattr("metarl_cli.studies.trained.studied_runs", lambda *_: otherwise)
     assert set(study(FIGURES["sgmrl-fig1"], "smoke", tmp_path)["curve"]) == {"vpg-maml"}
 
 

@@ -74,11 +74,10 @@ def adaptation(curves: pd.DataFrame) -> Figure:
 
 
 def training_panel(frame: pd.DataFrame, names: Mapping[str, str]) -> Callable[[Axes], None] | None:
-    """Draws panel (d) of TayPO's Fig. 1 from the rows `study = training` of its table; None if there are none."""
-    rows = frame[frame["study"] == "training"]
-    if rows.empty:
+    """Draws panel (d) of TayPO's Fig. 1, the curves among the rows of its frame; None if there are none."""
+    if "quantity" not in frame:
         return None
-    drawn = rows[rows["quantity"] == RETURN]
+    drawn = frame[frame["quantity"] == RETURN]
 
     def draw(panel: Axes) -> None:
         curve_panel(panel, f"(d) {drawn['environment'].iloc[0]}", drawn, by="curve", names=names)

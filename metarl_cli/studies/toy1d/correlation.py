@@ -42,7 +42,7 @@ __all__ = ["COLUMNS", "METHODS", "PROFILES", "Method", "run", "settings"]
 
 Row = dict[str, str | int | float]
 
-COLUMNS = ("study", *LINE.columns)
+COLUMNS = tuple(LINE.columns)
 
 
 class Method(NamedTuple):
@@ -160,7 +160,6 @@ def _sample(problem: Problem, name: str, params: Params, samples: int, *indices:
 
 def _row(problem: Problem, method: Method, quantity: str, samples: int, role: str, scores: Mapping[str, float]) -> Row:
     return {
-        "study": "toy1d",
         "profile": problem.profile,
         "seed": problem.seed,
         "role": role,
