@@ -4,8 +4,7 @@
 half the tasks and trajectories in locomotion; five seeds and 300 iterations on HalfCheetah, which all four papers have
 and whose simulator is fast, because three seeds leave too much open; three seeds and 100 iterations elsewhere, where it
 is slower: the first bend, and not the end (docs/findings.md, HopperRandParams); 150 on AntRandDir, where after 100 some
-seeds have not begun to learn; the papers' own size on Navigation,
-and nearly so in the corners.
+seeds have not begun to learn; the papers' own size on Navigation, and nearly so in the corners.
 """
 
 from __future__ import annotations
